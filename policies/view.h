@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * view.h: all that a gateway can know when it decides, and nothing more (STYLE 1.3).
+ *
+ * The simulator and the real router fill the same structs. The true output length is
+ * not in the types. Everything is borrowed for the call.
+ */
+#ifndef STACKSIM_POLICIES_VIEW_H
+#define STACKSIM_POLICIES_VIEW_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Which behaviour of the stack's own router (spec/production-stack.md). */
+enum compat {
+    COMPAT_TAG,       /* release 0.1.3, bug for bug */
+    COMPAT_TAG_FIXED, /* release 0.1.3 as it was meant */
+    COMPAT_HEAD,      /* head of August 2026 */
+};
+
+/* What an engine reported at its last scrape; valid says which fields were there. */
+enum endpoint_metric {
+    METRIC_RUNNING = 1 << 0,
+    METRIC_WAITING = 1 << 1,
+    METRIC_KV_USED = 1 << 2,
+    METRIC_PREFIX_HITS = 1 << 3,
+};
+struct endpoint_metrics {
+    int64_t scraped_ns; /* when; older than now by the scrape age */
+    uint32_t valid;     /* bits of enum endpoint_metric; missing is not zero */
+    uint32_t running_requests;
+    uint32_t waiting_requests;
+    double kv_used_ratio; /* 0..1 */
+    uint64_t prefix_query_tokens;
+    uint64_t prefix_hit_tokens;
+};
+
+struct endpoint_view {
+    uint32_t id;          /* dense, stable; the unit of all tie rules */
+    uint32_t generation;  /* bumped when the id is used again */
+    const char *url;      /* unique name */
+    const char *model;
+    double weight;        /* 1 by default */
+    /* Counted by this gateway itself: exact and of now. */
+    uint32_t inflight_requests;
+    uint64_t inflight_prompt_tokens; /* of requests without a first token */
+    uint32_t inflight_prefill;       /* requests without a first token */
+    uint32_t inflight_decode;
+    struct endpoint_metrics metrics;
+};
+
+/* The candidates of one decision: accepting endpoints of the request's model. */
+struct cluster_view {
+    int64_t now_ns;
+    const struct endpoint_view *const *endpoints; /* ascending id = discovery order */
+    uint32_t count;
+    const uint32_t *by_url; /* indices into endpoints, in byte order of url */
+    uint64_t set_hash;      /* equal sets of urls, equal hash */
+    const struct request_stats *stats; /* policies/request_stats.h: qps and so on */
+};
+
+struct request_view {
+    uint64_t request_id;
+    int64_t arrival_ns;
+    const char *session_key;   /* NULL = the client sent none; may be "" */
+    const char *model;         /* NULL = the only one */
+    uint32_t prompt_tokens;
+    uint32_t output_tokens_max;   /* 0 = the client named no cap */
+    uint32_t output_tokens_guess; /* of a predictor; 0 = none */
+    int32_t priority;
+    /* Only when some policy declared the need (policies/policy.h): */
+    const uint64_t *chunk_hashes; /* per 128 characters, last may be short; not chained */
+    uint32_t chunk_count;
+    const uint64_t *block_hashes; /* chained, one per full KV block */
+    uint32_t block_count;
+};
+
+#endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * cost.h: how long one engine step takes.
+ *
+ * A cost model sees a batch_shape and answers in fixed point, 2^-16 ns, so that sums are
+ * exact. For decode-only batches it also says how the time grows from step to step while
+ * the batch stays the same; the engine then skips ahead in closed form (ARCHITECTURE 5).
+ *
+ * The law both must keep: for 0 <= i < valid_steps,
+ *     first_fx + i * grow_fx == cost_decode(n, K + i * n, kmax + i).first_fx
+ * exactly. It follows when every regime is an integer affine function of K and kmax
+ * with coefficients that depend on n alone, and valid_steps ends at the regime's edge.
+ */
+#ifndef STACKSIM_SIM_COST_H
+#define STACKSIM_SIM_COST_H
+
+#include "base/conf.h"
+#include "sim/engine_config.h"
+
+#include <stdint.h>
+
+#define COST_FX_PER_NS 65536 /* 2^16 */
+
+/* All that a cost model sees of one step. A decode has exactly one token to compute. */
+struct batch_shape {
+    uint32_t decodes;
+    uint32_t chunks;              /* requests with more than one token, or a first one */
+    uint64_t decode_context;      /* K: tokens already computed, summed over decodes */
+    uint32_t decode_context_max;  /* kmax: the longest of them */
+    uint32_t chunk_tokens_max;    /* qmax */
+    uint64_t chunk_tokens;        /* Q = sum q: new tokens of chunks */
+    uint64_t chunk_context;       /* sum k: tokens computed before, over chunks */
+    uint64_t chunk_pairs_twice;   /* sum q (2 k + q): twice the causal token pairs */
+};
+
+struct decode_cost {
+    int64_t first_fx;      /* this step, 2^-16 ns, > 0 */
+    int64_t grow_fx;       /* each next step takes this much more, >= 0 */
+    uint32_t valid_steps;  /* >= 1 */
+};
+
+struct cost; /* one model for one engine; immutable, shared between replicas */
+
+struct cost_setup {
+    const struct gpu_spec *gpu;
+    const struct model_spec *model;
+    const struct engine_config *engine;
+    const struct conf_node *map; /* `cost:` of the scenario, or NULL: roofline */
+};
+
+/* map: `model: roofline|linear` and the model's own keys (docs/cost-models.md). Host
+ * work is included: added to the GPU's time, or its maximum with it under async
+ * scheduling. */
+NODISCARD bool cost_new(struct cost **out, const struct cost_setup *setup,
+                        struct err *err);
+void cost_delete(struct cost *cost);
+
+/* One step of any shape (decode-only shapes agree with cost_decode). Never 0. */
+int64_t cost_step_fx(const struct cost *cost, const struct batch_shape *shape);
+
+/* n = decodes >= 1, context = K, context_max = kmax. */
+struct decode_cost cost_decode(const struct cost *cost, uint32_t decodes,
+                               uint64_t context, uint32_t context_max);
+
+/* True when cost_decode reads context_max; otherwise the engine passes 0. */
+bool cost_needs_context_max(const struct cost *cost);
+
+/* "roofline, H100-SXM x Llama-3.1-8B, TP 1, uncalibrated (data sheet ...)" */
+const char *cost_description(const struct cost *cost);
+
+#endif

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * facts.h: a GPU and a model as data (configs/gpus, configs/models), each figure with
+ * its source beside it in the YAML.
+ */
+#ifndef STACKSIM_SIM_FACTS_H
+#define STACKSIM_SIM_FACTS_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { FACT_NAME_BYTES = 64, FACT_POINTS_MAX = 16, FACT_TP_MAX = 4 };
+
+/* Points of a measured curve, ascending in x; linear in log2(x) between, constant
+ * outside. */
+struct fact_curve {
+    uint32_t count;
+    double x[FACT_POINTS_MAX];
+    double y[FACT_POINTS_MAX];
+};
+
+struct gpu_spec {
+    char name[FACT_NAME_BYTES];
+    uint64_t memory_bytes;           /* visible to CUDA, not the data sheet's */
+    double memory_bytes_per_s;       /* data sheet peak */
+    double bf16_flops_per_s;         /* dense */
+    double fp8_flops_per_s;          /* dense; 0 = none */
+    double gemm_memory_efficiency;   /* of peak bandwidth, small batches */
+    struct fact_curve gemm_mfu;      /* tokens in the step -> part of peak FLOPS */
+    double decode_attention_efficiency; /* of peak bandwidth */
+    double attention_floor_s;        /* least time of one attention kernel */
+    struct fact_curve prefill_attention_mfu; /* chunk length -> part of peak FLOPS */
+    double small_kernel_s;           /* norm, rope, activation...: one, in a graph */
+    uint32_t allreduce_count;        /* measured tables, by group size */
+    uint32_t allreduce_tp[FACT_TP_MAX];
+    struct fact_curve allreduce_s[FACT_TP_MAX]; /* message bytes -> seconds */
+    double link_bytes_per_s;         /* per direction, fall-back ring formula */
+    double link_latency_s;
+    double power_w;
+    double price_per_hour_low;       /* US dollars; 0 = unknown */
+    double price_per_hour_high;
+};
+
+struct model_spec {
+    char name[FACT_NAME_BYTES];
+    uint32_t layers;
+    uint32_t hidden;
+    uint32_t query_heads;
+    uint32_t kv_heads;
+    uint32_t head_dim;
+    uint32_t mlp_width;
+    bool mlp_gated;        /* SwiGLU: three matrices instead of two */
+    uint32_t vocabulary;
+    bool tied_embeddings;
+    uint32_t max_position; /* tokens */
+    uint32_t weight_bits;  /* 16 unless quantised */
+    uint32_t kv_bits;      /* 16 unless quantised */
+    double parameters;     /* as published, for checking against the formulas */
+};
+
+NODISCARD bool gpu_spec_load(struct gpu_spec *gpu, const char *path, struct err *err);
+NODISCARD bool model_spec_load(struct model_spec *model, const char *path,
+                               struct err *err);
+
+/* Parameters by the formulas of spec/vllm-engine.md 10.2, embeddings included. */
+double model_parameters(const struct model_spec *model);
+/* Weights on one GPU of a tensor-parallel group. */
+uint64_t model_weight_bytes(const struct model_spec *model, uint32_t tensor_parallel);
+/* KV cache of one token on one GPU; KV heads are replicated when fewer than TP. */
+uint64_t model_kv_bytes_per_token(const struct model_spec *model,
+                                  uint32_t tensor_parallel);
+
+#endif

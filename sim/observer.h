@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * observer.h: what happened, when; the only way out of the core (STYLE 1.1).
+ */
+#ifndef STACKSIM_SIM_OBSERVER_H
+#define STACKSIM_SIM_OBSERVER_H
+
+#include "policies/gateway.h"
+
+#include <stdint.h>
+
+#define OUTCOME_STATUSES(X)                                                            \
+    X(COMPLETED, "all tokens were produced")                                           \
+    X(REFUSED, "the prompt does not fit the model's context: HTTP 400")                \
+    X(REJECTED, "no endpoint accepted it: HTTP 503")                                   \
+    X(CANCELLED, "the client hung up")                                                 \
+    X(UNFINISHED, "the run's time limit came first")
+
+enum outcome_status {
+#define X(name, help) OUTCOME_##name,
+    OUTCOME_STATUSES(X)
+#undef X
+};
+const char *outcome_status_name(enum outcome_status status); /* "completed" */
+
+#define OUTCOME_TIME_NONE INT64_MIN
+
+/* One per request, when it ends; each request has exactly one. */
+struct request_outcome {
+    uint64_t request_id;
+    uint64_t session;
+    uint32_t turn;
+    enum outcome_status status;
+    int64_t arrival_ns;      /* at the gateway */
+    int64_t queued_ns;       /* the engine took it from its input queue */
+    int64_t scheduled_ns;    /* first put in a batch */
+    int64_t first_token_ns;
+    int64_t end_ns;
+    uint32_t engine;         /* index over all pools; UINT32_MAX = none */
+    uint32_t prompt_tokens;
+    uint32_t output_tokens;  /* produced */
+    uint32_t cached_tokens;  /* prefix hit at the first admission */
+    uint32_t preemptions;
+    uint32_t recomputed_tokens; /* tokens computed again after preemptions */
+};
+
+struct engine_sample {
+    int64_t time_ns;
+    uint32_t engine;
+    uint32_t running;
+    uint32_t waiting;
+    uint32_t kv_used_blocks;  /* referenced by live requests */
+    uint32_t kv_total_blocks; /* usable: without the null block */
+};
+
+struct observer {
+    void *context;
+    void (*on_outcome)(void *context, const struct request_outcome *outcome);
+    void (*on_sample)(void *context, const struct engine_sample *sample);
+    void (*on_decision)(void *context, const struct decision_row *row);
+}; /* any function may be NULL */
+
+#endif

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * scenario.h: one run completely: fleet, routing, workload, SLOs, seed, end.
+ */
+#ifndef STACKSIM_SIM_SCENARIO_H
+#define STACKSIM_SIM_SCENARIO_H
+
+#include "base/conf.h"
+#include "policies/policy.h"
+#include "sim/cost.h"
+
+enum { SCENARIO_POOLS_MAX = 16, SCENARIO_PARAMS_MAX = 32, SCENARIO_REPLICAS_MAX = 4096 };
+
+/* When a request that has parents is released (spec/traces.md 3.4). */
+enum replay { REPLAY_OPEN, REPLAY_CLOSED, REPLAY_HYBRID };
+
+struct scenario_pool {
+    char name[FACT_NAME_BYTES];
+    uint32_t replicas;
+    struct gpu_spec gpu;
+    struct model_spec model;
+    struct engine_config engine;
+    uint32_t kv_blocks;  /* per replica, null block included */
+    struct cost *cost;   /* owned by the scenario */
+};
+
+struct scenario {
+    char name[FACT_NAME_BYTES];
+    uint64_t seed;
+    uint32_t pool_count;
+    struct scenario_pool pools[SCENARIO_POOLS_MAX];
+    /* Routing. */
+    const struct route_policy *policy;
+    enum compat compat;
+    const char *param_names[SCENARIO_PARAMS_MAX]; /* borrowed from conf */
+    double param_values[SCENARIO_PARAMS_MAX];
+    uint32_t param_count;
+    int64_t stats_window_ns;
+    int64_t scrape_interval_ns; /* of engine metrics by the router */
+    uint32_t chars_per_token;   /* text model for routers that hash characters: 4 */
+    /* Workload. */
+    const struct conf_node *workload; /* for workload_open_conf */
+    enum replay replay;
+    /* Limits and observation. */
+    uint64_t requests_max;      /* 0 = the whole workload */
+    int64_t time_max_ns;        /* 0 = until everything has ended */
+    int64_t sample_interval_ns; /* 0 = no samples */
+    int64_t slo_ttft_ns;        /* 0 = no target */
+    int64_t slo_tpot_ns;
+    int64_t slo_e2e_ns;
+    struct conf *conf;          /* owned */
+    char base_dir[1024];        /* folder of the scenario file, for relative paths */
+};
+
+/* Where configs/ lies: explicit, else $STACKSIM_CONFIGS, else the install prefix, else
+ * the source tree. */
+struct scenario_options {
+    const char *config_dir;        /* --config-dir or NULL */
+    const char *const *overrides;  /* "key.path=value" */
+    size_t override_count;
+    const char *policy;            /* overrides routing.policy; NULL = as written */
+};
+
+/* path: a file, or the bare name of one in configs/scenarios. Every check that needs no
+ * workload is done here: unknown keys, ranges, memory. */
+NODISCARD bool scenario_load(struct scenario **out, const char *path,
+                             const struct scenario_options *options, struct err *err);
+/* The same from text (tests); name stands for the file. */
+NODISCARD bool scenario_parse(struct scenario **out, const char *name, const char *text,
+                              size_t byte_count, const struct scenario_options *options,
+                              struct err *err);
+void scenario_delete(struct scenario *scenario);
+
+#endif
