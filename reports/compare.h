@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * compare.h: runs side by side, and what may be said about their difference.
+ *
+ * Pairing: two runs of the same workload hold the same request ids, so the difference
+ * per request is free of the workload's own spread. Its interval is a bootstrap over
+ * blocks of neighbouring arrivals (stats/summary.h). It covers this one workload and
+ * seed only; it says nothing about other seeds.
+ */
+#ifndef STACKSIM_REPORTS_COMPARE_H
+#define STACKSIM_REPORTS_COMPARE_H
+
+#include "base/text.h"
+#include "reports/run.h"
+#include "reports/table.h"
+#include "stats/quantile.h"
+
+/* Machine formats get one row per run; for people the table is turned (one line per
+ * metric) when runs are fewer than metrics. The best value of a metric is marked when
+ * the runs differ. */
+void compare_print(const struct run_record *const *runs, size_t count,
+                   enum table_format format, struct text *out);
+
+/* One row per run, one column per metric that any run knows; caller deletes. */
+struct table *compare_table(const struct run_record *const *runs, size_t count);
+
+/* A few sentences: which run is best in what, by how much, and how far to trust it. */
+void compare_verdict(const struct run_record *const *runs, size_t count,
+                     struct text *out);
+
+enum paired_metric { PAIRED_TTFT, PAIRED_E2E };
+
+struct paired {
+    size_t pairs;                  /* completed in both; 0 = other workloads */
+    double base_mean_ms;           /* over the pairs */
+    double difference_mean_ms;     /* other - base; negative = other is faster */
+    struct interval difference_ms; /* 95 %; NaN when there are too few */
+};
+
+struct paired compare_paired(const struct run_record *base,
+                             const struct run_record *other, enum paired_metric what);
+
+#endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * plot.h: pictures of runs, drawn by gnuplot at run time.
+ *
+ * Each plot of reports/registry.def leaves STEM_name.csv and STEM_name.gp, and, when
+ * gnuplot is found in $PATH, STEM_name.svg and STEM_name.png drawn from these two. The
+ * script draws itself again with `gnuplot STEM_name.gp` in its folder.
+ */
+#ifndef STACKSIM_REPORTS_PLOT_H
+#define STACKSIM_REPORTS_PLOT_H
+
+#include "base/err.h"
+#include "reports/run.h"
+
+#include <stddef.h>
+
+enum { PLOTS_MAX = 32, PLOT_PATH_BYTES = 4096, PLOT_RUNS_MAX = 8 };
+
+struct plot_file {
+    const char *name;    /* "ttft_cdf" (static) */
+    const char *title;   /* static */
+    const char *caption; /* what to look at (static) */
+    bool drawn;          /* svg and png exist; else only csv and gp */
+    char svg_path[PLOT_PATH_BYTES];
+    char png_path[PLOT_PATH_BYTES];
+    char csv_path[PLOT_PATH_BYTES];
+    char gp_path[PLOT_PATH_BYTES];
+};
+
+struct plot_set {
+    struct plot_file files[PLOTS_MAX];
+    size_t count;
+    /* Why nothing was drawn ("gnuplot was not found in $PATH; install it ..."), or "".
+     * Not an error: the report is made without pictures. */
+    char note[ERR_TEXT_BYTES];
+};
+
+/* stem: "out/compare" gives out/compare_ttft_cdf.svg and so on. Plots for which the
+ * runs hold no data are left out. At most PLOT_RUNS_MAX runs are drawn, the first ones.
+ * Fails when a file cannot be written or gnuplot itself fails. Files of a failed call
+ * may stay behind. */
+NODISCARD bool plot_write(const struct run_record *const *runs, size_t count,
+                          const char *stem, struct plot_set *out, struct err *err);
+
+#endif

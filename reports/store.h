@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * store.h: runs and their rows in one SQLite file (docs/results.md).
+ *
+ * Results appear whole. A new store is built in a temporary file in the same folder and
+ * renamed by store_commit; an existing one is extended in a single transaction. After a
+ * failure, an abort or a kill the file under the final name is as it was before. One
+ * writer at a time: a second one is refused.
+ *
+ * Writing streams: rows of a begun run may come in pieces, from any one thread.
+ */
+#ifndef STACKSIM_REPORTS_STORE_H
+#define STACKSIM_REPORTS_STORE_H
+
+#include "base/err.h"
+#include "reports/run.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { STORE_SCHEMA_VERSION = 1, STORE_RUNS_MAX = 1 << 20 };
+
+/* PRAGMA application_id, "SSIM". */
+#define STORE_APPLICATION_ID 0x5353494d
+
+struct store_writer;
+
+/* Opens before the work, so that a wrong path is known at once. */
+NODISCARD bool store_create_or_extend(struct store_writer **out, const char *path,
+                                      struct err *err);
+
+/* One whole run: begin, all rows it holds, end. */
+NODISCARD bool store_add_run(struct store_writer *store, const struct run_record *run,
+                             struct err *err);
+
+/* The same in pieces. Metrics and totals of `run` are taken at the end, its info at
+ * both, its engines at the end; its requests and samples are not read. */
+NODISCARD bool store_begin_run(struct store_writer *store, const struct run_record *run,
+                               struct err *err);
+NODISCARD bool store_add_requests(struct store_writer *store,
+                                  const struct request_row *rows, size_t count,
+                                  struct err *err);
+NODISCARD bool store_add_samples(struct store_writer *store,
+                                 const struct engine_sample_row *rows, size_t count,
+                                 struct err *err);
+NODISCARD bool store_end_run(struct store_writer *store, const struct run_record *run,
+                             struct err *err);
+
+/* Makes it all visible. Frees store in every case. A run begun but not ended is a
+ * CHECK failure. */
+NODISCARD bool store_commit(struct store_writer *store, struct err *err);
+/* Forgets everything since opening. store may be NULL. */
+void store_abort(struct store_writer *store);
+
+struct store_reader;
+
+NODISCARD bool store_open(struct store_reader **out, const char *path, struct err *err);
+void store_close(struct store_reader *store); /* NULL is legal */
+/* Runs in the order they were added. */
+size_t store_run_count(const struct store_reader *store);
+/* The index-th run with all its rows; the caller deletes it. */
+NODISCARD bool store_read_run(struct store_reader *store, size_t index,
+                              struct run_record **out, struct err *err);
+
+#endif

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * summary.h: the metrics of a run, one list for tables, store columns, JSON and HTML.
+ *
+ * A metric is a line of METRICS: id, column name with its unit, heading, unit, which
+ * way is better, decimals, help. A value that is not known (no such request, no SLO) is
+ * NaN and shows as "-" or NULL.
+ *
+ * Latencies are of completed requests and count from the arrival at the gateway:
+ *   TTFT  = first token - arrival
+ *   TPOT  = (E2E - TTFT) / (output tokens - 1), only with at least two output tokens
+ *   E2E   = last token - arrival
+ *   queue = first put in a batch - arrival
+ * Rates are per second from the first arrival to the last end. No warm-up is cut.
+ */
+#ifndef STACKSIM_REPORTS_SUMMARY_H
+#define STACKSIM_REPORTS_SUMMARY_H
+
+#include "base/err.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum metric_better { METRIC_NEUTRAL, METRIC_LOWER, METRIC_HIGHER };
+
+#define METRICS_LATENCY(X, ID, name, label, text)                                      \
+    X(ID##_MS_MEAN, name "_ms_mean", label " mean", "ms", LOWER, 1, text ", mean")     \
+    X(ID##_MS_P50, name "_ms_p50", label " p50", "ms", LOWER, 1, text ", median")      \
+    X(ID##_MS_P90, name "_ms_p90", label " p90", "ms", LOWER, 1, text ", p90")         \
+    X(ID##_MS_P95, name "_ms_p95", label " p95", "ms", LOWER, 1, text ", p95")         \
+    X(ID##_MS_P99, name "_ms_p99", label " p99", "ms", LOWER, 1, text ", p99")         \
+    X(ID##_MS_MAX, name "_ms_max", label " max", "ms", LOWER, 1, text ", largest")
+
+#define METRICS(X)                                                                     \
+    METRICS_LATENCY(X, TTFT, "ttft", "TTFT", "time to first token")                    \
+    METRICS_LATENCY(X, TPOT, "tpot", "TPOT", "time per output token after the first")  \
+    METRICS_LATENCY(X, E2E, "e2e", "E2E", "arrival to last token")                     \
+    METRICS_LATENCY(X, QUEUE, "queue", "queue", "arrival to first batch")              \
+    X(DURATION_S, "duration_s", "duration", "s", NEUTRAL, 1,                           \
+      "first arrival to last end, simulated")                                          \
+    X(REQUESTS_PER_S, "requests_per_s", "throughput", "req/s", HIGHER, 2,              \
+      "completed requests per second")                                                 \
+    X(OUTPUT_TOKENS_PER_S, "output_tokens_per_s", "output", "tok/s", HIGHER, 0,        \
+      "output tokens of completed requests per second")                                \
+    X(PREFIX_HIT_RATIO, "prefix_hit_ratio", "prefix hits", "%", HIGHER, 1,             \
+      "prompt tokens found in a prefix cache over those looked up")                    \
+    X(LOAD_IMBALANCE, "load_imbalance", "imbalance", "x", LOWER, 2,                    \
+      "largest over mean of requests in flight per engine, averaged over time")        \
+    X(PREEMPTIONS, "preemptions", "preemptions", "", LOWER, 0,                         \
+      "running requests thrown out of a batch for want of KV blocks")                  \
+    X(RECOMPUTED_TOKENS, "recomputed_tokens", "recomputed", "tok", LOWER, 0,           \
+      "tokens computed again after preemptions")                                       \
+    X(GOODPUT_PER_S, "goodput_per_s", "goodput", "req/s", HIGHER, 2,                   \
+      "requests per second that met every target of the SLO")                          \
+    X(SLO_RATIO, "slo_ratio", "within SLO", "%", HIGHER, 1,                            \
+      "requests that met every target over all that ended")                            \
+    X(COMPLETED_RATIO, "completed_ratio", "completed", "%", HIGHER, 2,                 \
+      "completed over all requests that ended")
+
+enum metric {
+#define X(id, name, heading, unit, better, decimals, help) METRIC_##id,
+    METRICS(X)
+#undef X
+        METRIC_COUNT
+};
+
+struct metric_info {
+    const char *name;    /* column, JSON key: "ttft_ms_p99" */
+    const char *heading; /* "TTFT p99" */
+    const char *unit;    /* shown; "%" values are ratios in `value` and in the store */
+    enum metric_better better;
+    unsigned decimals; /* as shown */
+    const char *help;
+};
+
+struct metrics {
+    double value[METRIC_COUNT];
+};
+
+const struct metric_info *metric_info(enum metric metric);
+/* The metric with this column name, or METRIC_COUNT. */
+enum metric metric_by_name(const char *name);
+/* As people read it, without the unit: "12.3", "85.0" for the ratio 0.85, "-". */
+void metric_format(enum metric metric, double value, char *out, size_t out_bytes);
+
+struct run_record; /* reports/run.h */
+
+/* Fills run->metrics from run->requests (O(n)), run->info (SLO) and run->totals. Fails
+ * when rows and totals contradict each other. Without request rows every latency is
+ * NaN. */
+NODISCARD bool metrics_compute(struct run_record *run, struct err *err);
+
+#endif
