@@ -7,7 +7,7 @@
  * failure, an abort or a kill the file under the final name is as it was before. One
  * writer at a time: a second one is refused.
  *
- * Writing streams: rows of a begun run may come in pieces, from any one thread.
+ * Writing streams: rows of a begun run may come in pieces, from one thread at a time.
  */
 #ifndef STACKSIM_REPORTS_STORE_H
 #define STACKSIM_REPORTS_STORE_H
@@ -33,10 +33,9 @@ NODISCARD bool store_create_or_extend(struct store_writer **out, const char *pat
 NODISCARD bool store_add_run(struct store_writer *store, const struct run_record *run,
                              struct err *err);
 
-/* The same in pieces. Metrics and totals of `run` are taken at the end, its info at
- * both, its engines at the end; its requests and samples are not read. */
-NODISCARD bool store_begin_run(struct store_writer *store, const struct run_record *run,
-                               struct err *err);
+/* The same in pieces: begin, rows as they come, end. At the end info, totals, metrics
+ * and engines of `run` are taken; its requests and samples are not read. */
+NODISCARD bool store_begin_run(struct store_writer *store, struct err *err);
 NODISCARD bool store_add_requests(struct store_writer *store,
                                   const struct request_row *rows, size_t count,
                                   struct err *err);

@@ -22,14 +22,22 @@
 #include <stdint.h>
 
 enum metric_better { METRIC_NEUTRAL, METRIC_LOWER, METRIC_HIGHER };
+enum metric_rank { METRIC_HEADLINE, METRIC_DETAIL };
 
+/* The last word: HEADLINE metrics are in tables for people, DETAIL ones only in machine
+ * formats and the store. */
 #define METRICS_LATENCY(X, ID, name, label, text)                                      \
-    X(ID##_MS_MEAN, name "_ms_mean", label " mean", "ms", LOWER, 1, text ", mean")     \
-    X(ID##_MS_P50, name "_ms_p50", label " p50", "ms", LOWER, 1, text ", median")      \
-    X(ID##_MS_P90, name "_ms_p90", label " p90", "ms", LOWER, 1, text ", p90")         \
-    X(ID##_MS_P95, name "_ms_p95", label " p95", "ms", LOWER, 1, text ", p95")         \
-    X(ID##_MS_P99, name "_ms_p99", label " p99", "ms", LOWER, 1, text ", p99")         \
-    X(ID##_MS_MAX, name "_ms_max", label " max", "ms", LOWER, 1, text ", largest")
+    X(ID##_MS_MEAN, name "_ms_mean", label " mean", "ms", LOWER, 1, text ", mean",     \
+      HEADLINE)                                                                        \
+    X(ID##_MS_P50, name "_ms_p50", label " p50", "ms", LOWER, 1, text ", median",      \
+      HEADLINE)                                                                        \
+    X(ID##_MS_P90, name "_ms_p90", label " p90", "ms", LOWER, 1, text ", p90",         \
+      HEADLINE)                                                                        \
+    X(ID##_MS_P95, name "_ms_p95", label " p95", "ms", LOWER, 1, text ", p95", DETAIL) \
+    X(ID##_MS_P99, name "_ms_p99", label " p99", "ms", LOWER, 1, text ", p99",         \
+      HEADLINE)                                                                        \
+    X(ID##_MS_MAX, name "_ms_max", label " max", "ms", LOWER, 1, text ", largest",     \
+      DETAIL)
 
 #define METRICS(X)                                                                     \
     METRICS_LATENCY(X, TTFT, "ttft", "TTFT", "time to first token")                    \
@@ -37,28 +45,29 @@ enum metric_better { METRIC_NEUTRAL, METRIC_LOWER, METRIC_HIGHER };
     METRICS_LATENCY(X, E2E, "e2e", "E2E", "arrival to last token")                     \
     METRICS_LATENCY(X, QUEUE, "queue", "queue", "arrival to first batch")              \
     X(DURATION_S, "duration_s", "duration", "s", NEUTRAL, 1,                           \
-      "first arrival to last end, simulated")                                          \
+      "first arrival to last end, simulated", HEADLINE)                                \
     X(REQUESTS_PER_S, "requests_per_s", "throughput", "req/s", HIGHER, 2,              \
-      "completed requests per second")                                                 \
+      "completed requests per second", HEADLINE)                                       \
     X(OUTPUT_TOKENS_PER_S, "output_tokens_per_s", "output", "tok/s", HIGHER, 0,        \
-      "output tokens of completed requests per second")                                \
-    X(PREFIX_HIT_RATIO, "prefix_hit_ratio", "prefix hits", "%", HIGHER, 1,             \
-      "prompt tokens found in a prefix cache over those looked up")                    \
-    X(LOAD_IMBALANCE, "load_imbalance", "imbalance", "x", LOWER, 2,                    \
-      "largest over mean of requests in flight per engine, averaged over time")        \
-    X(PREEMPTIONS, "preemptions", "preemptions", "", LOWER, 0,                         \
-      "running requests thrown out of a batch for want of KV blocks")                  \
-    X(RECOMPUTED_TOKENS, "recomputed_tokens", "recomputed", "tok", LOWER, 0,           \
-      "tokens computed again after preemptions")                                       \
+      "output tokens of completed requests per second", HEADLINE)                      \
     X(GOODPUT_PER_S, "goodput_per_s", "goodput", "req/s", HIGHER, 2,                   \
-      "requests per second that met every target of the SLO")                          \
+      "requests per second that met every target of the SLO", HEADLINE)                \
     X(SLO_RATIO, "slo_ratio", "within SLO", "%", HIGHER, 1,                            \
-      "requests that met every target over all that ended")                            \
+      "requests that met every target over all that ended", HEADLINE)                  \
+    X(PREFIX_HIT_RATIO, "prefix_hit_ratio", "prefix hits", "%", HIGHER, 1,             \
+      "prompt tokens found in a prefix cache over those looked up", HEADLINE)          \
+    X(LOAD_IMBALANCE, "load_imbalance", "imbalance", "x", LOWER, 2,                    \
+      "largest over mean of requests in flight per engine, averaged over time",        \
+      HEADLINE)                                                                        \
+    X(PREEMPTIONS, "preemptions", "preemptions", "", LOWER, 0,                         \
+      "running requests thrown out of a batch for want of KV blocks", HEADLINE)        \
+    X(RECOMPUTED_TOKENS, "recomputed_tokens", "recomputed", "tok", LOWER, 0,           \
+      "tokens computed again after preemptions", DETAIL)                               \
     X(COMPLETED_RATIO, "completed_ratio", "completed", "%", HIGHER, 2,                 \
-      "completed over all requests that ended")
+      "completed over all requests that ended", HEADLINE)
 
 enum metric {
-#define X(id, name, heading, unit, better, decimals, help) METRIC_##id,
+#define X(id, name, heading, unit, better, decimals, help, rank) METRIC_##id,
     METRICS(X)
 #undef X
         METRIC_COUNT
@@ -71,6 +80,7 @@ struct metric_info {
     enum metric_better better;
     unsigned decimals; /* as shown */
     const char *help;
+    enum metric_rank rank;
 };
 
 struct metrics {

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * schema.c: version 1 of the store, as the SQL that a reader sees with `.schema`.
+ *
+ * Released versions are frozen: a change is a new version and a migration. No index but
+ * the primary keys, since each one would halve the speed of writing, and no STRICT
+ * tables, since the SQLite of many Python installations is older than them. 64-bit
+ * numbers without a sign (ids, seeds) are stored as their two's complement.
+ */
+#include "reports/schema.h"
+
+#include "base/text.h"
+#include "reports/run.h"
+#include "reports/store.h"
+
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdint.h>
+
+static const char *const statements[] = {
+    "CREATE TABLE run (\n"
+    "  run_id INTEGER PRIMARY KEY,\n"
+    "  name TEXT NOT NULL,\n"
+    "  scenario_name TEXT NOT NULL,\n"
+    "  scenario_yaml TEXT NOT NULL,\n"
+    "  policy TEXT NOT NULL,\n"
+    "  compat TEXT NOT NULL,\n"
+    "  cost_model TEXT NOT NULL,\n"
+    "  workload_origin TEXT NOT NULL,\n"
+    "  notes TEXT NOT NULL,\n"
+    "  program_commit TEXT NOT NULL,\n"
+    "  started_utc TEXT NOT NULL,\n"
+    "  seed INTEGER NOT NULL,\n"
+    "  digest TEXT NOT NULL,\n"
+    "  engine_count INTEGER NOT NULL,\n"
+    "  slo_ttft_ns INTEGER NOT NULL,\n"
+    "  slo_tpot_ns INTEGER NOT NULL,\n"
+    "  slo_e2e_ns INTEGER NOT NULL,\n"
+    "  sample_interval_ns INTEGER NOT NULL,\n"
+    "  wall_s REAL NOT NULL,\n"
+    "  requests INTEGER NOT NULL,\n"
+    "  completed INTEGER NOT NULL,\n"
+    "  refused INTEGER NOT NULL,\n"
+    "  rejected INTEGER NOT NULL,\n"
+    "  cancelled INTEGER NOT NULL,\n"
+    "  unfinished INTEGER NOT NULL,\n"
+    "  events INTEGER NOT NULL,\n"
+    "  steps INTEGER NOT NULL,\n"
+    "  prompt_tokens INTEGER NOT NULL,\n"
+    "  output_tokens INTEGER NOT NULL,\n"
+    "  prefix_query_tokens INTEGER NOT NULL,\n"
+    "  prefix_hit_tokens INTEGER NOT NULL,\n"
+    "  policy_bytes INTEGER NOT NULL,\n"
+    "  first_arrival_ns INTEGER NOT NULL,\n"
+    "  end_ns INTEGER NOT NULL,\n"
+    "  ttft_ms_mean REAL, ttft_ms_p50 REAL, ttft_ms_p90 REAL, ttft_ms_p95 REAL,\n"
+    "  ttft_ms_p99 REAL, ttft_ms_max REAL,\n"
+    "  tpot_ms_mean REAL, tpot_ms_p50 REAL, tpot_ms_p90 REAL, tpot_ms_p95 REAL,\n"
+    "  tpot_ms_p99 REAL, tpot_ms_max REAL,\n"
+    "  e2e_ms_mean REAL, e2e_ms_p50 REAL, e2e_ms_p90 REAL, e2e_ms_p95 REAL,\n"
+    "  e2e_ms_p99 REAL, e2e_ms_max REAL,\n"
+    "  queue_ms_mean REAL, queue_ms_p50 REAL, queue_ms_p90 REAL, queue_ms_p95 REAL,\n"
+    "  queue_ms_p99 REAL, queue_ms_max REAL,\n"
+    "  duration_s REAL, requests_per_s REAL, output_tokens_per_s REAL,\n"
+    "  goodput_per_s REAL, slo_ratio REAL, prefix_hit_ratio REAL,\n"
+    "  load_imbalance REAL, preemptions INTEGER, recomputed_tokens INTEGER,\n"
+    "  completed_ratio REAL\n"
+    ")",
+
+    "CREATE TABLE engine (\n"
+    "  run_id INTEGER NOT NULL REFERENCES run (run_id),\n"
+    "  engine INTEGER NOT NULL,\n"
+    "  pool TEXT NOT NULL,\n"
+    "  description TEXT NOT NULL,\n"
+    "  requests INTEGER NOT NULL,\n"
+    "  steps INTEGER NOT NULL,\n"
+    "  preemptions INTEGER NOT NULL,\n"
+    "  prefix_query_tokens INTEGER NOT NULL,\n"
+    "  prefix_hit_tokens INTEGER NOT NULL,\n"
+    "  busy_ns INTEGER NOT NULL,\n"
+    "  PRIMARY KEY (run_id, engine)\n"
+    ") WITHOUT ROWID",
+
+    "CREATE TABLE request_status (\n"
+    "  status INTEGER PRIMARY KEY,\n"
+    "  name TEXT NOT NULL,\n"
+    "  help TEXT NOT NULL\n"
+    ")",
+
+    "CREATE TABLE request (\n"
+    "  row_id INTEGER PRIMARY KEY, -- run_id << 40 | number within the run\n"
+    "  run_id INTEGER NOT NULL REFERENCES run (run_id),\n"
+    "  request_id INTEGER NOT NULL,\n"
+    "  session_id INTEGER NOT NULL,\n"
+    "  turn INTEGER NOT NULL,\n"
+    "  status INTEGER NOT NULL REFERENCES request_status (status),\n"
+    "  engine INTEGER,             -- NULL: none\n"
+    "  arrival_ns INTEGER NOT NULL,\n"
+    "  queued_ns INTEGER,          -- times are NULL when it did not happen\n"
+    "  scheduled_ns INTEGER,\n"
+    "  first_token_ns INTEGER,\n"
+    "  end_ns INTEGER,\n"
+    "  prompt_tokens INTEGER NOT NULL,\n"
+    "  output_tokens INTEGER NOT NULL,\n"
+    "  cached_tokens INTEGER NOT NULL,\n"
+    "  preemptions INTEGER NOT NULL,\n"
+    "  recomputed_tokens INTEGER NOT NULL\n"
+    ")",
+
+    "CREATE TABLE engine_sample (\n"
+    "  row_id INTEGER PRIMARY KEY, -- run_id << 40 | number within the run\n"
+    "  run_id INTEGER NOT NULL REFERENCES run (run_id),\n"
+    "  time_ns INTEGER NOT NULL,\n"
+    "  engine INTEGER NOT NULL,\n"
+    "  running_requests INTEGER NOT NULL,\n"
+    "  waiting_requests INTEGER NOT NULL,\n"
+    "  kv_used_blocks INTEGER NOT NULL,\n"
+    "  kv_total_blocks INTEGER NOT NULL\n"
+    ")",
+
+    "CREATE VIEW v_run AS SELECT\n"
+    "  run_id, name AS run, scenario_name AS scenario, policy, seed, engine_count,\n"
+    "  requests, completed, ttft_ms_mean, ttft_ms_p50, ttft_ms_p99, tpot_ms_mean,\n"
+    "  tpot_ms_p99, e2e_ms_mean, e2e_ms_p99, requests_per_s, output_tokens_per_s,\n"
+    "  goodput_per_s, prefix_hit_ratio, load_imbalance, preemptions, wall_s\n"
+    "FROM run",
+
+    "CREATE VIEW v_latency AS SELECT\n"
+    "  q.run_id, r.name AS run, r.policy, q.request_id, q.session_id, q.turn,\n"
+    "  q.engine, q.prompt_tokens, q.output_tokens, q.cached_tokens, q.preemptions,\n"
+    "  q.arrival_ns / 1e9 AS arrival_s,\n"
+    "  (q.scheduled_ns - q.arrival_ns) / 1e6 AS queue_ms,\n"
+    "  (q.first_token_ns - q.arrival_ns) / 1e6 AS ttft_ms,\n"
+    "  CASE WHEN q.output_tokens > 1 THEN\n"
+    "    (q.end_ns - q.first_token_ns) / 1e6 / (q.output_tokens - 1) END AS tpot_ms,\n"
+    "  (q.end_ns - q.arrival_ns) / 1e6 AS e2e_ms\n"
+    "FROM request q JOIN run r USING (run_id) WHERE q.status = 0",
+
+    "CREATE VIEW v_goodput AS SELECT\n"
+    "  l.run_id, l.run, l.policy, count(*) AS completed,\n"
+    "  sum((r.slo_ttft_ns = 0 OR l.ttft_ms <= r.slo_ttft_ns / 1e6)\n"
+    "    AND (r.slo_tpot_ns = 0 OR coalesce(l.tpot_ms, 0) <= r.slo_tpot_ns / 1e6)\n"
+    "    AND (r.slo_e2e_ns = 0 OR l.e2e_ms <= r.slo_e2e_ns / 1e6)) AS within_slo\n"
+    "FROM v_latency l JOIN run r USING (run_id) GROUP BY l.run_id",
+
+    "CREATE VIEW v_status AS SELECT\n"
+    "  q.run_id, r.name AS run, s.name AS status, count(*) AS requests, s.help\n"
+    "FROM request q JOIN run r USING (run_id) JOIN request_status s USING (status)\n"
+    "GROUP BY q.run_id, q.status",
+
+    "CREATE VIEW v_engine_load AS SELECT\n"
+    "  s.run_id, r.name AS run, r.policy, s.engine, s.time_ns / 1e9 AS time_s,\n"
+    "  s.running_requests + s.waiting_requests AS in_flight_requests,\n"
+    "  s.running_requests, s.waiting_requests,\n"
+    "  s.kv_used_blocks * 1.0 / s.kv_total_blocks AS kv_used_ratio\n"
+    "FROM engine_sample s JOIN run r USING (run_id)",
+
+    "CREATE VIEW v_engine AS SELECT\n"
+    "  e.run_id, r.name AS run, r.policy, e.engine, e.pool, e.requests, e.steps,\n"
+    "  e.preemptions, e.busy_ns / 1e9 AS busy_s,\n"
+    "  e.busy_ns / 1e9 / r.duration_s AS busy_ratio,\n"
+    "  CASE WHEN e.prefix_query_tokens > 0 THEN\n"
+    "    e.prefix_hit_tokens * 1.0 / e.prefix_query_tokens END AS prefix_hit_ratio\n"
+    "FROM engine e JOIN run r USING (run_id)",
+};
+
+enum { STATEMENT_COUNT = sizeof statements / sizeof statements[0] };
+
+static bool add_statuses(struct sql *sql, struct err *err)
+{
+    static const char *const help[] = {
+#define X(id, name, text) text,
+        REQUEST_STATUSES(X)
+#undef X
+    };
+    struct sql_statement *insert;
+    if (!sql_prepare(sql, "INSERT INTO request_status VALUES (?, ?, ?)", &insert,
+                     err)) {
+        return false;
+    }
+    bool fine = true;
+    for (int64_t i = 0; fine && i < REQUEST_STATUS_COUNT; i++) {
+        sql_bind_i64(insert, 1, i);
+        sql_bind_text(insert, 2, request_status_name((enum request_status)i));
+        sql_bind_text(insert, 3, help[i]);
+        fine = sql_step(insert, err);
+    }
+    sql_statement_delete(insert);
+    return fine;
+}
+
+bool schema_make(struct sql *sql, struct err *err)
+{
+    struct text pragmas = {0};
+    text_printf(&pragmas, "PRAGMA application_id = %d; PRAGMA user_version = %d",
+                STORE_APPLICATION_ID, STORE_SCHEMA_VERSION);
+    bool fine = sql_run(sql, text_str(&pragmas), err);
+    text_fini(&pragmas);
+    for (size_t i = 0; fine && i < STATEMENT_COUNT; i++) {
+        fine = sql_run(sql, statements[i], err);
+    }
+    return fine && add_statuses(sql, err);
+}
+
+bool schema_check(struct sql *sql, const char *path, bool *empty, struct err *err)
+{
+    int64_t application_id = 0;
+    int64_t version = 0;
+    int64_t objects = 0;
+    if (!sql_get_i64(sql, "PRAGMA application_id", &application_id, err) ||
+        !sql_get_i64(sql, "PRAGMA user_version", &version, err) ||
+        !sql_get_i64(sql, "SELECT count(*) FROM sqlite_master", &objects, err)) {
+        return false;
+    }
+    *empty = application_id == 0 && version == 0 && objects == 0;
+    if (*empty) {
+        return true;
+    }
+    if (application_id != STORE_APPLICATION_ID) {
+        return err_set(err, ERR_INPUT,
+                       "%s: an SQLite database, but not a stacksim store; name another "
+                       "file",
+                       path);
+    }
+    if (version != STORE_SCHEMA_VERSION) {
+        return err_set(err, ERR_INPUT,
+                       "%s: written by another stacksim (schema %" PRId64
+                       ", this program knows %d); use that version, or name another "
+                       "file",
+                       path, version, STORE_SCHEMA_VERSION);
+    }
+    return true;
+}
