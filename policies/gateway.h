@@ -24,8 +24,9 @@ struct gateway_setup {
     const double *param_values;
     size_t param_count;
     uint64_t seed;
-    int64_t stats_window_ns;       /* 0 = 60 s */
-    uint32_t endpoints_max;        /* 0 = 4096 */
+    uint64_t replica;        /* which of several gateways: each has its own chance */
+    int64_t stats_window_ns; /* 0 = 60 s */
+    uint32_t endpoints_max;  /* 0 = 4096 */
 };
 
 /* One line of the decision log, valid during the call. */
@@ -47,12 +48,18 @@ void gateway_delete(struct gateway *gateway);
 /* sink NULL: no log. Borrowed until replaced. */
 void gateway_log_to(struct gateway *gateway, const struct decision_sink *sink);
 
-/* Copies url and model; returns the endpoint's id. New endpoints accept. */
+/* Copies url and model; returns the endpoint's id. New endpoints accept. The url must
+ * not be a member already (CHECK). A url that left and comes back gets its old id, so
+ * that a policy's knowledge of it survives as in the stack's router, which keys by url.
+ * When all endpoints_max ids were used, the url that left first (and has nothing in
+ * flight) is forgotten and its id used again; with no such id this is a CHECK failure.
+ */
 uint32_t gateway_join(struct gateway *gateway, const char *url, const char *model,
                       double weight);
 void gateway_leave(struct gateway *gateway, uint32_t endpoint_id);
 void gateway_set_accepting(struct gateway *gateway, uint32_t endpoint_id,
                            bool accepting);
+/* Stays valid, and its counters current, until gateway_delete. */
 const struct endpoint_view *gateway_endpoint(const struct gateway *gateway,
                                              uint32_t endpoint_id);
 
@@ -60,18 +67,22 @@ const struct endpoint_view *gateway_endpoint(const struct gateway *gateway,
 unsigned gateway_needs(const struct gateway *gateway);
 
 /* Decides and commits: counters, window and callbacks are done on return. The endpoint
- * id is filled in *endpoint_id when the decision has one. */
+ * id is filled in *endpoint_id when the decision has one. A request that names no model
+ * goes to any endpoint; else to endpoints that joined with that name. Times must not go
+ * back from call to call (CHECK). */
 struct route_decision gateway_route(struct gateway *gateway, int64_t now_ns,
                                     const struct request_view *request,
                                     uint32_t *endpoint_id);
 void gateway_first_token(struct gateway *gateway, int64_t now_ns, uint64_t request_id,
                          uint32_t endpoint_id, uint32_t prompt_tokens);
-/* had_first_token: whether gateway_first_token was called for this attempt. */
-void gateway_end(struct gateway *gateway, int64_t now_ns, uint64_t request_id,
-                 uint32_t endpoint_id, uint32_t prompt_tokens, bool had_first_token,
-                 enum request_end how, uint32_t cached_tokens);
+/* end->had_first_token: whether gateway_first_token was called for this attempt. */
+void gateway_end(struct gateway *gateway, int64_t now_ns,
+                 const struct attempt_end *end);
 void gateway_scraped(struct gateway *gateway, uint32_t endpoint_id,
                      const struct endpoint_metrics *metrics);
+/* The window, for logs and metrics; NULL unless NEED_REQUEST_STATS. */
+const struct request_stats *gateway_stats(const struct gateway *gateway);
+/* State of the policy, all memory it holds included. */
 size_t gateway_policy_bytes(const struct gateway *gateway);
 
 #endif

@@ -27,38 +27,44 @@ enum policy_need {
 
 /* Why an endpoint was chosen; the decision log carries the name. */
 #define ROUTE_REASONS(X)                                                               \
-    X(NONE, "no endpoint accepts this model")                                          \
-    X(ROUND_ROBIN, "next in turn")                                                     \
-    X(RING, "consistent hash ring")                                                    \
-    X(QPS_FALLBACK, "fewest arrivals in the window")                                   \
-    X(TRIE_MATCH, "longest known prefix")                                              \
-    X(TRIE_RANDOM, "no known prefix: at random")                                       \
-    X(LEAST_LOADED, "fewest requests in flight")                                       \
-    X(SCORED, "highest score")
+    X(NONE, "none", "no endpoint accepts this model")                                  \
+    X(ROUND_ROBIN, "round_robin", "next in turn")                                      \
+    X(RING, "ring", "consistent hash ring")                                            \
+    X(QPS_FALLBACK, "qps_fallback", "fewest arrivals in the window")                   \
+    X(TRIE_MATCH, "trie_match", "longest known prefix")                                \
+    X(TRIE_RANDOM, "trie_random", "no known prefix: at random")                        \
+    X(TRIE_SPILL, "trie_spill", "holders of the prefix are overloaded")                \
+    X(LEAST_LOADED, "least_loaded", "fewest requests in flight")                       \
+    X(SCORED, "scored", "highest score")
 
 enum route_reason {
-#define X(name, help) REASON_##name,
+#define X(name, text, help) REASON_##name,
     ROUTE_REASONS(X)
 #undef X
 };
 const char *route_reason_name(enum route_reason reason); /* "ring" */
+const char *route_reason_help(enum route_reason reason); /* one line */
 
 struct route_decision {
     int32_t endpoint; /* index into cluster_view.endpoints; -1 = no candidate */
     enum route_reason reason;
-    uint32_t candidates;     /* how many were considered last */
-    uint32_t matched_length; /* of the prefix, in the policy's unit (characters, tokens) */
-    double score;            /* of the chosen one, 0 where the policy has none */
+    uint32_t candidates; /* how many were considered last */
+    uint32_t
+        matched_length; /* of the prefix, in the policy's unit (characters, tokens) */
+    double score;       /* of the chosen one, 0 where the policy has none */
 };
 
 enum param_kind { PARAM_U64, PARAM_F64, PARAM_BOOL };
 struct policy_param {
     const char *name; /* NULL ends the table */
     enum param_kind kind;
-    double default_value;
+    double default_value; /* at compat head; for a defect: tag 1, tag-fixed 0 */
     double min;
     double max;
     const char *help; /* with unit */
+    /* A behaviour that the stack's specification calls a defect: a switch (PARAM_BOOL)
+     * that release 0.1.3 has on, so that its cost can be measured. */
+    bool defect;
 };
 
 /* Memory of the host. resize(NULL, n) allocates, resize(p, 0) frees; never NULL for
@@ -75,21 +81,41 @@ struct policy_setup {
     struct rng *rng; /* the policy's own stream; lives as long as the policy */
 };
 
-enum endpoint_change { ENDPOINT_JOINED, ENDPOINT_LEFT, ENDPOINT_HEALTH };
+/* JOINED precedes the first view that holds the endpoint. LEFT may be followed by
+ * JOINED of the same url under the same id. FORGOTTEN (only after LEFT, nothing in
+ * flight): the url will not come back and its id goes to another one; drop all that is
+ * kept for it. */
+enum endpoint_change {
+    ENDPOINT_JOINED,
+    ENDPOINT_LEFT,
+    ENDPOINT_HEALTH, /* endpoint->accepting changed */
+    ENDPOINT_FORGOTTEN,
+};
 enum request_end { REQUEST_COMPLETED, REQUEST_ABORTED, REQUEST_REFUSED };
+
+/* The end of one attempt; exactly one per on_route. */
+struct attempt_end {
+    uint64_t request_id;
+    uint32_t endpoint_id;
+    uint32_t prompt_tokens; /* as in the request_view */
+    uint32_t cached_tokens; /* found in the prefix cache, as the engine reported it */
+    enum request_end how;
+    bool had_first_token;
+};
 
 struct route_policy {
     const char *name;
     const char *const *aliases; /* NULL-terminated spellings of the stack, or NULL */
     const char *help;
     const char *source;
-    unsigned needs; /* bits of enum policy_need */
+    unsigned needs;                    /* bits of enum policy_need */
     const struct policy_param *params; /* or NULL */
     size_t state_bytes;
     /* state arrives zeroed. Optional: NULL when there is nothing to set up. */
     bool (*init)(void *state, const struct policy_setup *setup, struct err *err);
     void (*fini)(void *state);
-    /* view->count >= 1. May be repeated for a retry: changes only cursors and chance. */
+    /* view->count >= 1. May be repeated for a retry: changes only cursors and chance.
+     */
     struct route_decision (*pick)(void *state, const struct cluster_view *view,
                                   const struct request_view *request);
     /* Optional callbacks, in guaranteed order per request: on_route once per attempt,
@@ -99,11 +125,11 @@ struct route_policy {
                      const struct route_decision *decision);
     void (*on_first_token)(void *state, int64_t now_ns, uint64_t request_id,
                            uint32_t endpoint_id);
-    void (*on_end)(void *state, int64_t now_ns, uint64_t request_id,
-                   uint32_t endpoint_id, enum request_end how, uint32_t cached_tokens);
+    void (*on_end)(void *state, int64_t now_ns, const struct attempt_end *end);
     void (*on_endpoint_change)(void *state, enum endpoint_change change,
                                const struct endpoint_view *endpoint);
-    /* Bytes held now, for the memory bound tests and reports. Optional. */
+    /* Bytes held now beyond state_bytes, for the memory bound tests and reports.
+     * Optional. */
     size_t (*memory_bytes)(const void *state);
 };
 
@@ -111,5 +137,20 @@ struct route_policy {
 const struct route_policy *route_policy_find(const char *name);
 /* i-th of the registry in its order, NULL past the end. */
 const struct route_policy *route_policy_at(size_t index);
+
+enum { POLICY_PARAMS_MAX = 32 };
+size_t route_policy_param_count(const struct route_policy *policy);
+/* Fills values[i] for every entry of the policy's table: the given value, else the
+ * default of this compat level. Unknown names, values out of range and fractions where
+ * whole numbers are due are errors that name what is allowed. */
+struct policy_given {
+    const char *const *names;
+    const double *values;
+    size_t count;
+};
+NODISCARD bool route_policy_resolve(const struct route_policy *policy,
+                                    enum compat compat,
+                                    const struct policy_given *given,
+                                    double values[POLICY_PARAMS_MAX], struct err *err);
 
 #endif

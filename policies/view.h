@@ -36,11 +36,12 @@ struct endpoint_metrics {
 };
 
 struct endpoint_view {
-    uint32_t id;          /* dense, stable; the unit of all tie rules */
-    uint32_t generation;  /* bumped when the id is used again */
-    const char *url;      /* unique name */
-    const char *model;
-    double weight;        /* 1 by default */
+    uint32_t id;         /* dense; belongs to the url as long as it is remembered */
+    uint32_t generation; /* bumped whenever the id joins again */
+    const char *url;     /* unique name */
+    const char *model;   /* NULL = serves requests that name no model */
+    double weight;       /* 1 by default */
+    bool accepting;      /* joined, healthy, not draining */
     /* Counted by this gateway itself: exact and of now. */
     uint32_t inflight_requests;
     uint64_t inflight_prompt_tokens; /* of requests without a first token */
@@ -49,27 +50,36 @@ struct endpoint_view {
     struct endpoint_metrics metrics;
 };
 
-/* The candidates of one decision: accepting endpoints of the request's model. */
+#define NOT_A_CANDIDATE UINT32_MAX
+
+/* The candidates of one decision: accepting endpoints of the request's model. An
+ * "index" is a position in endpoints; the other arrays are kept beside it so that a
+ * policy never has to sort, search or gather. */
 struct cluster_view {
     int64_t now_ns;
     const struct endpoint_view *const *endpoints; /* ascending id = discovery order */
     uint32_t count;
-    const uint32_t *by_url; /* indices into endpoints, in byte order of url */
-    uint64_t set_hash;      /* equal sets of urls, equal hash */
-    const struct request_stats *stats; /* policies/request_stats.h: qps and so on */
+    uint32_t id_count;                 /* every endpoint id is below this */
+    const uint32_t *by_url;            /* indices in byte order of url */
+    const uint32_t *url_rank;          /* the inverse: index -> position in by_url */
+    const uint32_t *index_of_id;       /* endpoint id -> index, or NOT_A_CANDIDATE */
+    const uint32_t *inflight;          /* index -> inflight_requests, side by side */
+    uint64_t set_hash;                 /* equal sets of urls, equal hash */
+    const struct request_stats *stats; /* NULL unless NEED_REQUEST_STATS */
 };
 
 struct request_view {
     uint64_t request_id;
     int64_t arrival_ns;
-    const char *session_key;   /* NULL = the client sent none; may be "" */
-    const char *model;         /* NULL = the only one */
+    const char *session_key; /* NULL = the client sent none; may be "" */
+    const char *model;       /* NULL = the only one */
     uint32_t prompt_tokens;
     uint32_t output_tokens_max;   /* 0 = the client named no cap */
     uint32_t output_tokens_guess; /* of a predictor; 0 = none */
     int32_t priority;
     /* Only when some policy declared the need (policies/policy.h): */
-    const uint64_t *chunk_hashes; /* per 128 characters, last may be short; not chained */
+    const uint64_t
+        *chunk_hashes; /* per 128 characters, last may be short; not chained */
     uint32_t chunk_count;
     const uint64_t *block_hashes; /* chained, one per full KV block */
     uint32_t block_count;

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * registry.h: declares what registry.def lists, for the policies' own files.
+ */
+#ifndef STACKSIM_POLICIES_REGISTRY_H
+#define STACKSIM_POLICIES_REGISTRY_H
+
+#include "policies/policy.h"
+
+#define ROUTE(name) extern const struct route_policy route_##name;
+#include "policies/registry.def"
+
+#endif
