@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * request.h: requests in flight, and the moves that are legal for them.
+ */
+#ifndef STACKSIM_SIM_REQUEST_H
+#define STACKSIM_SIM_REQUEST_H
+
+#include "sim/kvpool.h"
+#include "sim/observer.h"
+#include "traces/record.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define REQUEST_STATES(X)                                                              \
+    X(ARRIVED, "at the gateway")                                                       \
+    X(WAITING, "in an engine's queue, new or preempted")                               \
+    X(PREFILLING, "running; some known tokens are not computed yet")                   \
+    X(DECODING, "running; one token per step, member of the decode set")               \
+    X(DRAINING, "running; its last token is in a step under way")                      \
+    X(ENDED, "has its outcome")
+
+enum request_state {
+#define X(name, help) REQUEST_##name,
+    REQUEST_STATES(X)
+#undef X
+};
+
+struct request {
+    /* What it is. */
+    uint64_t record_id;
+    uint64_t session;
+    uint32_t turn;
+    uint32_t prompt_tokens;
+    uint32_t output_tokens; /* that it will produce: recorded, capped by the engine */
+    int32_t priority;
+    /* What happened. OUTCOME_TIME_NONE until it did. */
+    int64_t arrival_ns;
+    int64_t queued_ns;
+    int64_t scheduled_ns;
+    int64_t first_token_ns;
+    uint32_t cached_tokens;
+    uint32_t preemptions;
+    uint32_t recomputed_tokens;
+    uint32_t engine;
+    /* How far it is. The first two are stale while DECODING: see decode_set.h. */
+    enum request_state state;
+    uint32_t computed; /* tokens whose KV is, or in a formed step will be, in blocks */
+    uint32_t produced; /* output tokens sampled, those in formed steps included */
+    uint32_t lost_tokens;  /* computed at the last preemption, to be computed again */
+    uint32_t step_tokens;  /* scheduled in the step that is being formed */
+    uint32_t heap_place;   /* in the decode set */
+    int64_t base;          /* decode set: computed - steps formed, constant */
+    uint64_t last_step;    /* index of the step that samples its last token */
+    uint64_t skipped_step; /* last step that left it out while DECODING; 0 = none */
+    uint64_t admission;    /* order of admission, for the running list */
+    bool cancel;           /* the client has hung up */
+    bool released;         /* preempted while DRAINING: holds no blocks any more */
+    uint32_t timer;        /* event source of its cancellation; UINT32_MAX = none */
+    /* Lists: running or waiting; prefilling; emitting or draining. */
+    struct request *previous;
+    struct request *next;
+    struct request *prefill_previous;
+    struct request *prefill_next;
+    struct request *emit_next;
+    struct request *drain_next;
+    /* Blocks. */
+    struct kv_sequence kv;
+    uint64_t *outputs; /* ids of requests whose output the prompt contains */
+    uint32_t output_count;
+    uint32_t storage_class; /* of runs and outputs, in the table */
+    void *storage;
+};
+
+struct request_table;
+
+struct request_table *request_table_new(void);
+void request_table_delete(struct request_table *table);
+
+/* A new ARRIVED request for this record; block_tokens > 0 also cuts its block runs
+ * (prompt and output) and keeps what kvpool needs. */
+struct request *request_table_add(struct request_table *table,
+                                  const struct trace_record *record,
+                                  uint32_t output_tokens, uint32_t block_tokens);
+/* Must be ENDED. */
+void request_table_remove(struct request_table *table, struct request *request);
+/* The live request of a record, or NULL. Only when the table tracks ids. */
+struct request *request_table_find(const struct request_table *table,
+                                   uint64_t record_id);
+size_t request_table_live(const struct request_table *table);
+
+/* INV-2: CHECKs that the move is legal. */
+void request_move(struct request *request, enum request_state state);
+
+/* Doubly linked list through previous/next. */
+struct request_list {
+    struct request *first;
+    struct request *last;
+    uint32_t count;
+};
+void request_list_append(struct request_list *list, struct request *request);
+void request_list_prepend(struct request_list *list, struct request *request);
+/* before NULL appends. */
+void request_list_insert(struct request_list *list, struct request *before,
+                         struct request *request);
+void request_list_remove(struct request_list *list, struct request *request);
+
+#endif
