@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * decode_run.c: many equal decode steps as one event.
+ *
+ * A run is a promise: `ahead` more steps will be formed exactly like the last one. It
+ * is kept by planning no further than the first thing that could break it (a member's
+ * last step, free blocks, the cost model's regime), and by cutting it when an arrival
+ * could. Nothing is booked until the run is over; the gauges are read in closed form
+ * meanwhile.
+ */
+#include "sim/replica_state.h"
+
+/* End of the count-th step from the one under way, while a run lasts. */
+static int64_t run_end_fx(const struct replica *replica, uint64_t count)
+{
+    const int64_t n = (int64_t)count;
+    return n * replica->run.first_fx + replica->run.grow_fx * (n * (n - 1) / 2);
+}
+
+int64_t run_end_ns(const struct replica *replica, uint64_t count)
+{
+    const int64_t end_fx =
+        replica->ahead == 0 ? replica->steps[0].length_fx : run_end_fx(replica, count);
+    return replica->start_ns + (replica->start_rest + end_fx) / COST_FX_PER_NS;
+}
+
+/* Most steps whose sum stays far from overflow. */
+static uint64_t run_steps_max(const struct decode_cost *run)
+{
+    uint64_t steps = run->valid_steps;
+    const double limit = 4.0e18;
+    while (steps > 1) {
+        const double n = (double)steps;
+        const double sum =
+            n * (double)run->first_fx + (double)run->grow_fx * n * n / 2.0;
+        if (sum < limit) {
+            break;
+        }
+        steps /= 2;
+    }
+    return steps;
+}
+
+void run_plan(struct replica *replica)
+{
+    replica->ahead = 0;
+    const struct decode_set *set = &replica->decodes;
+    const bool admits = replica->waiting.count > 0 && !replica->head_stuck &&
+                        replica->running.count < replica->engine.max_num_seqs;
+    if (replica->setup.step_by_step || replica->step_count < replica->depth ||
+        set->count == 0 || admits || replica->cancelling) {
+        return;
+    }
+    for (uint32_t i = 0; i < replica->step_count; i++) {
+        const struct step *step = &replica->steps[i];
+        if (!step->decode_only || step->version != set->version) {
+            return;
+        }
+    }
+    const struct step *now = &replica->steps[0];
+    const struct decode_cost run =
+        cost_decode(replica->setup.cost, now->decodes, now->context, 0);
+    const uint64_t until_last = decode_set_first(set)->last_step - set->formed;
+    uint64_t most = run_steps_max(&run) - 1;
+    most = most < until_last ? most : until_last;
+    replica->run = run;
+    replica->ahead =
+        decode_set_steps_within(set, kvpool_free_blocks(replica->pool), most);
+}
+
+uint64_t run_ended(const struct replica *replica, int64_t time_ns, bool strict)
+{
+    uint64_t low = 0;
+    uint64_t high = replica->ahead;
+    while (low < high) {
+        const uint64_t middle = (low + high + 1) / 2;
+        const int64_t end_ns = run_end_ns(replica, middle);
+        if (strict ? end_ns < time_ns : end_ns <= time_ns) {
+            low = middle;
+        } else {
+            high = middle - 1;
+        }
+    }
+    return low;
+}
+
+void run_cut(struct replica *replica, int64_t time_ns)
+{
+    replica->ahead = run_ended(replica, time_ns, false);
+}
+
+void run_settle(struct replica *replica)
+{
+    struct decode_set *set = &replica->decodes;
+    const uint64_t ahead = replica->ahead;
+    if (ahead == 0) {
+        return;
+    }
+    const int64_t before_fx = replica->start_rest + run_end_fx(replica, ahead);
+    replica->stats.busy_ns += before_fx / COST_FX_PER_NS;
+    replica->start_ns += before_fx / COST_FX_PER_NS;
+    replica->start_rest = before_fx % COST_FX_PER_NS;
+    kvpool_take(replica->pool, (uint32_t)decode_set_blocks(set, ahead));
+    decode_set_advance(set, ahead);
+    replica->stats.steps += ahead;
+    for (uint32_t i = 0; i < replica->step_count; i++) {
+        struct step *step = &replica->steps[i];
+        step->index += ahead;
+        step->context += ahead * step->decodes;
+        step->length_fx =
+            cost_decode(replica->setup.cost, step->decodes, step->context, 0).first_fx;
+    }
+    replica->returned = replica->steps[0].index - 1;
+    replica->ahead = 0;
+    step_retire_decodes(replica);
+}

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * replica.c: step boundaries: what a step's end delivers, and what follows it.
+ */
+#include "base/check.h"
+#include "base/mem.h"
+#include "sim/replica_state.h"
+
+/* ---- boundaries
+ * ---------------------------------------------------------------------- */
+
+static void request_end(struct replica *replica, struct request *request,
+                        int64_t now_ns, enum outcome_status status)
+{
+    replica->stats.ended++;
+    request_move(request, REQUEST_ENDED);
+    replica->setup.events.on_end(replica->setup.events.context, request, now_ns,
+                                 status);
+}
+
+static void step_deliver(struct replica *replica, const struct step *step,
+                         int64_t now_ns)
+{
+    struct request *next = NULL;
+    for (struct request *at = step->emitting; at != NULL; at = next) {
+        next = at->emit_next;
+        if (at->first_token_ns == OUTCOME_TIME_NONE) {
+            at->first_token_ns = now_ns;
+            replica->setup.events.on_first_token(replica->setup.events.context, at,
+                                                 now_ns);
+        }
+    }
+    while (replica->drain_first != NULL &&
+           replica->drain_first->last_step <= step->index) {
+        struct request *request = replica->drain_first;
+        running_drain_remove(replica, request);
+        if (!request->released) {
+            running_leave(replica, request);
+        }
+        request_end(replica, request, now_ns, OUTCOME_COMPLETED);
+    }
+}
+
+static void cancel_one(struct replica *replica, struct request *request, int64_t now_ns)
+{
+    if (request->state == REQUEST_WAITING) {
+        request_list_remove(&replica->waiting, request);
+    } else {
+        if (request->state == REQUEST_DRAINING) {
+            running_drain_remove(replica, request);
+        }
+        running_leave(replica, request);
+    }
+    /* A step under way may still name it. */
+    for (uint32_t i = 0; i < replica->step_count; i++) {
+        struct request **link = &replica->steps[i].emitting;
+        while (*link != NULL && *link != request) {
+            link = &(*link)->emit_next;
+        }
+        if (*link == request) {
+            *link = request->emit_next;
+        }
+    }
+    request_end(replica, request, now_ns, OUTCOME_CANCELLED);
+}
+
+static void cancels_apply(struct replica *replica, int64_t now_ns)
+{
+    replica->cancelling = false;
+    struct request *next = NULL;
+    for (struct request *at = replica->running.first; at != NULL; at = next) {
+        next = at->next;
+        if (at->cancel) {
+            cancel_one(replica, at, now_ns);
+        }
+    }
+    for (struct request *at = replica->waiting.first; at != NULL; at = next) {
+        next = at->next;
+        if (at->cancel) {
+            cancel_one(replica, at, now_ns);
+        }
+    }
+}
+
+/* Fills the pipeline and looks ahead. */
+static void boundary(struct replica *replica, int64_t now_ns)
+{
+    if (replica->cancelling) {
+        cancels_apply(replica, now_ns);
+    }
+    while (replica->step_count < replica->depth) {
+        /* A call that preempted and scheduled nobody is followed by another one. */
+        if (!step_form(replica, now_ns) && !replica->preempted) {
+            break;
+        }
+    }
+    if (replica->step_count > 0) {
+        run_plan(replica);
+    }
+}
+
+void replica_step_done(struct replica *replica)
+{
+    CHECK(replica->step_count > 0, "engine %u has no step under way",
+          replica->setup.id);
+    run_settle(replica);
+    const struct step step = replica->steps[0];
+    const int64_t end_fx = replica->start_rest + step.length_fx;
+    replica->stats.busy_ns += end_fx / COST_FX_PER_NS;
+    replica->start_ns += end_fx / COST_FX_PER_NS;
+    replica->start_rest = end_fx % COST_FX_PER_NS;
+    replica->returned = step.index;
+    replica->steps[0] = replica->steps[1];
+    replica->step_count--;
+    step_deliver(replica, &step, replica->start_ns);
+    boundary(replica, replica->start_ns);
+}
+
+int64_t replica_next_ns(const struct replica *replica)
+{
+    return replica->step_count == 0 ? INT64_MAX
+                                    : run_end_ns(replica, replica->ahead + 1);
+}
+
+static bool idle(const struct replica *replica)
+{
+    return replica->step_count == 0;
+}
+
+static void wake(struct replica *replica, int64_t now_ns)
+{
+    replica->start_ns = now_ns;
+    replica->start_rest = 0;
+    boundary(replica, now_ns);
+}
+
+void replica_submit(struct replica *replica, struct request *request, int64_t now_ns)
+{
+    request_move(request, REQUEST_WAITING);
+    request->engine = replica->setup.id;
+    if (idle(replica)) {
+        request->queued_ns = now_ns;
+        running_queue(replica, request, false);
+        wake(replica, now_ns);
+        return;
+    }
+    const bool first = replica->waiting.count == 0;
+    request->queued_ns = run_end_ns(replica, run_ended(replica, now_ns, false) + 1);
+    running_queue(replica, request, false);
+    const bool full = replica->running.count >= replica->engine.max_num_seqs;
+    if (!full && (first || replica->engine.priority_scheduling)) {
+        run_cut(replica, now_ns);
+    }
+}
+
+void replica_cancel(struct replica *replica, struct request *request, int64_t now_ns)
+{
+    CHECK(request->engine == replica->setup.id, "cancelled at engine %u, is at %u",
+          replica->setup.id, request->engine);
+    request->cancel = true;
+    replica->cancelling = true;
+    run_cut(replica, now_ns);
+}
+
+void replica_peek(const struct replica *replica, int64_t time_ns,
+                  struct engine_sample *sample)
+{
+    uint32_t free_blocks = kvpool_free_blocks(replica->pool);
+    if (replica->ahead > 0) {
+        const uint64_t formed = run_ended(replica, time_ns, true);
+        free_blocks -= (uint32_t)decode_set_blocks(&replica->decodes, formed);
+    }
+    *sample = (struct engine_sample){
+        .time_ns = time_ns,
+        .engine = replica->setup.id,
+        .running = replica->running.count,
+        .waiting = replica->waiting.count,
+        .kv_total_blocks = kvpool_total_blocks(replica->pool),
+        .kv_used_blocks = kvpool_total_blocks(replica->pool) - free_blocks,
+    };
+}
+
+void replica_visit(const struct replica *replica,
+                   void (*visit)(void *context, struct request *request), void *context)
+{
+    for (struct request *at = replica->running.first; at != NULL; at = at->next) {
+        visit(context, at);
+    }
+    for (struct request *at = replica->waiting.first; at != NULL; at = at->next) {
+        visit(context, at);
+    }
+    for (struct request *at = replica->drain_first; at != NULL; at = at->drain_next) {
+        if (at->released) {
+            visit(context, at);
+        }
+    }
+}
+
+const struct replica_stats *replica_stats(const struct replica *replica)
+{
+    return &replica->stats;
+}
+
+/* ---- life
+ * ------------------------------------------------------------------------------ */
+
+struct replica *replica_new(const struct replica_setup *setup)
+{
+    const struct engine_config *engine = setup->engine;
+    struct replica *replica = mem_alloc(1, sizeof(*replica));
+    replica->setup = *setup;
+    replica->engine = *engine;
+    replica->depth = engine->async_scheduling ? 2 : 1;
+    CHECK(setup->kv_blocks >= 2, "engine %u has %u KV blocks", setup->id,
+          setup->kv_blocks);
+    const struct kvpool_config pool = {
+        .blocks = setup->kv_blocks - 1,
+        .block_tokens = engine->block_tokens,
+        .prefix_caching = engine->prefix_caching,
+        .reuse_private_first = engine->compat == ENGINE_HEAD,
+    };
+    replica->pool = kvpool_new(&pool);
+    decode_set_init(&replica->decodes, engine->block_tokens);
+    return replica;
+}
+
+void replica_delete(struct replica *replica)
+{
+    if (replica != NULL) {
+        kvpool_delete(replica->pool);
+        decode_set_fini(&replica->decodes);
+        mem_free(replica);
+    }
+}
+
+/* ---- invariants
+ * ------------------------------------------------------------------------- */
+
+static uint64_t check_running(const struct replica *replica)
+{
+    const struct decode_set *set = &replica->decodes;
+    uint64_t held = 0;
+    uint64_t context = 0;
+    uint64_t admission = 0;
+    uint32_t decoding = 0;
+    for (const struct request *at = replica->running.first; at != NULL; at = at->next) {
+        CHECK(at->admission > admission, "running list is not in order of admission");
+        admission = at->admission;
+        uint32_t computed = at->computed;
+        if (at->state == REQUEST_DECODING) {
+            decoding++;
+            computed = decode_set_computed(set, at);
+            context += computed;
+            CHECK(at->last_step > set->formed, "decoding beyond its last step");
+            CHECK(set->heap[at->heap_place] == at, "lost its place in the heap");
+        }
+        CHECK(computed <= (uint64_t)at->prompt_tokens + at->output_tokens,
+              "computed more than there is");
+        held +=
+            replica_blocks_of(replica, computed) - at->kv.registered + at->kv.surplus;
+    }
+    CHECK(decoding == set->count, "%u decode, %u in the set", decoding, set->count);
+    CHECK(context == decode_set_context(set), "context of the set is off");
+    return held;
+}
+
+void replica_check(const struct replica *replica)
+{
+    const uint64_t held = check_running(replica);
+    kvpool_check(replica->pool, held);
+    CHECK(replica->running.count <= replica->engine.max_num_seqs, "%u running",
+          replica->running.count);
+    CHECK(!idle(replica) ||
+              (replica->running.count == 0 && replica->waiting.count == 0),
+          "INV-7: engine %u is idle with %u running, %u waiting", replica->setup.id,
+          replica->running.count, replica->waiting.count);
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * replica.h: one vLLM v1 engine: queue, continuous batching, KV blocks, steps.
+ *
+ * A state machine without a clock: its owner submits requests and calls
+ * replica_step_done when the time that replica_next_ns names has come. Between two such
+ * calls the engine may run through many equal decode steps (a decode run); an arrival
+ * that could be admitted cuts the run at the next step boundary.
+ *
+ * Follows spec/vllm-engine.md sections 1 and 2. With asynchronous scheduling a second
+ * step is formed while the first one runs (step-time.md 3.1): `depth` is 2 instead of
+ * 1, and that is all the difference.
+ */
+#ifndef STACKSIM_SIM_REPLICA_H
+#define STACKSIM_SIM_REPLICA_H
+
+#include "sim/cost.h"
+#include "sim/engine_config.h"
+#include "sim/observer.h"
+#include "sim/request.h"
+
+struct replica;
+
+/* What the engine tells its owner, always at a step boundary, in this order: first
+ * tokens of a step, then requests that ended. on_end lends the request; the engine has
+ * forgotten it. */
+struct replica_events {
+    void *context;
+    void (*on_first_token)(void *context, struct request *request, int64_t now_ns);
+    void (*on_end)(void *context, struct request *request, int64_t now_ns,
+                   enum outcome_status status);
+};
+
+struct replica_setup {
+    uint32_t id;
+    const struct engine_config *engine;
+    const struct cost *cost;
+    uint32_t kv_blocks; /* null block included */
+    const struct request_table *table;
+    struct replica_events events;
+    bool step_by_step; /* no decode runs, no aggregates: the oracle */
+};
+
+struct replica_stats {
+    uint64_t ended;
+    uint64_t steps;
+    uint64_t preemptions;
+    uint64_t prefix_query_tokens;
+    uint64_t prefix_hit_tokens;
+    uint64_t recomputed_tokens;
+    int64_t busy_ns;
+};
+
+struct replica *replica_new(const struct replica_setup *setup);
+void replica_delete(struct replica *replica);
+
+/* A new request reaches the engine's input queue. prompt + output fit max_model_len. */
+void replica_submit(struct replica *replica, struct request *request, int64_t now_ns);
+
+/* The client hung up: the request ends (CANCELLED) at the next step boundary, at once
+ * when the engine is idle. */
+void replica_cancel(struct replica *replica, struct request *request, int64_t now_ns);
+
+/* When replica_step_done is due; INT64_MAX while idle. */
+int64_t replica_next_ns(const struct replica *replica);
+
+/* The step under way has ended, at replica_next_ns(). Delivers, then forms what
+ * follows. */
+void replica_step_done(struct replica *replica);
+
+/* As the engine's gauges stand at time_ns, not beyond replica_next_ns(). Steps that end
+ * at time_ns itself are not over yet. */
+void replica_peek(const struct replica *replica, int64_t time_ns,
+                  struct engine_sample *sample);
+
+/* Calls visit for every request that the engine holds, in order of running, then
+ * waiting, then tokens on their way. The list must not change meanwhile. */
+void replica_visit(const struct replica *replica,
+                   void (*visit)(void *context, struct request *request),
+                   void *context);
+
+const struct replica_stats *replica_stats(const struct replica *replica);
+
+/* INV-4, INV-7 and the aggregates against a walk of everything. */
+void replica_check(const struct replica *replica);
+
+#endif

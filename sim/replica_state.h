@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * replica_state.h: the inside of one engine, shared by the files that make it up:
+ * running.c (who holds what), step_form.c (the scheduler), decode_run.c (many equal
+ * steps at once) and replica.c (step boundaries and the outer interface). Nobody else
+ * includes it.
+ */
+#ifndef STACKSIM_SIM_REPLICA_STATE_H
+#define STACKSIM_SIM_REPLICA_STATE_H
+
+#include "sim/decode_set.h"
+#include "sim/replica.h"
+
+enum { DEPTH_MAX = 2 };
+
+/* A formed step. */
+struct step {
+    uint64_t index;
+    int64_t length_fx;
+    uint32_t decodes;
+    uint64_t context; /* of the decodes, when it was formed */
+    uint64_t version; /* of the decode set, when it was formed */
+    bool decode_only;
+    struct request *emitting; /* prompts that end in it, through emit_next */
+};
+
+struct replica {
+    struct replica_setup setup;
+    struct engine_config engine;
+    struct kvpool *pool;
+    struct decode_set decodes;
+    struct request_list running; /* in order of admission */
+    struct request_list waiting;
+    struct request *prefill_first; /* PREFILLING, in order of admission */
+    struct request *prefill_last;
+    struct request *drain_first; /* DRAINING, in order of their last step */
+    struct request *drain_last;
+    struct step steps[DEPTH_MAX]; /* under way, then formed ahead */
+    uint32_t step_count;
+    uint32_t depth;
+    uint64_t returned; /* index of the last step that ended */
+    uint64_t admissions;
+    int64_t start_ns;       /* of the step under way */
+    int64_t start_rest;     /* and 2^-16 ns beyond it */
+    uint64_t ahead;         /* steps of the decode run still to be formed */
+    struct decode_cost run; /* length of steps[0] and its growth, while ahead > 0 */
+    bool head_stuck;        /* the last try to admit somebody failed for good reason */
+    bool preempted;         /* somebody was, in the step being formed */
+    bool cancelling;        /* some request has its cancel flag set */
+    struct replica_stats stats;
+};
+
+static inline uint32_t replica_blocks_of(const struct replica *replica, uint64_t tokens)
+{
+    const uint64_t size = replica->engine.block_tokens;
+    return (uint32_t)((tokens + size - 1) / size);
+}
+
+/* Tokens whose ids exist: prompt and what was sampled, steps under way included. */
+static inline uint32_t replica_known_tokens(const struct request *request)
+{
+    return request->prompt_tokens + request->produced;
+}
+
+/* ---- running.c ---- */
+
+/* Gives the request's blocks their place in the prefix tree, as far as their tokens are
+ * known to the scheduler. */
+void running_register(struct replica *replica, struct request *request);
+/* Outputs that this prompt quotes may belong to requests that are still decoding here;
+ * their blocks enter the tree only when somebody looks (ADR 0004). Returns true when
+ * there is such a request, for then the next lookup may find more. */
+bool running_register_quoted(struct replica *replica, const struct request *request);
+void running_prefill_append(struct replica *replica, struct request *request);
+void running_prefill_remove(struct replica *replica, struct request *request);
+void running_drain_append(struct replica *replica, struct request *request);
+void running_drain_remove(struct replica *replica, struct request *request);
+/* New requests queue at the end, preempted ones in front; by priority when so set. */
+void running_queue(struct replica *replica, struct request *request, bool in_front);
+/* Takes a running request out of everything and gives its blocks back. Its state field
+ * still says where it was. */
+void running_leave(struct replica *replica, struct request *request);
+void running_preempt(struct replica *replica, struct request *victim);
+/* Whom vLLM would preempt: the last admitted, or the least urgent one. */
+struct request *running_victim(const struct replica *replica);
+
+/* ---- step_form.c ---- */
+
+/* Forms one step behind those under way. False: there is nothing to do. */
+bool step_form(struct replica *replica, int64_t now_ns);
+/* Members of the decode set whose last step has been formed start to drain. */
+void step_retire_decodes(struct replica *replica);
+
+/* ---- decode_run.c ---- */
+
+/* Finds how many steps after those formed will be like them. */
+void run_plan(struct replica *replica);
+/* When the count-th step from the one under way ends; count <= ahead + 1. */
+int64_t run_end_ns(const struct replica *replica, uint64_t count);
+/* Steps from the one under way that end at or before time_ns, or strictly before it; at
+ * most ahead. */
+uint64_t run_ended(const struct replica *replica, int64_t time_ns, bool strict);
+/* Ends the run at the end of the step under way at time_ns. */
+void run_cut(struct replica *replica, int64_t time_ns);
+/* The run is over: books its steps, so that the last one is the step under way. */
+void run_settle(struct replica *replica);
+
+#endif

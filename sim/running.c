@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * running.c: who is in which list of an engine and holds which blocks.
+ */
+#include "base/check.h"
+#include "sim/replica_state.h"
+
+/* ---- blocks ---------------------------------------------------------------------- */
+
+/* Tokens whose blocks may be found by others: computed, and their ids known to the
+ * scheduler. Of a decoding request the token of a step under way is not known yet. */
+static uint32_t registrable_tokens(const struct replica *replica,
+                                   const struct request *request)
+{
+    if (request->state != REQUEST_DECODING) {
+        return request->computed;
+    }
+    const uint32_t computed = decode_set_computed(&replica->decodes, request);
+    uint32_t known =
+        request->prompt_tokens + decode_set_produced(&replica->decodes, request);
+    uint64_t flying = replica->decodes.formed - replica->returned;
+    flying -= request->skipped_step > replica->returned ? 1 : 0;
+    known -= (uint32_t)flying;
+    return computed < known ? computed : known;
+}
+
+void running_register(struct replica *replica, struct request *request)
+{
+    const uint32_t tokens = registrable_tokens(replica, request);
+    kvpool_register(replica->pool, &request->kv, tokens / replica->engine.block_tokens);
+}
+
+bool running_register_quoted(struct replica *replica, const struct request *request)
+{
+    bool live = false;
+    for (uint32_t i = 0; i < request->output_count; i++) {
+        struct request *quoted =
+            request_table_find(replica->setup.table, request->outputs[i]);
+        if (quoted != NULL && quoted != request &&
+            quoted->engine == replica->setup.id && quoted->state == REQUEST_DECODING) {
+            running_register(replica, quoted);
+            live = true;
+        }
+    }
+    return live;
+}
+
+/* ---- lists ------------------------------------------------------------------------
+ */
+
+void running_prefill_append(struct replica *replica, struct request *request)
+{
+    request->prefill_previous = replica->prefill_last;
+    request->prefill_next = NULL;
+    if (replica->prefill_last == NULL) {
+        replica->prefill_first = request;
+    } else {
+        replica->prefill_last->prefill_next = request;
+    }
+    replica->prefill_last = request;
+}
+
+void running_prefill_remove(struct replica *replica, struct request *request)
+{
+    if (request->prefill_previous == NULL) {
+        replica->prefill_first = request->prefill_next;
+    } else {
+        request->prefill_previous->prefill_next = request->prefill_next;
+    }
+    if (request->prefill_next == NULL) {
+        replica->prefill_last = request->prefill_previous;
+    } else {
+        request->prefill_next->prefill_previous = request->prefill_previous;
+    }
+}
+
+void running_drain_append(struct replica *replica, struct request *request)
+{
+    request->drain_next = NULL;
+    if (replica->drain_last == NULL) {
+        replica->drain_first = request;
+    } else {
+        replica->drain_last->drain_next = request;
+    }
+    replica->drain_last = request;
+}
+
+void running_drain_remove(struct replica *replica, struct request *request)
+{
+    struct request *before = NULL;
+    struct request *at = replica->drain_first;
+    while (at != request) {
+        before = at;
+        at = at->drain_next;
+    }
+    if (before == NULL) {
+        replica->drain_first = request->drain_next;
+    } else {
+        before->drain_next = request->drain_next;
+    }
+    if (replica->drain_last == request) {
+        replica->drain_last = before;
+    }
+}
+
+/* Whether a goes before b in a priority queue (vllm-engine.md 1.3). */
+static bool more_urgent(const struct request *a, const struct request *b)
+{
+    if (a->priority != b->priority) {
+        return a->priority < b->priority;
+    }
+    if (a->arrival_ns != b->arrival_ns) {
+        return a->arrival_ns < b->arrival_ns;
+    }
+    return a->record_id < b->record_id;
+}
+
+static void waiting_insert_by_priority(struct replica *replica, struct request *request)
+{
+    struct request *before = NULL;
+    struct request *at = replica->waiting.last;
+    while (at != NULL && more_urgent(request, at)) {
+        before = at;
+        at = at->previous;
+    }
+    request_list_insert(&replica->waiting, before, request);
+}
+
+void running_queue(struct replica *replica, struct request *request, bool in_front)
+{
+    if (replica->engine.priority_scheduling) {
+        waiting_insert_by_priority(replica, request);
+    } else if (in_front) {
+        request_list_prepend(&replica->waiting, request);
+    } else {
+        request_list_append(&replica->waiting, request);
+    }
+}
+
+/* ---- leaving the running list ------------------------------------------------------
+ */
+
+void running_leave(struct replica *replica, struct request *request)
+{
+    running_register(replica, request);
+    if (request->state == REQUEST_DECODING) {
+        decode_set_remove(&replica->decodes, request);
+    } else if (request->state == REQUEST_PREFILLING) {
+        running_prefill_remove(replica, request);
+    }
+    const uint32_t owned =
+        replica_blocks_of(replica, (uint64_t)request->computed + request->step_tokens);
+    kvpool_release(replica->pool, &request->kv, owned);
+    request->step_tokens = 0;
+    request_list_remove(&replica->running, request);
+}
+
+void running_preempt(struct replica *replica, struct request *victim)
+{
+    const bool draining = victim->state == REQUEST_DRAINING;
+    running_leave(replica, victim);
+    victim->lost_tokens = victim->computed;
+    victim->computed = 0;
+    victim->preemptions++;
+    replica->stats.preemptions++;
+    replica->preempted = true;
+    if (draining) {
+        /* Its last token is on its way and will be delivered: nothing to resume. */
+        victim->released = true;
+        return;
+    }
+    request_move(victim, REQUEST_WAITING);
+    running_queue(replica, victim, true);
+}
+
+struct request *running_victim(const struct replica *replica)
+{
+    struct request *victim = replica->running.last;
+    if (replica->engine.priority_scheduling) {
+        for (struct request *at = victim; at != NULL; at = at->previous) {
+            if (more_urgent(victim, at)) {
+                victim = at;
+            }
+        }
+    }
+    return victim;
+}

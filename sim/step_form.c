@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * step_form.c: the scheduler: what goes into the next step.
+ *
+ * In vLLM's order (spec/vllm-engine.md 1.2): running requests first, in order of
+ * admission, preempting from the end when blocks run out; then the waiting queue from
+ * its head, if nobody was preempted. There are two ways through the first phase:
+ * step_walk visits every running request and is always right; step_sum takes the decode
+ * set as a whole and is used when the order cannot matter, that is, when the budget and
+ * the free blocks are enough for everybody. The step-by-step mode knows only the first.
+ */
+#include "sim/replica_state.h"
+
+struct forming {
+    int64_t now_ns;
+    uint32_t budget;
+    struct batch_shape shape;
+    bool any;
+};
+
+static void shape_add_chunk(struct batch_shape *shape, uint32_t tokens, uint32_t before)
+{
+    shape->chunks++;
+    shape->chunk_tokens += tokens;
+    shape->chunk_context += before;
+    shape->chunk_pairs_twice += (uint64_t)tokens * (2 * (uint64_t)before + tokens);
+    if (tokens > shape->chunk_tokens_max) {
+        shape->chunk_tokens_max = tokens;
+    }
+}
+
+static uint32_t chunk_wanted(const struct replica *replica, uint32_t tokens,
+                             uint32_t budget)
+{
+    const uint32_t threshold = replica->engine.long_prefill_token_threshold;
+    if (threshold > 0 && tokens > threshold) {
+        tokens = threshold;
+    }
+    return tokens < budget ? tokens : budget;
+}
+
+/* Books a prefill chunk: blocks are already taken. */
+static void chunk_commit(struct replica *replica, struct forming *forming,
+                         struct request *request, uint32_t tokens)
+{
+    shape_add_chunk(&forming->shape, tokens, request->computed);
+    request->computed += tokens;
+    request->step_tokens = 0;
+    running_register(replica, request);
+    forming->any = true;
+}
+
+/* Phase 1 when order cannot matter. False: nothing was changed, walk instead. */
+static bool step_sum(struct replica *replica, struct forming *forming)
+{
+    struct decode_set *set = &replica->decodes;
+    if (set->count > forming->budget) {
+        return false;
+    }
+    const struct request *first = replica->prefill_first;
+    uint64_t blocks = set->count == 0 ? 0 : decode_set_blocks(set, 1);
+    uint32_t budget = forming->budget - set->count;
+    uint64_t wanted = 0;
+    for (const struct request *at = first; at != NULL; at = at->prefill_next) {
+        const uint32_t all = replica_known_tokens(at) - at->computed;
+        const uint32_t tokens = chunk_wanted(replica, all, budget);
+        wanted += chunk_wanted(replica, all, UINT32_MAX);
+        blocks += replica_blocks_of(replica, (uint64_t)at->computed + tokens) -
+                  replica_blocks_of(replica, at->computed);
+        budget -= tokens;
+    }
+    const bool order_matters =
+        wanted > forming->budget - set->count && first->admission < set->newest;
+    if (order_matters || blocks > kvpool_free_blocks(replica->pool)) {
+        return false;
+    }
+    kvpool_take(replica->pool, (uint32_t)blocks);
+    forming->shape.decodes = set->count;
+    forming->shape.decode_context = decode_set_context(set);
+    forming->budget -= set->count;
+    forming->any = set->count > 0;
+    for (struct request *at = replica->prefill_first; at != NULL;
+         at = at->prefill_next) {
+        const uint32_t tokens = chunk_wanted(
+            replica, replica_known_tokens(at) - at->computed, forming->budget);
+        if (tokens > 0) {
+            forming->budget -= tokens;
+            chunk_commit(replica, forming, at, tokens);
+        }
+    }
+    return true;
+}
+
+/* Blocks that `request` needs for `tokens` more; preempts until they are free. False
+ * when the request itself had to go. A victim behind *cursor moves it. */
+static bool walk_allocate(struct replica *replica, struct forming *forming,
+                          struct request *request, uint32_t computed, uint32_t tokens)
+{
+    const uint32_t need = replica_blocks_of(replica, (uint64_t)computed + tokens) -
+                          replica_blocks_of(replica, computed);
+    while (need > kvpool_free_blocks(replica->pool)) {
+        struct request *victim = running_victim(replica);
+        forming->budget += victim->step_tokens; /* priority may hit a scheduled one */
+        running_preempt(replica, victim);
+        if (victim == request) {
+            return false;
+        }
+    }
+    kvpool_take(replica->pool, need);
+    request->step_tokens = tokens;
+    forming->budget -= tokens;
+    return true;
+}
+
+static void walk_schedule(struct replica *replica, struct forming *forming)
+{
+    struct request *next = replica->running.first;
+    while (next != NULL && forming->budget > 0) {
+        struct request *request = next;
+        uint32_t computed = request->computed;
+        uint32_t tokens = 0;
+        if (request->state == REQUEST_DECODING) {
+            computed = decode_set_computed(&replica->decodes, request);
+            tokens = 1;
+        } else if (request->state == REQUEST_PREFILLING) {
+            tokens = chunk_wanted(replica, replica_known_tokens(request) - computed,
+                                  forming->budget);
+        }
+        if (tokens > 0 && !walk_allocate(replica, forming, request, computed, tokens)) {
+            return;
+        }
+        next = request->next;
+    }
+}
+
+/* Books what walk_schedule decided. */
+static void walk_commit(struct replica *replica, struct forming *forming)
+{
+    for (struct request *at = replica->running.first; at != NULL; at = at->next) {
+        const uint32_t tokens = at->step_tokens;
+        if (at->state == REQUEST_DECODING && tokens > 0) {
+            at->step_tokens = 0;
+            forming->shape.decodes++;
+            forming->shape.decode_context += decode_set_computed(&replica->decodes, at);
+        } else if (at->state == REQUEST_DECODING) {
+            decode_set_skip(&replica->decodes, at);
+        } else if (tokens > 0) {
+            chunk_commit(replica, forming, at, tokens);
+        }
+    }
+}
+
+/* Phase 1, request by request, in order of admission. */
+static void step_walk(struct replica *replica, struct forming *forming)
+{
+    walk_schedule(replica, forming);
+    for (const struct request *at = replica->running.first; at != NULL; at = at->next) {
+        if (at->step_tokens > 0) {
+            forming->any = true;
+        }
+    }
+    if (forming->any) {
+        walk_commit(replica, forming);
+    }
+}
+
+/* Whether the head of the queue fits, and with how many tokens. */
+static bool admission_fits(const struct replica *replica, const struct request *request,
+                           const struct kv_hit *hit, uint32_t budget, uint32_t *tokens)
+{
+    const uint32_t all = replica_known_tokens(request);
+    const uint32_t cached = hit->blocks * replica->engine.block_tokens;
+    const uint32_t wanted = chunk_wanted(replica, all - cached, UINT32_MAX);
+    if (!replica->engine.chunked_prefill && wanted > budget) {
+        return false;
+    }
+    *tokens = wanted < budget ? wanted : budget;
+    const uint32_t upto = replica->engine.reserve_full_isl ? all : cached + *tokens;
+    const uint64_t need = (uint64_t)replica_blocks_of(replica, upto) - hit->blocks;
+    return need + hit->evictable <= kvpool_free_blocks(replica->pool);
+}
+
+static void admission_commit(struct replica *replica, struct forming *forming,
+                             struct request *request, const struct kv_hit *hit,
+                             uint32_t tokens)
+{
+    const uint32_t cached = hit->blocks * replica->engine.block_tokens;
+    request_list_remove(&replica->waiting, request);
+    request_list_append(&replica->running, request);
+    running_prefill_append(replica, request);
+    request_move(request, REQUEST_PREFILLING);
+    request->admission = ++replica->admissions;
+    kvpool_admit(replica->pool, &request->kv, hit,
+                 replica_blocks_of(replica, (uint64_t)cached + tokens) - hit->blocks);
+    request->computed = cached;
+    if (request->scheduled_ns == OUTCOME_TIME_NONE) {
+        request->scheduled_ns = forming->now_ns;
+        request->cached_tokens = cached;
+        replica->stats.prefix_query_tokens += replica_known_tokens(request);
+        replica->stats.prefix_hit_tokens += cached;
+    } else if (request->lost_tokens > cached) {
+        request->recomputed_tokens += request->lost_tokens - cached;
+        replica->stats.recomputed_tokens += request->lost_tokens - cached;
+    }
+    forming->budget -= tokens;
+    chunk_commit(replica, forming, request, tokens);
+}
+
+/* Phase 2. */
+static void step_admit(struct replica *replica, struct forming *forming)
+{
+    replica->head_stuck = replica->waiting.count > 0;
+    while (replica->waiting.count > 0 && forming->budget > 0 &&
+           replica->running.count < replica->engine.max_num_seqs) {
+        struct request *head = replica->waiting.first;
+        const bool may_grow = running_register_quoted(replica, head);
+        const uint32_t limit =
+            (replica_known_tokens(head) - 1) / replica->engine.block_tokens;
+        const struct kv_hit hit =
+            kvpool_lookup(replica->pool, head->kv.runs, head->kv.run_count, limit);
+        uint32_t tokens = 0;
+        if (!admission_fits(replica, head, &hit, forming->budget, &tokens)) {
+            replica->head_stuck = !may_grow;
+            return;
+        }
+        admission_commit(replica, forming, head, &hit, tokens);
+        replica->head_stuck = replica->waiting.count > 0;
+    }
+}
+
+/* Requests whose prompts end in this step join the decoding ones. */
+static void prefills_promote(struct replica *replica, struct step *step)
+{
+    struct request **tail = &step->emitting;
+    struct request *next = NULL;
+    for (struct request *at = replica->prefill_first; at != NULL; at = next) {
+        next = at->prefill_next;
+        if (at->computed < replica_known_tokens(at)) {
+            continue;
+        }
+        running_prefill_remove(replica, at);
+        at->produced++;
+        *tail = at;
+        at->emit_next = NULL;
+        tail = &at->emit_next;
+        const uint32_t remaining = at->output_tokens - at->produced;
+        at->last_step = step->index + remaining;
+        if (remaining > 0) {
+            request_move(at, REQUEST_DECODING);
+            decode_set_add(&replica->decodes, at, at->computed, remaining);
+        } else {
+            request_move(at, REQUEST_DRAINING);
+            running_drain_append(replica, at);
+        }
+    }
+}
+
+void step_retire_decodes(struct replica *replica)
+{
+    struct decode_set *set = &replica->decodes;
+    for (;;) {
+        struct request *first = decode_set_first(set);
+        if (first == NULL || first->last_step > set->formed) {
+            return;
+        }
+        decode_set_remove(set, first);
+        request_move(first, REQUEST_DRAINING);
+        running_drain_append(replica, first);
+    }
+}
+
+static int64_t step_length_fx(const struct replica *replica,
+                              const struct batch_shape *shape)
+{
+    if (shape->chunks > 0) {
+        return cost_step_fx(replica->setup.cost, shape);
+    }
+    return cost_decode(replica->setup.cost, shape->decodes, shape->decode_context,
+                       shape->decode_context_max)
+        .first_fx;
+}
+
+bool step_form(struct replica *replica, int64_t now_ns)
+{
+    struct decode_set *set = &replica->decodes;
+    struct forming forming = {.now_ns = now_ns,
+                              .budget = replica->engine.max_num_batched_tokens};
+    replica->preempted = false;
+    if (replica->setup.step_by_step || !step_sum(replica, &forming)) {
+        step_walk(replica, &forming);
+    }
+    if (forming.any) {
+        decode_set_advance(set, 1); /* lookups below see what this step computes */
+    }
+    const bool advanced = forming.any;
+    if (!replica->preempted) {
+        step_admit(replica, &forming);
+    } else {
+        replica->head_stuck = false;
+    }
+    if (!forming.any) {
+        return false;
+    }
+    if (!advanced) {
+        decode_set_advance(set, 1);
+    }
+    struct step *step = &replica->steps[replica->step_count++];
+    *step = (struct step){
+        .index = set->formed,
+        .decodes = forming.shape.decodes,
+        .context = forming.shape.decode_context,
+        .version = set->version,
+        .decode_only = forming.shape.chunks == 0,
+        .length_fx = step_length_fx(replica, &forming.shape),
+    };
+    prefills_promote(replica, step);
+    step_retire_decodes(replica);
+    replica->stats.steps++;
+    return true;
+}
