@@ -1,0 +1,763 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * sim.c: the event loop: arrivals meet the gateway, engines meet their step boundaries.
+ *
+ * Sources of events: one per engine, one for arrivals, one for the end of the run, one
+ * for scrapes of engine metrics, and timers for releases and cancellations. Sample
+ * ticks are no events: they are taken on the way from one event to the next, so that
+ * watching changes nothing.
+ */
+#include "sim/sim.h"
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include "sim/evq.h"
+#include "sim/load.h"
+#include "sim/replay.h"
+#include "sim/replica.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+/* Order at equal times: what frees resources comes first. */
+#define EVENT_KINDS(X)                                                                 \
+    X(STEP_DONE, "an engine ended a step")                                             \
+    X(RELEASE, "a request's parents have ended and its client has thought")            \
+    X(ARRIVAL, "the next request of the workload")                                     \
+    X(CANCEL, "a client hangs up")                                                     \
+    X(SCRAPE, "the gateway reads the engines' metrics")                                \
+    X(TIME_LIMIT, "the run's time is up")
+
+enum event_kind {
+#define X(name, help) EVENT_##name,
+    EVENT_KINDS(X)
+#undef X
+};
+
+enum { TIMERS_FIRST = 64, URL_BYTES = 128, KEY_BYTES = 24, CHUNK_CHARS = 128 };
+
+struct timer {
+    enum event_kind kind;
+    uint32_t index;          /* RELEASE: record */
+    struct request *request; /* CANCEL */
+    uint32_t next_unused;
+};
+
+struct sim {
+    const struct scenario *scenario;
+    struct sim_options options;
+    struct observer observer;
+    struct gateway *gateway;
+    struct decision_sink sink;
+    struct replay_queue *replay;
+    struct request_table *table;
+    struct evq *events;
+    struct load load;
+    uint32_t engine_count;
+    struct replica **engines;
+    const struct scenario_pool **pool_of; /* by engine */
+    uint32_t source_arrival;
+    uint32_t source_limit;
+    uint32_t source_scrape;
+    uint32_t source_timers; /* the first one */
+    struct timer *timers;
+    size_t timer_capacity;
+    size_t timer_high;
+    uint32_t timer_unused;              /* UINT32_MAX = none */
+    const struct trace_record *arrival; /* the next one, lent */
+    uint64_t releases;                  /* timers of kind RELEASE */
+    bool arrivals_done;
+    enum sim_state state;
+    int64_t now_ns;
+    int64_t sample_ns; /* next tick; INT64_MAX = none */
+    uint64_t injected;
+    uint32_t touched; /* engine of the last event; none: UINT32_MAX */
+    uint64_t *hashes; /* scratch of request_view */
+    size_t hash_capacity;
+    struct digest digest;
+    struct sim_summary summary;
+};
+
+static uint64_t rank_of(enum event_kind kind, uint64_t identity)
+{
+    return (uint64_t)kind << 56 | (identity & SEGMENT_ID_MAX);
+}
+
+const char *outcome_status_name(enum outcome_status status)
+{
+    static const char *const names[] = {"completed", "refused", "rejected", "cancelled",
+                                        "unfinished"};
+    CHECK((size_t)status < sizeof(names) / sizeof(names[0]), "status %d", (int)status);
+    return names[status];
+}
+
+/* ---- timers ---------------------------------------------------------------------- */
+
+static uint32_t timer_new(struct sim *sim, const struct timer *timer)
+{
+    uint32_t slot = sim->timer_unused;
+    if (slot != UINT32_MAX) {
+        sim->timer_unused = sim->timers[slot].next_unused;
+    } else {
+        void *array = sim->timers;
+        const bool grown = mem_grow(&array, &sim->timer_capacity, sim->timer_high + 1,
+                                    sizeof(struct timer), UINT32_MAX / 2);
+        CHECK(grown, "%zu timers", sim->timer_high);
+        sim->timers = array;
+        evq_grow(sim->events, sim->source_timers + (uint32_t)sim->timer_capacity);
+        slot = (uint32_t)sim->timer_high++;
+    }
+    sim->timers[slot] = *timer;
+    return slot;
+}
+
+static void timer_give(struct sim *sim, uint32_t slot)
+{
+    evq_clear(sim->events, sim->source_timers + slot);
+    sim->timers[slot].next_unused = sim->timer_unused;
+    sim->timer_unused = slot;
+}
+
+static void on_release(void *context, int64_t time_ns, uint32_t index)
+{
+    struct sim *sim = context;
+    const struct timer timer = {.kind = EVENT_RELEASE, .index = index};
+    const uint32_t slot = timer_new(sim, &timer);
+    sim->releases++;
+    evq_set(sim->events, sim->source_timers + slot, time_ns,
+            rank_of(EVENT_RELEASE, replay_record(sim->replay, index)->id));
+}
+
+/* ---- outcomes ---------------------------------------------------------------------
+ */
+
+static void digest_outcome(struct sim *sim, const struct request_outcome *outcome)
+{
+    struct digest *digest = &sim->digest;
+    digest_word(digest, outcome->request_id);
+    digest_word(digest, (uint64_t)outcome->engine << 32 | (uint64_t)outcome->status);
+    digest_word(digest, (uint64_t)outcome->arrival_ns);
+    digest_word(digest, (uint64_t)outcome->queued_ns);
+    digest_word(digest, (uint64_t)outcome->scheduled_ns);
+    digest_word(digest, (uint64_t)outcome->first_token_ns);
+    digest_word(digest, (uint64_t)outcome->end_ns);
+    digest_word(digest,
+                (uint64_t)outcome->prompt_tokens << 32 | outcome->output_tokens);
+    digest_word(digest, (uint64_t)outcome->cached_tokens << 32 | outcome->preemptions);
+    digest_word(digest, outcome->recomputed_tokens);
+}
+
+static void check_order(const struct request_outcome *outcome)
+{
+    const int64_t times[] = {outcome->arrival_ns, outcome->queued_ns,
+                             outcome->scheduled_ns, outcome->first_token_ns,
+                             outcome->end_ns};
+    int64_t last_ns = times[0];
+    for (size_t i = 1; i < sizeof(times) / sizeof(times[0]); i++) {
+        if (times[i] != OUTCOME_TIME_NONE) {
+            CHECK(times[i] >= last_ns, "INV-5: request %" PRIu64 " goes back in time",
+                  outcome->request_id);
+            last_ns = times[i];
+        }
+    }
+}
+
+static void summarise_outcome(struct sim_summary *summary,
+                              const struct request_outcome *outcome)
+{
+    summary->requests++;
+    summary->end_ns = outcome->end_ns;
+    switch (outcome->status) {
+    case OUTCOME_COMPLETED:
+        summary->completed++;
+        summary->prompt_tokens += outcome->prompt_tokens;
+        summary->output_tokens += outcome->output_tokens;
+        break;
+    case OUTCOME_REFUSED:
+        summary->refused++;
+        break;
+    case OUTCOME_REJECTED:
+        summary->rejected++;
+        break;
+    case OUTCOME_CANCELLED:
+        summary->cancelled++;
+        break;
+    case OUTCOME_UNFINISHED:
+        summary->unfinished++;
+        break;
+    }
+}
+
+/* Every request passes here exactly once. */
+static void request_finish(struct sim *sim, struct request *request,
+                           enum outcome_status status)
+{
+    const struct request_outcome outcome = {
+        .request_id = request->record_id,
+        .session = request->session,
+        .turn = request->turn,
+        .status = status,
+        .arrival_ns = request->arrival_ns,
+        .queued_ns =
+            request->queued_ns <= sim->now_ns ? request->queued_ns : OUTCOME_TIME_NONE,
+        .scheduled_ns = request->scheduled_ns,
+        .first_token_ns = request->first_token_ns,
+        .end_ns = sim->now_ns,
+        .engine = request->engine,
+        .prompt_tokens = request->prompt_tokens,
+        .output_tokens = status == OUTCOME_COMPLETED ? request->output_tokens : 0,
+        .cached_tokens = request->cached_tokens,
+        .preemptions = request->preemptions,
+        .recomputed_tokens = request->recomputed_tokens,
+    };
+    check_order(&outcome);
+    digest_outcome(sim, &outcome);
+    summarise_outcome(&sim->summary, &outcome);
+    if (request->engine != UINT32_MAX) {
+        const enum request_end how = status == OUTCOME_COMPLETED ? REQUEST_COMPLETED
+                                     : status == OUTCOME_REFUSED ? REQUEST_REFUSED
+                                                                 : REQUEST_ABORTED;
+        gateway_end(sim->gateway, sim->now_ns, request->record_id, request->engine,
+                    request->prompt_tokens,
+                    request->first_token_ns != OUTCOME_TIME_NONE, how,
+                    request->cached_tokens);
+        load_remove(&sim->load, request->engine, sim->now_ns);
+    }
+    if (sim->observer.on_outcome != NULL) {
+        sim->observer.on_outcome(sim->observer.context, &outcome);
+    }
+    if (request->timer != UINT32_MAX) {
+        timer_give(sim, request->timer);
+    }
+    replay_ended(sim->replay, request->record_id, sim->now_ns, on_release, sim);
+    request_table_remove(sim->table, request);
+}
+
+static void on_first_token(void *context, struct request *request, int64_t now_ns)
+{
+    struct sim *sim = context;
+    gateway_first_token(sim->gateway, now_ns, request->record_id, request->engine,
+                        request->prompt_tokens);
+}
+
+static void on_end(void *context, struct request *request, int64_t now_ns,
+                   enum outcome_status status)
+{
+    struct sim *sim = context;
+    CHECK(now_ns == sim->now_ns, "an engine's clock is off by %" PRId64 " ns",
+          now_ns - sim->now_ns);
+    request_finish(sim, request, status);
+}
+
+/* ---- arrivals ----------------------------------------------------------------------
+ */
+
+static uint64_t *hashes_reserve(struct sim *sim, size_t count)
+{
+    void *array = sim->hashes;
+    const bool grown =
+        mem_grow(&array, &sim->hash_capacity, count, sizeof(uint64_t), UINT32_MAX);
+    CHECK(grown, "%zu prompt hashes", count);
+    sim->hashes = array;
+    return sim->hashes;
+}
+
+/* What the gateway sees of a request; only what the policy needs is computed. key must
+ * outlive the view. */
+static void view_fill(struct sim *sim, const struct trace_record *record,
+                      char key[KEY_BYTES], struct request_view *view)
+{
+    const unsigned needs = gateway_needs(sim->gateway);
+    *view = (struct request_view){
+        .request_id = record->id,
+        .arrival_ns = sim->now_ns,
+        .model = record->model,
+        .prompt_tokens = record->prompt_tokens,
+        .output_tokens_max = record->output_tokens_max,
+        .output_tokens_guess = record->output_tokens_guess,
+        .priority = record->priority,
+    };
+    if ((needs & NEED_SESSION_KEY) != 0 && record->session != 0) {
+        snprintf(key, KEY_BYTES, "%" PRIu64, record->session);
+        view->session_key = key;
+    }
+    if ((needs & NEED_CHUNK_HASHES) != 0) {
+        const uint32_t chunk = CHUNK_CHARS / sim->scenario->chars_per_token;
+        const size_t most = record->prompt_tokens / chunk + 1;
+        uint64_t *hashes = hashes_reserve(sim, most);
+        view->chunk_hashes = hashes;
+        view->chunk_count = (uint32_t)segment_chunk_hashes(
+            record->segments, record->segment_count, chunk, hashes, most);
+    }
+    if ((needs & NEED_BLOCK_HASHES) != 0) {
+        const uint32_t block = sim->scenario->pools[0].engine.block_tokens;
+        const size_t most = record->prompt_tokens / block + 1;
+        /* Behind the chunk hashes, in case both are wanted. */
+        uint64_t *hashes = hashes_reserve(sim, view->chunk_count + most);
+        view->chunk_hashes = view->chunk_count > 0 ? hashes : NULL;
+        view->block_hashes = hashes + view->chunk_count;
+        view->block_count =
+            (uint32_t)segment_block_hashes(record->segments, record->segment_count,
+                                           block, 0, hashes + view->chunk_count, most);
+    }
+}
+
+static uint32_t output_capped(const struct trace_record *record,
+                              const struct engine_config *engine)
+{
+    uint32_t tokens = record->output_tokens;
+    if (record->output_tokens_max > 0 && record->output_tokens_max < tokens) {
+        tokens = record->output_tokens_max;
+    }
+    const uint32_t room = engine->max_model_len - record->prompt_tokens;
+    return tokens < room ? tokens : room;
+}
+
+static void engine_reschedule(struct sim *sim, uint32_t engine)
+{
+    const int64_t next_ns = replica_next_ns(sim->engines[engine]);
+    sim->touched = engine;
+    if (next_ns == INT64_MAX) {
+        evq_clear(sim->events, engine);
+    } else {
+        evq_set(sim->events, engine, next_ns, rank_of(EVENT_STEP_DONE, engine));
+    }
+}
+
+static void request_submit(struct sim *sim, const struct trace_record *record,
+                           uint32_t engine)
+{
+    const struct engine_config *config = &sim->pool_of[engine]->engine;
+    const bool fits = record->prompt_tokens < config->max_model_len;
+    struct request *request =
+        request_table_add(sim->table, record, fits ? output_capped(record, config) : 0,
+                          fits && config->prefix_caching ? config->block_tokens : 0);
+    request->arrival_ns = sim->now_ns;
+    request->engine = engine;
+    load_add(&sim->load, engine, sim->now_ns);
+    if (!fits) {
+        request_move(request, REQUEST_ENDED);
+        request_finish(sim, request, OUTCOME_REFUSED);
+        return;
+    }
+    if (record->cancel_ns > 0) {
+        const struct timer timer = {.kind = EVENT_CANCEL, .request = request};
+        request->timer = timer_new(sim, &timer);
+        evq_set(sim->events, sim->source_timers + request->timer,
+                sim->now_ns + record->cancel_ns, rank_of(EVENT_CANCEL, record->id));
+    }
+    replica_submit(sim->engines[engine], request, sim->now_ns);
+    engine_reschedule(sim, engine);
+}
+
+static void request_arrive(struct sim *sim, const struct trace_record *record)
+{
+    char key[KEY_BYTES];
+    struct request_view view;
+    sim->injected++;
+    if (sim->injected == 1) {
+        sim->summary.first_arrival_ns = sim->now_ns;
+    }
+    view_fill(sim, record, key, &view);
+    uint32_t engine = UINT32_MAX;
+    const struct route_decision decision =
+        gateway_route(sim->gateway, sim->now_ns, &view, &engine);
+    if (decision.endpoint >= 0) {
+        request_submit(sim, record, engine);
+        return;
+    }
+    struct request *request = request_table_add(sim->table, record, 0, 0);
+    request->arrival_ns = sim->now_ns;
+    request_move(request, REQUEST_ENDED);
+    request_finish(sim, request, OUTCOME_REJECTED);
+}
+
+static bool arrival_fetch(struct sim *sim, struct err *err)
+{
+    const enum workload_result result = replay_next(sim->replay, &sim->arrival, err);
+    if (result == WORKLOAD_ERROR) {
+        return false;
+    }
+    if (result == WORKLOAD_END) {
+        sim->arrival = NULL;
+        sim->arrivals_done = true;
+        return true;
+    }
+    CHECK(sim->arrival->arrival_ns >= sim->now_ns,
+          "INV-3: record %" PRIu64 " arrives in the past", sim->arrival->id);
+    evq_set(sim->events, sim->source_arrival, sim->arrival->arrival_ns,
+            rank_of(EVENT_ARRIVAL, sim->arrival->id));
+    return true;
+}
+
+/* ---- events ------------------------------------------------------------------------
+ */
+
+static void samples_take(struct sim *sim, int64_t until_ns)
+{
+    while (sim->sample_ns <= until_ns) {
+        for (uint32_t engine = 0; engine < sim->engine_count; engine++) {
+            struct engine_sample sample;
+            replica_peek(sim->engines[engine], sim->sample_ns, &sample);
+            sim->observer.on_sample(sim->observer.context, &sample);
+        }
+        sim->sample_ns += sim->scenario->sample_interval_ns;
+    }
+}
+
+static void scrape(struct sim *sim)
+{
+    for (uint32_t engine = 0; engine < sim->engine_count; engine++) {
+        struct engine_sample sample;
+        replica_peek(sim->engines[engine], sim->now_ns, &sample);
+        const struct replica_stats *stats = replica_stats(sim->engines[engine]);
+        const struct endpoint_metrics metrics = {
+            .scraped_ns = sim->now_ns,
+            .valid =
+                METRIC_RUNNING | METRIC_WAITING | METRIC_KV_USED | METRIC_PREFIX_HITS,
+            .running_requests = sample.running,
+            .waiting_requests = sample.waiting,
+            .kv_used_ratio =
+                (double)sample.kv_used_blocks / (double)sample.kv_total_blocks,
+            .prefix_query_tokens = stats->prefix_query_tokens,
+            .prefix_hit_tokens = stats->prefix_hit_tokens,
+        };
+        gateway_scraped(sim->gateway, engine, &metrics);
+    }
+    evq_set(sim->events, sim->source_scrape,
+            sim->now_ns + sim->scenario->scrape_interval_ns, rank_of(EVENT_SCRAPE, 0));
+}
+
+static void visit_unfinished(void *context, struct request *request)
+{
+    struct request_list *list = context;
+    request->prefill_next = NULL;
+    if (list->last == NULL) {
+        list->first = request;
+    } else {
+        list->last->prefill_next = request;
+    }
+    list->last = request;
+}
+
+/* The run's time is up: everybody still there ends unfinished, engine by engine. The
+ * engines are not used again. */
+static void time_limit(struct sim *sim)
+{
+    for (uint32_t engine = 0; engine < sim->engine_count; engine++) {
+        struct request_list list = {0};
+        replica_visit(sim->engines[engine], visit_unfinished, &list);
+        struct request *next = NULL;
+        for (struct request *at = list.first; at != NULL; at = next) {
+            next = at->prefill_next;
+            request_move(at, REQUEST_ENDED);
+            request_finish(sim, at, OUTCOME_UNFINISHED);
+        }
+    }
+    sim->state = SIM_DONE;
+}
+
+static void timer_fire(struct sim *sim, uint32_t slot)
+{
+    const struct timer timer = sim->timers[slot];
+    if (timer.kind == EVENT_RELEASE) {
+        timer_give(sim, slot);
+        sim->releases--;
+        request_arrive(sim, replay_record(sim->replay, timer.index));
+        return;
+    }
+    struct request *request = timer.request;
+    request->timer = UINT32_MAX;
+    timer_give(sim, slot);
+    replica_cancel(sim->engines[request->engine], request, sim->now_ns);
+    engine_reschedule(sim, request->engine);
+}
+
+static bool event_handle(struct sim *sim, const struct event *event, struct err *err)
+{
+    if (event->source < sim->engine_count) {
+        replica_step_done(sim->engines[event->source]);
+        engine_reschedule(sim, event->source);
+    } else if (event->source == sim->source_arrival) {
+        request_arrive(sim, sim->arrival);
+        return arrival_fetch(sim, err);
+    } else if (event->source == sim->source_limit) {
+        time_limit(sim);
+    } else if (event->source == sim->source_scrape) {
+        scrape(sim);
+    } else {
+        timer_fire(sim, event->source - sim->source_timers);
+    }
+    return true;
+}
+
+static bool all_done(const struct sim *sim)
+{
+    return sim->arrivals_done && sim->releases == 0 &&
+           request_table_live(sim->table) == 0;
+}
+
+static void visit_count(void *context, struct request *request)
+{
+    uint64_t *count = context;
+    CHECK(request->state != REQUEST_ENDED, "INV-1: an engine holds an ended request");
+    ++*count;
+}
+
+/* Returns how many requests the engine holds. */
+static uint64_t engine_check(const struct sim *sim, uint32_t engine)
+{
+    replica_check(sim->engines[engine]);
+    uint64_t here = 0;
+    replica_visit(sim->engines[engine], visit_count, &here);
+    CHECK(here == sim->load.inflight[engine],
+          "INV-1: engine %u holds %" PRIu64 " requests, %u were sent", engine, here,
+          sim->load.inflight[engine]);
+    return here;
+}
+
+/* Dev builds look at the engine that the event touched; check_invariants at all. */
+static void invariants_after_event(const struct sim *sim)
+{
+    if (sim->state != SIM_RUNNING) {
+        return;
+    }
+    if (sim->options.check_invariants) {
+        sim_check_invariants(sim);
+    }
+#ifdef STACKSIM_DCHECK
+    if (sim->touched < sim->engine_count) {
+        engine_check(sim, sim->touched);
+    }
+#endif
+}
+
+enum sim_state sim_run(struct sim *sim, uint64_t events_max, struct err *err)
+{
+    for (uint64_t i = 0; i < events_max && sim->state == SIM_RUNNING; i++) {
+        struct event event;
+        if (all_done(sim) || !evq_peek(sim->events, &event)) {
+            sim->state = SIM_DONE;
+            break;
+        }
+        CHECK(event.time_ns >= sim->now_ns, "INV-3: the clock goes back");
+        samples_take(sim, event.time_ns);
+        sim->now_ns = event.time_ns;
+        sim->summary.events++;
+        /* Engines set their next event themselves; all others are used up. */
+        if (event.source >= sim->engine_count) {
+            evq_clear(sim->events, event.source);
+        }
+        if (!event_handle(sim, &event, err)) {
+            sim->state = SIM_FAILED;
+        }
+        invariants_after_event(sim);
+    }
+    return sim->state;
+}
+
+/* ---- life ---------------------------------------------------------------------------
+ */
+
+static bool engines_check(const struct scenario *scenario, struct err *err)
+{
+    for (uint32_t i = 0; i < scenario->pool_count; i++) {
+        const struct scenario_pool *pool = &scenario->pools[i];
+        const uint64_t room =
+            (uint64_t)(pool->kv_blocks - 1) * pool->engine.block_tokens;
+        if (pool->kv_blocks < 2 || room + 1 < pool->engine.max_model_len) {
+            return err_set(err, ERR_INPUT,
+                           "pool %s: %u KV blocks of %u tokens cannot hold one request "
+                           "of max_model_len %u; lower max_model_len to %" PRIu64,
+                           pool->name, pool->kv_blocks, pool->engine.block_tokens,
+                           pool->engine.max_model_len, room + 1);
+        }
+    }
+    return true;
+}
+
+static void engines_new(struct sim *sim)
+{
+    const struct scenario *scenario = sim->scenario;
+    for (uint32_t i = 0; i < scenario->pool_count; i++) {
+        sim->engine_count += scenario->pools[i].replicas;
+    }
+    sim->engines = mem_alloc(sim->engine_count, sizeof(struct replica *));
+    sim->pool_of = mem_alloc(sim->engine_count, sizeof(struct scenario_pool *));
+    uint32_t engine = 0;
+    for (uint32_t i = 0; i < scenario->pool_count; i++) {
+        const struct scenario_pool *pool = &scenario->pools[i];
+        for (uint32_t j = 0; j < pool->replicas; j++, engine++) {
+            const struct replica_setup setup = {
+                .id = engine,
+                .engine = &pool->engine,
+                .cost = pool->cost,
+                .kv_blocks = pool->kv_blocks,
+                .table = sim->table,
+                .events = {sim, on_first_token, on_end},
+                .step_by_step = sim->options.step_by_step,
+            };
+            sim->engines[engine] = replica_new(&setup);
+            sim->pool_of[engine] = pool;
+            char url[URL_BYTES];
+            snprintf(url, sizeof(url), "http://%s-%04u:8000", pool->name, j);
+            const uint32_t endpoint =
+                gateway_join(sim->gateway, url, pool->model.name, 1.0);
+            CHECK(endpoint == engine, "engine %u became endpoint %u", engine, endpoint);
+        }
+    }
+}
+
+static bool gateway_set_up(struct sim *sim, struct err *err)
+{
+    const struct scenario *scenario = sim->scenario;
+    const struct gateway_setup setup = {
+        .policy = scenario->policy,
+        .compat = scenario->compat,
+        .param_names = scenario->param_names,
+        .param_values = scenario->param_values,
+        .param_count = scenario->param_count,
+        .seed = scenario->seed,
+        .stats_window_ns = scenario->stats_window_ns,
+        .endpoints_max = SCENARIO_REPLICAS_MAX,
+    };
+    if (!gateway_new(&sim->gateway, &setup, err)) {
+        return false;
+    }
+    if (sim->observer.on_decision != NULL) {
+        sim->sink.context = sim->observer.context;
+        sim->sink.on_decision = sim->observer.on_decision;
+        gateway_log_to(sim->gateway, &sim->sink);
+    }
+    return true;
+}
+
+static bool events_set_up(struct sim *sim, struct err *err)
+{
+    sim->source_arrival = sim->engine_count;
+    sim->source_limit = sim->engine_count + 1;
+    sim->source_scrape = sim->engine_count + 2;
+    sim->source_timers = sim->engine_count + 3;
+    sim->events = evq_new(sim->source_timers + TIMERS_FIRST);
+    sim->timer_unused = UINT32_MAX;
+    sim->touched = UINT32_MAX;
+    if (sim->scenario->time_max_ns > 0) {
+        evq_set(sim->events, sim->source_limit, sim->scenario->time_max_ns,
+                rank_of(EVENT_TIME_LIMIT, 0));
+    }
+    if ((gateway_needs(sim->gateway) & NEED_METRICS) != 0) {
+        evq_set(sim->events, sim->source_scrape, 0, rank_of(EVENT_SCRAPE, 0));
+    }
+    const bool samples = sim->observer.on_sample != NULL;
+    sim->sample_ns = samples && sim->scenario->sample_interval_ns > 0 ? 0 : INT64_MAX;
+    return arrival_fetch(sim, err);
+}
+
+bool sim_new(struct sim **out, const struct scenario *scenario,
+             struct workload *workload, const struct observer *observer,
+             const struct sim_options *options, struct err *err)
+{
+    if (!engines_check(scenario, err)) {
+        return false;
+    }
+    struct sim *sim = mem_alloc(1, sizeof(*sim));
+    sim->scenario = scenario;
+    sim->options = *options;
+    sim->observer = observer == NULL ? (struct observer){0} : *observer;
+    sim->table = request_table_new();
+    digest_init(&sim->digest);
+    if (!gateway_set_up(sim, err) ||
+        !replay_new(&sim->replay, workload, scenario->replay, scenario->requests_max,
+                    err)) {
+        goto fail;
+    }
+    engines_new(sim);
+    load_init(&sim->load, sim->engine_count);
+    if (!events_set_up(sim, err)) {
+        goto fail;
+    }
+    *out = sim;
+    return true;
+fail:
+    sim_delete(sim);
+    return false;
+}
+
+void sim_delete(struct sim *sim)
+{
+    if (sim == NULL) {
+        return;
+    }
+    for (uint32_t engine = 0; engine < sim->engine_count; engine++) {
+        replica_delete(sim->engines[engine]);
+    }
+    mem_free(sim->engines);
+    mem_free(sim->pool_of);
+    replay_delete(sim->replay);
+    request_table_delete(sim->table);
+    gateway_delete(sim->gateway);
+    evq_delete(sim->events);
+    load_fini(&sim->load);
+    mem_free(sim->timers);
+    mem_free(sim->hashes);
+    mem_free(sim);
+}
+
+/* ---- results
+ * ------------------------------------------------------------------------- */
+
+int64_t sim_now_ns(const struct sim *sim)
+{
+    return sim->now_ns;
+}
+
+uint32_t sim_engine_count(const struct sim *sim)
+{
+    return sim->engine_count;
+}
+
+void sim_engine_summarise(const struct sim *sim, uint32_t engine,
+                          struct sim_engine_summary *summary)
+{
+    CHECK(engine < sim->engine_count, "engine %u of %u", engine, sim->engine_count);
+    const struct replica_stats *stats = replica_stats(sim->engines[engine]);
+    *summary = (struct sim_engine_summary){
+        .requests = stats->ended,
+        .steps = stats->steps,
+        .preemptions = stats->preemptions,
+        .prefix_query_tokens = stats->prefix_query_tokens,
+        .prefix_hit_tokens = stats->prefix_hit_tokens,
+        .busy_ns = stats->busy_ns,
+    };
+}
+
+void sim_summarise(const struct sim *sim, struct sim_summary *summary)
+{
+    *summary = sim->summary;
+    for (uint32_t engine = 0; engine < sim->engine_count; engine++) {
+        const struct replica_stats *stats = replica_stats(sim->engines[engine]);
+        summary->steps += stats->steps;
+        summary->preemptions += stats->preemptions;
+        summary->prefix_query_tokens += stats->prefix_query_tokens;
+        summary->prefix_hit_tokens += stats->prefix_hit_tokens;
+        summary->recomputed_tokens += stats->recomputed_tokens;
+    }
+    summary->load_imbalance = load_imbalance(&sim->load);
+    summary->digest = digest_value(&sim->digest);
+    summary->policy_bytes = gateway_policy_bytes(sim->gateway);
+}
+
+void sim_check_invariants(const struct sim *sim)
+{
+    uint64_t held = 0;
+    for (uint32_t engine = 0; engine < sim->engine_count; engine++) {
+        held += engine_check(sim, engine);
+    }
+    CHECK(held == request_table_live(sim->table),
+          "INV-1: engines hold %" PRIu64 " requests, %zu live", held,
+          request_table_live(sim->table));
+    CHECK(sim->injected == sim->summary.requests + held,
+          "INV-1: %" PRIu64 " injected, %" PRIu64 " ended, %" PRIu64 " live",
+          sim->injected, sim->summary.requests, held);
+}
