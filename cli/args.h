@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * args.h: options that several subcommands share, as rows of their tables.
+ */
+#ifndef STACKSIM_CLI_ARGS_H
+#define STACKSIM_CLI_ARGS_H
+
+#include "base/opt.h"
+#include "cli/runner.h"
+
+#include <stddef.h>
+
+/* Which scenario, and what of it is to be changed. */
+struct scenario_args {
+    struct opt_list sets;
+    const char *seed;
+    const char *config_dir;
+    const char *trace;
+};
+
+#define SCENARIO_OPTIONS(type, member)                                                 \
+    {"--set",                                                                          \
+     "KEY=VALUE",                                                                      \
+     OPT_LIST,                                                                         \
+     offsetof(struct type, member) + offsetof(struct scenario_args, sets),             \
+     NULL,                                                                             \
+     "Change one key of the scenario; may be given several times. Items of lists are " \
+     "addressed by number. Example: --set pools.0.replicas=16"},                       \
+        {"--seed",                                                                     \
+         "N",                                                                          \
+         OPT_STR,                                                                      \
+         offsetof(struct type, member) + offsetof(struct scenario_args, seed),         \
+         "the scenario's",                                                             \
+         "Seed of every random stream. Equal seeds give equal results. "               \
+         "Example: --seed 7"},                                                         \
+        {"--trace",                                                                    \
+         "FILE",                                                                       \
+         OPT_STR,                                                                      \
+         offsetof(struct type, member) + offsetof(struct scenario_args, trace),        \
+         "the scenario's workload",                                                    \
+         "Replay this trace instead of the scenario's workload; its format is told "   \
+         "by its content, gzip and zstd are read as they are. "                        \
+         "Example: --trace traffic.jsonl.zst"},                                        \
+    {                                                                                  \
+        "--config-dir", "DIR", OPT_STR,                                                \
+            offsetof(struct type, member) +                                            \
+                offsetof(struct scenario_args, config_dir),                            \
+            "$STACKSIM_CONFIGS, else the installed one",                               \
+            "Folder with gpus/, models/ and scenarios/. "                              \
+            "Example: --config-dir ./my-configs"                                       \
+    }
+
+/* Strings made from the arguments; lives as long as a setup that points into it. */
+struct scenario_storage {
+    char seed[40];
+    const char *overrides[OPT_LIST_MAX + 1];
+};
+
+/* Fills scenario_path, config_dir, overrides and trace_path of setup. */
+NODISCARD bool scenario_args_apply(const struct scenario_args *args,
+                                   const char *scenario_path,
+                                   struct scenario_storage *storage,
+                                   struct runner_setup *setup, struct err *err);
+
+#endif

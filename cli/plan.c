@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * plan.c: what would run, in the units in which people check it.
+ */
+#include "cli/plan.h"
+
+#include "base/unit.h"
+#include "sim/scenario.h"
+#include "traces/workload.h"
+
+#include <inttypes.h>
+
+static void print_duration(const char *label, int64_t ns, struct text *out)
+{
+    if (ns > 0) {
+        char time[24];
+        unit_format_ns(time, sizeof time, ns);
+        text_printf(out, "  %-12s%s\n", label, time);
+    }
+}
+
+static void print_kv(const struct scenario_pool *pool, struct text *out)
+{
+    const uint64_t tokens = (uint64_t)pool->kv_blocks * pool->engine.block_tokens;
+    const uint64_t bytes =
+        tokens * model_kv_bytes_per_token(&pool->model, pool->engine.tensor_parallel);
+    char size[24];
+    unit_format_bytes(size, sizeof size, bytes);
+    text_printf(out,
+                "  %-12s%" PRIu32 " blocks of %" PRIu32 " tokens = %" PRIu64
+                " tokens, %s per GPU\n",
+                "KV cache", pool->kv_blocks, pool->engine.block_tokens, tokens, size);
+}
+
+static const char *on_off(bool on)
+{
+    return on ? "on" : "off";
+}
+
+static void print_pool(const struct scenario_pool *pool, struct text *out)
+{
+    const struct engine_config *engine = &pool->engine;
+    char weights[24];
+    unit_format_bytes(weights, sizeof weights,
+                      model_weight_bytes(&pool->model, engine->tensor_parallel));
+    text_printf(out, "pool %s\n", pool->name);
+    text_printf(out, "  %-12s%" PRIu32 " x %s on %s, tensor parallel %" PRIu32 "\n",
+                "engines", pool->replicas, pool->model.name, pool->gpu.name,
+                engine->tensor_parallel);
+    text_printf(out, "  %-12s%s per GPU\n", "weights", weights);
+    print_kv(pool, out);
+    text_printf(out,
+                "  %-12sat most %" PRIu32 " sequences and %" PRIu32
+                " tokens, context at most %" PRIu32 " tokens\n",
+                "step", engine->max_num_seqs, engine->max_num_batched_tokens,
+                engine->max_model_len);
+    text_printf(out, "  %-12sprefix caching %s, chunked prefill %s\n", "features",
+                on_off(engine->prefix_caching), on_off(engine->chunked_prefill));
+    text_printf(out, "  %-12s%s\n", "step time", cost_description(pool->cost));
+}
+
+static void print_routing(const struct scenario *scenario, struct text *out)
+{
+    text_printf(out, "routing\n  %-12s%s: %s\n", "policy", scenario->policy->name,
+                scenario->policy->help);
+    for (uint32_t i = 0; i < scenario->param_count; i++) {
+        text_printf(out, "  %-12s%s = %.10g\n", i == 0 ? "parameters" : "",
+                    scenario->param_names[i], scenario->param_values[i]);
+    }
+}
+
+static void print_workload(const struct scenario *scenario,
+                           const struct workload *workload, struct text *out)
+{
+    text_printf(out, "workload\n  %-12s%s\n", "source", workload_origin(workload));
+    const uint64_t expected = workload_expected(workload);
+    if (expected > 0) {
+        text_printf(out, "  %-12s%" PRIu64 "\n", "requests", expected);
+    }
+    if (scenario->requests_max > 0) {
+        text_printf(out, "  %-12s%" PRIu64 "\n", "at most", scenario->requests_max);
+    }
+    print_duration("ends after", scenario->time_max_ns, out);
+    text_printf(out, "  %-12s%" PRIu64 "\n", "seed", scenario->seed);
+}
+
+void plan_print(const struct scenario *scenario, const struct workload *workload,
+                struct text *out)
+{
+    text_printf(out, "scenario %s\n", scenario->name);
+    for (uint32_t i = 0; i < scenario->pool_count; i++) {
+        print_pool(&scenario->pools[i], out);
+    }
+    print_routing(scenario, out);
+    print_workload(scenario, workload, out);
+    if (scenario->slo_ttft_ns > 0 || scenario->slo_tpot_ns > 0 ||
+        scenario->slo_e2e_ns > 0) {
+        text_add(out, "targets\n");
+        print_duration("TTFT", scenario->slo_ttft_ns, out);
+        print_duration("TPOT", scenario->slo_tpot_ns, out);
+        print_duration("E2E", scenario->slo_e2e_ns, out);
+    }
+}

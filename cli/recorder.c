@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * recorder.c: observer callbacks that append rows.
+ *
+ * The two enums of how a request ends are the same list on both sides of the arrow;
+ * the static assertions below break the build when one of them changes alone.
+ */
+#include "cli/recorder.h"
+
+/* policies/policy.h says how an attempt ended, reports/run.h how a request ended, and
+ * both call it REQUEST_COMPLETED. Here only the second is meant. */
+#define REQUEST_COMPLETED ATTEMPT_COMPLETED
+#define REQUEST_REFUSED   ATTEMPT_REFUSED
+#include "sim/sim.h"
+#undef REQUEST_COMPLETED
+#undef REQUEST_REFUSED
+
+#include "cli/clock.h"
+#include "cli/version.h"
+#include "reports/run.h"
+
+#include <inttypes.h>
+
+/* As scenarios spell them. */
+static const char *const COMPAT_NAMES[] = {
+    [COMPAT_TAG] = "tag",
+    [COMPAT_TAG_FIXED] = "tag-fixed",
+    [COMPAT_HEAD] = "head",
+};
+
+#define X(name, help)                                                                  \
+    _Static_assert((int)OUTCOME_##name == (int)REQUEST_##name,                         \
+                   "sim/observer.h and reports/run.h disagree");
+OUTCOME_STATUSES(X)
+#undef X
+_Static_assert(OUTCOME_TIME_NONE == RUN_TIME_NONE, "absent times are the same");
+
+static void record_outcome(void *context, const struct request_outcome *outcome)
+{
+    struct recorder *recorder = context;
+    const struct request_row row = {
+        .request_id = outcome->request_id,
+        .session_id = outcome->session,
+        .arrival_ns = outcome->arrival_ns,
+        .queued_ns = outcome->queued_ns,
+        .scheduled_ns = outcome->scheduled_ns,
+        .first_token_ns = outcome->first_token_ns,
+        .end_ns = outcome->end_ns,
+        .turn = outcome->turn,
+        .status = (enum request_status)outcome->status,
+        .engine = outcome->engine,
+        .prompt_tokens = outcome->prompt_tokens,
+        .output_tokens = outcome->output_tokens,
+        .cached_tokens = outcome->cached_tokens,
+        .preemptions = outcome->preemptions,
+        .recomputed_tokens = outcome->recomputed_tokens,
+    };
+    if (!run_add_request(recorder->run, &row)) {
+        recorder->overflowed = true;
+    }
+}
+
+static void record_sample(void *context, const struct engine_sample *sample)
+{
+    struct recorder *recorder = context;
+    const struct engine_sample_row row = {
+        .time_ns = sample->time_ns,
+        .engine = sample->engine,
+        .running_requests = sample->running,
+        .waiting_requests = sample->waiting,
+        .kv_used_blocks = sample->kv_used_blocks,
+        .kv_total_blocks = sample->kv_total_blocks,
+    };
+    if (!run_add_sample(recorder->run, &row)) {
+        recorder->overflowed = true;
+    }
+}
+
+static void record_decision(void *context, const struct decision_row *row)
+{
+    const struct recorder *recorder = context;
+    const struct route_decision *decision = &row->decision;
+    fprintf(recorder->decisions, "%" PRId64 ",%" PRIu64 ",%s,", row->now_ns,
+            row->request_id, row->policy);
+    if (row->endpoint != NULL) {
+        fprintf(recorder->decisions, "%" PRIu32 ",%s,", row->endpoint->id,
+                row->endpoint->url);
+    } else {
+        fputs(",,", recorder->decisions);
+    }
+    fprintf(recorder->decisions, "%s,%" PRIu32 ",%" PRIu32 ",%.17g\n",
+            route_reason_name(decision->reason), decision->candidates,
+            decision->matched_length, decision->score);
+}
+
+void recorder_observe(struct recorder *recorder, struct observer *observer)
+{
+    *observer = (struct observer){
+        .context = recorder,
+        .on_outcome = record_outcome,
+        .on_sample = record_sample,
+        .on_decision = recorder->decisions == NULL ? NULL : record_decision,
+    };
+}
+
+size_t recorder_requests(const struct recorder *recorder)
+{
+    return recorder->run == NULL ? 0 : recorder->run->request_count;
+}
+
+/* What is known before the run. Strings are borrowed from scenario, yaml and text. */
+static struct run_info info_of(const struct scenario *scenario, const char *yaml,
+                               const char *cost_models)
+{
+    return (struct run_info){
+        .name = scenario->policy->name,
+        .scenario_name = scenario->name,
+        .scenario_yaml = yaml,
+        .policy = scenario->policy->name,
+        .compat = COMPAT_NAMES[scenario->compat],
+        .cost_model = cost_models,
+        .program_commit = version_commit(),
+        .seed = scenario->seed,
+        .slo_ttft_ns = scenario->slo_ttft_ns,
+        .slo_tpot_ns = scenario->slo_tpot_ns,
+        .slo_e2e_ns = scenario->slo_e2e_ns,
+        .sample_interval_ns = scenario->sample_interval_ns,
+    };
+}
+
+void recorder_begin(struct recorder *recorder, const struct scenario *scenario,
+                    const char *name, FILE *decisions)
+{
+    struct text yaml = {0};
+    struct text costs = {0};
+    char started_utc[24];
+    clock_utc_text(started_utc, sizeof started_utc);
+    conf_print(scenario->conf, &yaml);
+    for (uint32_t i = 0; i < scenario->pool_count; i++) {
+        text_printf(&costs, "%s%s: %s", i == 0 ? "" : "\n", scenario->pools[i].name,
+                    cost_description(scenario->pools[i].cost));
+    }
+    struct run_info info = info_of(scenario, text_str(&yaml), text_str(&costs));
+    info.started_utc = started_utc;
+    info.name = name == NULL ? info.name : name;
+    *recorder = (struct recorder){.run = run_record_new(&info), .decisions = decisions};
+    text_fini(&costs);
+    text_fini(&yaml);
+    if (decisions != NULL) {
+        fputs("time_ns,request_id,policy,endpoint_id,url,reason,candidates,"
+              "matched_length,score\n",
+              decisions);
+    }
+}
+
+void recorder_drop(struct recorder *recorder)
+{
+    run_record_delete(recorder->run);
+    recorder->run = NULL;
+}
+
+static void record_totals(struct run_totals *totals, const struct sim_summary *summary)
+{
+    *totals = (struct run_totals){
+        .requests = summary->requests,
+        .events = summary->events,
+        .steps = summary->steps,
+        .prompt_tokens = summary->prompt_tokens,
+        .output_tokens = summary->output_tokens,
+        .prefix_query_tokens = summary->prefix_query_tokens,
+        .prefix_hit_tokens = summary->prefix_hit_tokens,
+        .preemptions = summary->preemptions,
+        .recomputed_tokens = summary->recomputed_tokens,
+        .policy_bytes = summary->policy_bytes,
+        .first_arrival_ns = summary->first_arrival_ns,
+        .end_ns = summary->end_ns,
+        .load_imbalance = summary->load_imbalance,
+    };
+    totals->status_count[REQUEST_COMPLETED] = summary->completed;
+    totals->status_count[REQUEST_REFUSED] = summary->refused;
+    totals->status_count[REQUEST_REJECTED] = summary->rejected;
+    totals->status_count[REQUEST_CANCELLED] = summary->cancelled;
+    totals->status_count[REQUEST_UNFINISHED] = summary->unfinished;
+}
+
+static void record_engine(struct recorder *recorder, const struct sim *sim,
+                          uint32_t engine, const struct scenario_pool *pool)
+{
+    char description[3 * FACT_NAME_BYTES];
+    snprintf(description, sizeof description, "%s x %s, TP %" PRIu32, pool->gpu.name,
+             pool->model.name, pool->engine.tensor_parallel);
+    struct sim_engine_summary summary = {0};
+    sim_engine_summarise(sim, engine, &summary);
+    const struct engine_row row = {
+        .pool = pool->name,
+        .description = description,
+        .requests = summary.requests,
+        .steps = summary.steps,
+        .preemptions = summary.preemptions,
+        .prefix_query_tokens = summary.prefix_query_tokens,
+        .prefix_hit_tokens = summary.prefix_hit_tokens,
+        .busy_ns = summary.busy_ns,
+    };
+    if (!run_add_engine(recorder->run, &row)) {
+        recorder->overflowed = true;
+    }
+}
+
+static void record_engines(struct recorder *recorder, const struct recorder_end *end)
+{
+    uint32_t engine = 0;
+    for (uint32_t i = 0; i < end->scenario->pool_count; i++) {
+        const struct scenario_pool *pool = &end->scenario->pools[i];
+        for (uint32_t j = 0; j < pool->replicas; j++) {
+            record_engine(recorder, end->sim, engine, pool);
+            engine++;
+        }
+    }
+}
+
+bool recorder_finish(struct recorder *recorder, const struct recorder_end *end,
+                     struct err *err)
+{
+    struct sim_summary summary = {0};
+    sim_summarise(end->sim, &summary);
+    record_totals(&recorder->run->totals, &summary);
+    record_engines(recorder, end);
+    struct run_info info = recorder->run->info;
+    info.workload_origin = end->workload_origin;
+    info.notes = end->notes;
+    info.digest = summary.digest;
+    info.wall_s = end->wall_s;
+    run_set_info(recorder->run, &info);
+    if (recorder->overflowed) {
+        return err_set(err, ERR_RUN,
+                       "the run has more rows than a store can hold (2^28); use fewer "
+                       "requests or a larger sample_interval");
+    }
+    return metrics_compute(recorder->run, err);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * recorder.h: turns what the simulator reports into rows for reports/ (STYLE 1.1).
+ *
+ * recorder.c is the only file that includes both sim/ and reports/.
+ */
+#ifndef STACKSIM_CLI_RECORDER_H
+#define STACKSIM_CLI_RECORDER_H
+
+#include "base/err.h"
+
+#include <stddef.h>
+#include <stdio.h>
+
+struct observer;
+struct run_record;
+struct scenario;
+struct sim;
+
+struct recorder {
+    struct run_record *run; /* owned */
+    FILE *decisions;        /* CSV rows of the decision log; NULL = none */
+    bool overflowed;        /* a ceiling of run.h was reached: rows were dropped */
+};
+
+/* name: of the run, NULL = the policy's. Writes the header of the decision log. */
+void recorder_begin(struct recorder *recorder, const struct scenario *scenario,
+                    const char *name, FILE *decisions);
+void recorder_drop(struct recorder *recorder);
+
+/* Callbacks that write into recorder, which must outlive the simulation. */
+void recorder_observe(struct recorder *recorder, struct observer *observer);
+
+size_t recorder_requests(const struct recorder *recorder);
+
+/* What is known only at the end. */
+struct recorder_end {
+    const struct sim *sim;
+    const struct scenario *scenario;
+    const char *workload_origin;
+    const char *notes;
+    double wall_s;
+};
+
+/* Adds totals, engines and provenance and computes the metrics. */
+NODISCARD bool recorder_finish(struct recorder *recorder,
+                               const struct recorder_end *end, struct err *err);
+
+#endif
