@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * arms.c: one runner per policy, one thread per running arm.
+ *
+ * Arms share no state but the atomics below: how far each is, and that all shall stop.
+ * Each reads the workload anew from the same seed, so all meet the same requests
+ * (common random numbers) and none waits for another.
+ */
+#include "cli/arms.h"
+
+#include "base/mem.h"
+#include "cli/interrupt.h"
+#include "cli/jobs.h"
+#include "cli/progress.h"
+#include "reports/run.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+
+#define PART_STEPS 1000000 /* a part in [0, 1] as an integer */
+
+struct arm {
+    struct runner *runner; /* NULL once its record was taken */
+    atomic_uint part;      /* of PART_STEPS */
+    struct err err;
+};
+
+struct arms {
+    size_t count;
+    struct arm arm[ARMS_MAX];
+    struct run_record *records[ARMS_MAX];
+    char *scenario_name;
+    struct progress *progress;
+    atomic_bool stop;
+};
+
+bool arms_new(struct arms **out, const struct runner_setup *setup,
+              const char *const *policies, size_t count, struct err *err)
+{
+    if (count > ARMS_MAX) {
+        return err_set(err, ERR_USAGE, "--policies: at most %d policies at once",
+                       ARMS_MAX);
+    }
+    struct arms *arms = mem_alloc(1, sizeof *arms);
+    while (arms->count < count) {
+        struct runner_setup own = *setup;
+        own.policy = policies[arms->count];
+        own.name = own.policy;
+        if (!runner_new(&arms->arm[arms->count].runner, &own, err)) {
+            arms_delete(arms);
+            return false;
+        }
+        arms->count++;
+    }
+    arms->scenario_name = mem_strdup(runner_scenario_name(arms->arm[0].runner));
+    *out = arms;
+    return true;
+}
+
+void arms_delete(struct arms *arms)
+{
+    if (arms == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < arms->count; i++) {
+        runner_delete(arms->arm[i].runner);
+        run_record_delete(arms->records[i]);
+    }
+    mem_free(arms->scenario_name);
+    mem_free(arms);
+}
+
+static void run_arm(void *context, size_t index)
+{
+    struct arms *arms = context;
+    struct arm *arm = &arms->arm[index];
+    bool done = false;
+    while (!done) {
+        if (atomic_load(&arms->stop)) {
+            return;
+        }
+        if (!runner_advance(arm->runner, &done, &arm->err)) {
+            atomic_store(&arms->stop, true);
+            return;
+        }
+        atomic_store(&arm->part, (unsigned)(runner_part(arm->runner) * PART_STEPS));
+    }
+    if (!runner_finish(arm->runner, &arm->err)) {
+        atomic_store(&arms->stop, true);
+        return;
+    }
+    arms->records[index] = runner_take_record(arm->runner);
+    runner_delete(arm->runner);
+    arm->runner = NULL;
+    atomic_store(&arm->part, PART_STEPS);
+}
+
+static void watch(void *context)
+{
+    struct arms *arms = context;
+    if (interrupt_came()) {
+        atomic_store(&arms->stop, true);
+    }
+    double sum = 0.0;
+    size_t complete = 0;
+    for (size_t i = 0; i < arms->count; i++) {
+        const unsigned part = atomic_load(&arms->arm[i].part);
+        sum += (double)part / PART_STEPS;
+        complete += part == PART_STEPS ? 1 : 0;
+    }
+    char detail[64];
+    snprintf(detail, sizeof detail, "%zu of %zu runs done", complete, arms->count);
+    progress_show(arms->progress, sum / (double)arms->count, detail);
+}
+
+enum arms_end arms_run(struct arms *arms, uint32_t threads, bool quiet, struct err *err)
+{
+    const struct jobs jobs = {
+        .count = arms->count,
+        .threads_max = threads,
+        .context = arms,
+        .work = run_arm,
+        .watch = watch,
+    };
+    arms->progress = progress_new(arms->scenario_name, quiet);
+    jobs_run(&jobs);
+    progress_delete(arms->progress);
+    arms->progress = NULL;
+    enum arms_end end = ARMS_DONE;
+    for (size_t i = 0; i < arms->count; i++) {
+        if (arms->arm[i].err.kind != ERR_NONE) {
+            *err = arms->arm[i].err;
+            return ARMS_FAILED;
+        }
+        end = arms->records[i] == NULL ? ARMS_INTERRUPTED : end;
+    }
+    return end;
+}
+
+struct run_record *const *arms_records(const struct arms *arms)
+{
+    return arms->records;
+}
+
+const char *arms_scenario_name(const struct arms *arms)
+{
+    return arms->scenario_name;
+}

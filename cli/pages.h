@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * pages.h: plots and the HTML page of some runs, with the names of the files said.
+ */
+#ifndef STACKSIM_CLI_PAGES_H
+#define STACKSIM_CLI_PAGES_H
+
+#include "base/err.h"
+#include "base/text.h"
+
+#include <stddef.h>
+
+struct run_record;
+
+struct pages {
+    const struct run_record *const *runs;
+    size_t run_count;
+    const char *stem;       /* "out/demo" gives out/demo.html, out/demo_ttft_cdf.svg */
+    const char *store_path; /* shown on the page */
+    const char *command;    /* that repeats it, shown on the page */
+};
+
+NODISCARD bool pages_write(const struct pages *pages, struct err *err);
+
+/* Of --out: "x/y.db" is a store with its pages beside it; anything else is a folder in
+ * which everything is called `name`. Appends to store_path and stem. */
+void pages_paths(const char *out_option, const char *name, struct text *store_path,
+                 struct text *stem);
+
+/* The folder part of a path, "." when there is none. */
+void pages_folder(const char *path, struct text *folder);
+
+#endif
