@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * cmd_bench.c: `stacksim bench`: whole runs, timed; what Makefile.bench calls.
+ */
+#include "base/json.h"
+#include "base/mem.h"
+#include "cli/child.h"
+#include "cli/clock.h"
+#include "cli/command.h"
+#include "cli/interrupt.h"
+#include "cli/progress.h"
+#include "cli/say.h"
+#include "cli/version.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BENCH_RUNS_MAX = 1000, BENCH_FIXED_ARGUMENTS = 8 };
+
+struct bench_args {
+    struct opt_list sets;
+    const char *config_dir;
+    const char *target;
+    uint64_t runs;
+    uint64_t warm_up;
+    bool step_by_step;
+};
+
+static const struct opt BENCH_OPTIONS[] = {
+    {"--target", "NAME", OPT_STR, offsetof(struct bench_args, target), "the scenario",
+     "Name of the measurement in the JSON line. Example: --target speed-small"},
+    {"--runs", "N", OPT_U64, offsetof(struct bench_args, runs), "5",
+     "Timed runs; the median counts. Example: --runs 10"},
+    {"--warm-up", "N", OPT_U64, offsetof(struct bench_args, warm_up), "1",
+     "Runs before the timed ones, not counted. Example: --warm-up 0"},
+    {"--set", "KEY=VALUE", OPT_LIST, offsetof(struct bench_args, sets), NULL,
+     "Change one key of the scenario; may be given several times. "
+     "Example: --set requests=1000"},
+    {"--config-dir", "DIR", OPT_STR, offsetof(struct bench_args, config_dir),
+     "$STACKSIM_CONFIGS, else the installed one",
+     "Folder with gpus/, models/ and scenarios/. Example: --config-dir ./my-configs"},
+    {"--step-by-step", NULL, OPT_FLAG, offsetof(struct bench_args, step_by_step), "off",
+     "Simulate every engine step singly. Example: --step-by-step"},
+    {0},
+};
+
+/* Of the timed runs. */
+struct bench {
+    size_t count;
+    double wall_s[BENCH_RUNS_MAX];
+    double cpu_s[BENCH_RUNS_MAX];
+    uint64_t peak_rss_bytes;
+    int64_t requests;
+    int64_t events;
+    int64_t steps;
+    char digest[20];
+};
+
+static bool take_result(struct bench *bench, const struct text *output, struct err *err)
+{
+    struct json *object = NULL;
+    if (!json_parse(&object, "result of the run", text_str(output), output->length,
+                    err)) {
+        return false;
+    }
+    const struct json *totals = json_get(object, "totals");
+    const char *digest = json_str(json_get(object, "digest"));
+    bool ok = digest != NULL &&
+              json_i64(json_get(totals, "requests"), &bench->requests) &&
+              json_i64(json_get(totals, "events"), &bench->events) &&
+              json_i64(json_get(totals, "steps"), &bench->steps);
+    if (!ok) {
+        err_set(err, ERR_RUN, "the result of the run lacks its totals");
+    } else if (bench->digest[0] != '\0' && strcmp(bench->digest, digest) != 0) {
+        ok = err_set(err, ERR_RUN,
+                     "two runs of the same scenario gave the digests %s and %s",
+                     bench->digest, digest);
+    } else {
+        snprintf(bench->digest, sizeof bench->digest, "%s", digest);
+    }
+    json_delete(object);
+    return ok;
+}
+
+static bool run_once(struct bench *bench, const char *const *arguments, bool timed,
+                     struct err *err)
+{
+    struct text output = {0};
+    struct child_usage usage = {0};
+    const bool ok =
+        child_run(arguments, &output, &usage, err) && take_result(bench, &output, err);
+    text_fini(&output);
+    if (ok && timed) {
+        bench->wall_s[bench->count] = (double)usage.wall_ns / 1e9;
+        bench->cpu_s[bench->count] = (double)usage.cpu_ns / 1e9;
+        bench->count++;
+        if (usage.peak_rss_bytes > bench->peak_rss_bytes) {
+            bench->peak_rss_bytes = usage.peak_rss_bytes;
+        }
+    }
+    return ok;
+}
+
+static int compare_doubles(const void *left, const void *right)
+{
+    const double a = *(const double *)left;
+    const double b = *(const double *)right;
+    return (a > b) - (a < b);
+}
+
+/* Sorts in place; of an even number the mean of the two in the middle. */
+static double median(double *values, size_t count)
+{
+    qsort(values, count, sizeof *values, compare_doubles);
+    return count % 2 == 1 ? values[count / 2]
+                          : (values[count / 2 - 1] + values[count / 2]) / 2.0;
+}
+
+static void cpu_name(char *out, size_t out_bytes)
+{
+    snprintf(out, out_bytes, "unknown");
+    FILE *file = fopen("/proc/cpuinfo", "r");
+    if (file == NULL) {
+        return;
+    }
+    char line[512];
+    while (fgets(line, sizeof line, file) != NULL) {
+        const char *colon = strchr(line, ':');
+        if (strncmp(line, "model name", 10) == 0 && colon != NULL) {
+            const char *name = colon + 1 + strspn(colon + 1, " \t");
+            snprintf(out, out_bytes, "%.*s", (int)strcspn(name, "\n"), name);
+            break;
+        }
+    }
+    fclose(file);
+}
+
+static void print_line(struct bench *bench, const char *target)
+{
+    char cpu[256];
+    cpu_name(cpu, sizeof cpu);
+    double load = -1.0;
+    const bool known = getloadavg(&load, 1) == 1;
+    const double wall_s = median(bench->wall_s, bench->count);
+    struct json *object = json_object();
+    json_put_str(object, "target", target);
+    json_put_f64(object, "wall_s", wall_s);
+    json_put_f64(object, "wall_s_min", bench->wall_s[0]);
+    json_put_f64(object, "wall_s_max", bench->wall_s[bench->count - 1]);
+    json_put_f64(object, "cpu_s", median(bench->cpu_s, bench->count));
+    json_put_u64(object, "runs", bench->count);
+    json_put_i64(object, "requests", bench->requests);
+    json_put_f64(object, "requests_per_s", (double)bench->requests / wall_s);
+    json_put_i64(object, "events", bench->events);
+    json_put_i64(object, "steps", bench->steps);
+    json_put_u64(object, "peak_rss_bytes", bench->peak_rss_bytes);
+    json_put_str(object, "digest", bench->digest);
+    json_put_str(object, "commit", version_commit());
+    json_put_str(object, "compiler", version_compiler());
+    json_put_str(object, "cpu", cpu);
+    if (known) {
+        json_put_f64(object, "load_1min", load);
+    }
+    char *bytes = json_print(object, false);
+    puts(bytes);
+    mem_free(bytes);
+    json_delete(object);
+}
+
+/* "run SCENARIO --quiet --format json --set ..." */
+static void arguments_of(const struct bench_args *args, const char *scenario,
+                         const char **arguments)
+{
+    size_t count = 0;
+    arguments[count++] = "run";
+    arguments[count++] = scenario;
+    arguments[count++] = "--quiet";
+    arguments[count++] = "--format=json";
+    if (args->step_by_step) {
+        arguments[count++] = "--step-by-step";
+    }
+    if (args->config_dir != NULL) {
+        arguments[count++] = "--config-dir";
+        arguments[count++] = args->config_dir;
+    }
+    for (size_t i = 0; i < args->sets.count; i++) {
+        arguments[count++] = "--set";
+        arguments[count++] = args->sets.items[i];
+    }
+    arguments[count] = NULL;
+}
+
+static int bench_all(const struct bench_args *args, const char *scenario)
+{
+    const char *arguments[BENCH_FIXED_ARGUMENTS + 2 * OPT_LIST_MAX];
+    arguments_of(args, scenario, arguments);
+    struct bench *bench = mem_alloc(1, sizeof *bench);
+    const char *target = args->target == NULL ? scenario : args->target;
+    struct progress *progress = progress_new(target, false);
+    const uint64_t all = args->warm_up + args->runs;
+    struct err err = {0};
+    int code = EXIT_DONE;
+    for (uint64_t i = 0; i < all && code == EXIT_DONE; i++) {
+        progress_show(progress, (double)i / (double)all, NULL);
+        if (!run_once(bench, arguments, i >= args->warm_up, &err)) {
+            code = err_exit_code(err.kind);
+        } else if (interrupt_came()) {
+            code = EXIT_INTERRUPTED;
+        }
+    }
+    progress_delete(progress);
+    if (code == EXIT_INTERRUPTED || interrupt_came()) {
+        code = say_interrupted("some of the runs", NULL);
+    } else if (code != EXIT_DONE) {
+        say_error(&err);
+    } else {
+        print_line(bench, target);
+    }
+    mem_free(bench);
+    return code;
+}
+
+static int bench_run(int argc, char *const *argv)
+{
+    struct bench_args args = {.runs = 5, .warm_up = 1};
+    struct opt_result result = {0};
+    int code = EXIT_DONE;
+    if (!command_parse(&command_bench, argc, argv, &args, &result, &code)) {
+        return code;
+    }
+    if (args.runs < 1 || args.runs > BENCH_RUNS_MAX || args.warm_up > BENCH_RUNS_MAX) {
+        struct err err = {0};
+        err_set(&err, ERR_USAGE, "--runs: 1 to %d, --warm-up: 0 to %d", BENCH_RUNS_MAX,
+                BENCH_RUNS_MAX);
+        return say_error(&err);
+    }
+    struct interrupt interrupt;
+    interrupt_hold(&interrupt);
+    code = bench_all(&args, result.positional[0]);
+    interrupt_release(&interrupt);
+    return code;
+}
+
+const struct command command_bench = {
+    .options =
+        {
+            .name = "bench",
+            .usage = "SCENARIO [OPTIONS]",
+            .summary = "time whole runs of a scenario",
+            .description =
+                "Runs the scenario several times, each in a process of its own, and "
+                "prints one\nline of JSON: median wall and CPU time in seconds, "
+                "requests per second, events,\nengine steps, largest memory in bytes, "
+                "commit, compiler, CPU. Fails when two\nruns differ in their "
+                "digest.\n\n"
+                "Examples:\n"
+                "  stacksim bench speed-small\n"
+                "  stacksim bench speed-fleet --runs 10 --target speed-fleet\n",
+            .options = BENCH_OPTIONS,
+            .positional_min = 1,
+            .positional_max = 1,
+        },
+    .run = bench_run,
+};
