@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * conf.h: our YAML files, read with their lines (the only user of <yaml.h>).
+ * conf.h: our YAML files, read with their lines (conf_yaml.c alone uses <yaml.h>).
  *
  * A document is a tree of maps, lists and scalars. Each typed getter marks its key as
  * known; conf_done() then fails on the first key that nobody asked for, with file, line

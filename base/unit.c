@@ -127,8 +127,9 @@ static bool parse_dimension(const struct dimension *dimension, const char *text,
         unit++;
     }
     if (unit->name == NULL) {
-        return err_set(err, ERR_INPUT, "\"%s\" has an unknown unit \"%s\"; write it like "
-                                       "%s",
+        return err_set(err, ERR_INPUT,
+                       "\"%s\" has an unknown unit \"%s\"; write it like "
+                       "%s",
                        text, rest, dimension->examples);
     }
     if (!decimal_times(&decimal, unit->factor, dimension->max, value)) {
@@ -223,7 +224,8 @@ bool unit_number(const char *text, double *value, struct err *err)
     enum { LENGTH_MAX = 60 };
     const size_t length = plain_length(text);
     int exponent = 0;
-    if (length == 0 || length > LENGTH_MAX || !read_exponent(text + length, &exponent)) {
+    if (length == 0 || length > LENGTH_MAX ||
+        !read_exponent(text + length, &exponent)) {
         return err_set(err, ERR_INPUT,
                        "\"%s\" is not a number; write it like 42, 0.5, 3.35e12 or 989T",
                        text);
@@ -286,8 +288,8 @@ bool unit_i64(const char *text, int64_t *value, struct err *err)
                        text);
     }
     /* -(m - 1) - 1 stays in range for the smallest number too. */
-    *value = negative && magnitude > 0 ? -(int64_t)(magnitude - 1) - 1
-                                       : (int64_t)magnitude;
+    *value =
+        negative && magnitude > 0 ? -(int64_t)(magnitude - 1) - 1 : (int64_t)magnitude;
     return true;
 }
 

@@ -47,8 +47,8 @@ int harness_main(const char *suite_name, const struct harness_test *tests, size_
     if (CU_initialize_registry() != CUE_SUCCESS) {
         broken("CUnit");
     }
-    CU_pSuite suite = CU_add_suite_with_setup_and_teardown(suite_name, NULL, NULL,
-                                                           forget_note, NULL);
+    CU_pSuite suite =
+        CU_add_suite_with_setup_and_teardown(suite_name, NULL, NULL, forget_note, NULL);
     size_t added = 0;
     for (size_t i = 0; i < count; i++) {
         if (argc > 1 && strstr(tests[i].name, argv[1]) == NULL) {
@@ -311,7 +311,8 @@ bool harness_aborts(struct harness_at at, void (*run)(void *), void *context,
         broken("waitpid");
     }
     const bool aborted = WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
-    if (!report(at, aborted, "%s did not abort; it printed \"%s\"", at.got_text, text)) {
+    if (!report(at, aborted, "%s did not abort; it printed \"%s\"", at.got_text,
+                text)) {
         return false;
     }
     return report(at, strstr(text, part) != NULL,

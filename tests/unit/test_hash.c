@@ -65,7 +65,8 @@ static void pair_depends_on_order(void)
 static void mix_is_the_finaliser_of_splitmix64(void)
 {
     EXPECT_U64(hash_mix(UINT64_C(0x9e3779b97f4a7c15)), UINT64_C(0xe220a8397b1dcdaf));
-    EXPECT_U64(hash_mix(2 * UINT64_C(0x9e3779b97f4a7c15)), UINT64_C(0x6e789e6aa1b965f4));
+    EXPECT_U64(hash_mix(2 * UINT64_C(0x9e3779b97f4a7c15)),
+               UINT64_C(0x6e789e6aa1b965f4));
 }
 
 static void digest_tells_order_and_length_apart(void)

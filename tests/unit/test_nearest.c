@@ -5,7 +5,8 @@
 #include "base/nearest.h"
 #include "tests/harness.h"
 
-static const char *const names[] = {"replicas", "router", "policy", "seed", "gpu", "cpu"};
+static const char *const names[] = {"replicas", "router", "policy",
+                                    "seed",     "gpu",    "cpu"};
 
 static const char *nearest(const char *word)
 {
@@ -32,9 +33,10 @@ static void strange_words_get_no_suggestion(void)
     EXPECT_STR(nearest("blocks"), NULL);
     EXPECT_STR(nearest(""), NULL);
     EXPECT_STR(nearest("x"), NULL);
-    EXPECT_STR(nearest("wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww"
-                       "wwwwwwww"),
-               NULL);
+    EXPECT_STR(
+        nearest("wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww"
+                "wwwwwwww"),
+        NULL);
     EXPECT_STR(nearest_word("seed", NULL, 0), NULL);
 }
 

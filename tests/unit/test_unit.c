@@ -117,7 +117,7 @@ static void numbers_take_si_letters_without_losing_a_bit(void)
 
 static void numbers_refuse_what_strtod_would_swallow(void)
 {
-    const char *const cases[] = {"",   "nan", "inf",  "0x10", "1e", "1e+", "1kk",
+    const char *const cases[] = {"",   "nan", "inf",   "0x10", "1e", "1e+", "1kk",
                                  "1 ", " 1",  "1e999", "--1",  ".",  "1,5"};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct err err;
@@ -143,8 +143,8 @@ static void whole_numbers_reach_their_limits(void)
     EXPECT_I64(i, INT64_MAX);
     EXPECT_OK(unit_i64("-0", &i, &err), &err);
     EXPECT_I64(i, 0);
-    const char *const bad[] = {"18446744073709551616", "",   "-1", "1__0",
-                               "_1",                   "1_", "1.0", " 1"};
+    const char *const bad[] = {
+        "18446744073709551616", "", "-1", "1__0", "_1", "1_", "1.0", " 1"};
     for (size_t k = 0; k < sizeof bad / sizeof bad[0]; k++) {
         harness_note("\"%s\"", bad[k]);
         EXPECT_FAILS(unit_u64(bad[k], &u, &err), &err, "is not a whole number");
