@@ -21,8 +21,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-extern char **environ;
-
 static char **argv_of(const char *const *arguments)
 {
     size_t count = 0;

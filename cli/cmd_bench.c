@@ -225,10 +225,9 @@ static int bench_all(const struct bench_args *args, const char *scenario)
 static int bench_run(int argc, char *const *argv)
 {
     struct bench_args args = {.runs = 5, .warm_up = 1};
-    struct opt_result result = {0};
-    int code = EXIT_DONE;
-    if (!command_parse(&command_bench, argc, argv, &args, &result, &code)) {
-        return code;
+    struct command_call call = {0};
+    if (!command_parse(&command_bench, argc, argv, &args, &call)) {
+        return call.exit_code;
     }
     if (args.runs < 1 || args.runs > BENCH_RUNS_MAX || args.warm_up > BENCH_RUNS_MAX) {
         struct err err = {0};
@@ -238,7 +237,7 @@ static int bench_run(int argc, char *const *argv)
     }
     struct interrupt interrupt;
     interrupt_hold(&interrupt);
-    code = bench_all(&args, result.positional[0]);
+    const int code = bench_all(&args, call.result.positional[0]);
     interrupt_release(&interrupt);
     return code;
 }

@@ -23,17 +23,16 @@ static const struct opt CHECK_OPTIONS[] = {
 static int check_run(int argc, char *const *argv)
 {
     struct check_args args = {0};
-    struct opt_result result = {0};
-    int code = EXIT_DONE;
-    if (!command_parse(&command_check, argc, argv, &args, &result, &code)) {
-        return code;
+    struct command_call call = {0};
+    if (!command_parse(&command_check, argc, argv, &args, &call)) {
+        return call.exit_code;
     }
     struct err err = {0};
     struct scenario_storage storage;
     struct runner_setup setup = {.policy = args.policy};
     struct runner *runner = NULL;
-    if (!scenario_args_apply(&args.scenario, result.positional[0], &storage, &setup,
-                             &err) ||
+    if (!scenario_args_apply(&args.scenario, call.result.positional[0], &storage,
+                             &setup, &err) ||
         !runner_new(&runner, &setup, &err)) {
         return say_error(&err);
     }

@@ -100,7 +100,8 @@ static void print_runs(const struct compare_call *call,
     }
     fputs(text_str(&out), stdout);
     text_fini(&out);
-    if (!call->args->quiet) {
+    /* The workload is the same in all runs, and so are its notes. */
+    if (!call->args->quiet && count > 0) {
         say_notes(runs[0]->info.notes);
     }
 }
@@ -126,7 +127,7 @@ static bool store_runs(struct compare_call *call, const struct run_record *const
 static bool publish(struct compare_call *call, struct err *err)
 {
     struct run_record *const *records = arms_records(call->arms);
-    const struct run_record *runs[ARMS_MAX];
+    const struct run_record *runs[ARMS_MAX] = {NULL};
     for (size_t i = 0; i < call->policies.count; i++) {
         runs[i] = records[i];
     }
@@ -206,22 +207,22 @@ done:
 static int compare_run(int argc, char *const *argv)
 {
     struct compare_args args = {.format = "table", .out = "out"};
-    struct opt_result result = {0};
-    int code = EXIT_DONE;
-    if (!command_parse(&command_compare, argc, argv, &args, &result, &code)) {
-        return code;
+    struct command_call call = {0};
+    if (!command_parse(&command_compare, argc, argv, &args, &call)) {
+        return call.exit_code;
     }
     struct err err = {0};
-    struct compare_call call = {.args = &args, .scenario_path = result.positional[0]};
-    if (!table_format_parse(args.format, &call.format, &err)) {
+    struct compare_call work = {.args = &args,
+                                .scenario_path = call.result.positional[0]};
+    if (!table_format_parse(args.format, &work.format, &err)) {
         return say_error(&err);
     }
     struct text line = {0};
     command_line(&command_compare, argc, argv, &line);
-    call.command = text_str(&line);
+    work.command = text_str(&line);
     struct interrupt interrupt;
     interrupt_hold(&interrupt);
-    code = execute(&call);
+    const int code = execute(&work);
     interrupt_release(&interrupt);
     text_fini(&line);
     return code;

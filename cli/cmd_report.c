@@ -183,10 +183,9 @@ static int report_on(const struct report_args *args, enum table_format format,
 static int report_run(int argc, char *const *argv)
 {
     struct report_args args = {.format = "table"};
-    struct opt_result result = {0};
-    int code = EXIT_DONE;
-    if (!command_parse(&command_report, argc, argv, &args, &result, &code)) {
-        return code;
+    struct command_call call = {0};
+    if (!command_parse(&command_report, argc, argv, &args, &call)) {
+        return call.exit_code;
     }
     struct err err = {0};
     enum table_format format = TABLE_TEXT;
@@ -195,7 +194,8 @@ static int report_run(int argc, char *const *argv)
     }
     struct text line = {0};
     command_line(&command_report, argc, argv, &line);
-    code = report_on(&args, format, result.positional[0], text_str(&line));
+    const int code =
+        report_on(&args, format, call.result.positional[0], text_str(&line));
     text_fini(&line);
     return code;
 }

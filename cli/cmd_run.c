@@ -234,10 +234,9 @@ done:
 static int run_run(int argc, char *const *argv)
 {
     struct run_args args = {.format = "table"};
-    struct opt_result result = {0};
-    int code = EXIT_DONE;
-    if (!command_parse(&command_run, argc, argv, &args, &result, &code)) {
-        return code;
+    struct command_call call = {0};
+    if (!command_parse(&command_run, argc, argv, &args, &call)) {
+        return call.exit_code;
     }
     enum table_format format = TABLE_TEXT;
     struct err err = {0};
@@ -246,7 +245,7 @@ static int run_run(int argc, char *const *argv)
     }
     struct interrupt interrupt;
     interrupt_hold(&interrupt);
-    code = execute(&args, result.positional[0], format);
+    const int code = execute(&args, call.result.positional[0], format);
     interrupt_release(&interrupt);
     return code;
 }

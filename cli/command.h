@@ -29,10 +29,16 @@ const struct command *command_at(size_t index);
  * then *words counts the words of a group name that did match ("trace": 1). */
 const struct command *command_find(int argc, char *const *argv, int *words);
 
-/* Parses into args. True: go on. False: print nothing more and return *exit_code; help
+/* Positional arguments, or the exit code when there is nothing more to do. */
+struct command_call {
+    struct opt_result result;
+    int exit_code;
+};
+
+/* Parses into args. True: go on. False: print nothing more and return exit_code; help
  * was printed (0) or the one error message was (2). */
 NODISCARD bool command_parse(const struct command *command, int argc, char *const *argv,
-                             void *args, struct opt_result *result, int *exit_code);
+                             void *args, struct command_call *call);
 
 /* The command line as a person would type it again, quoted where a shell needs it. */
 void command_line(const struct command *command, int argc, char *const *argv,

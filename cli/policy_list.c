@@ -4,7 +4,7 @@
  */
 #include "cli/policy_list.h"
 
-#include "base/opt.h"
+#include "base/nearest.h"
 #include "policies/policy.h"
 
 #include <stdio.h>
@@ -29,7 +29,7 @@ static bool unknown(const char *name, struct err *err)
     while (count < ARMS_MAX && (policy = route_policy_at(count)) != NULL) {
         names[count++] = policy->name;
     }
-    const char *nearest = opt_nearest(name, names, count);
+    const char *nearest = nearest_word(name, names, count);
     if (nearest != NULL) {
         return err_set(err, ERR_USAGE, "unknown policy '%s'; did you mean '%s'?", name,
                        nearest);
