@@ -15,18 +15,24 @@
 #include "reports/table.h"
 #include "stats/quantile.h"
 
-/* Machine formats get one row per run; for people the table is turned (one line per
- * metric) when runs are fewer than metrics. The best value of a metric is marked when
- * the runs differ. */
+/* Machine formats get one row per run and every metric; for people the headline metrics
+ * are turned, one line per metric and one column per run, so that they fit a terminal.
+ * The best value of a metric is marked unless all runs are equal in practice. */
 void compare_print(const struct run_record *const *runs, size_t count,
                    enum table_format format, struct text *out);
 
-/* One row per run, one column per metric that any run knows; caller deletes. */
-struct table *compare_table(const struct run_record *const *runs, size_t count);
+/* One row per run, one column per metric of this rank or above that any run knows. The
+ * caller deletes it. */
+struct table *compare_table(const struct run_record *const *runs, size_t count,
+                            enum metric_rank rank);
 
-/* A few sentences: which run is best in what, by how much, and how far to trust it. */
+/* Sentences, one per line: which run is best in what, by how much, and how far to trust
+ * it. The first line is the verdict, the others qualify it. */
 void compare_verdict(const struct run_record *const *runs, size_t count,
                      struct text *out);
+
+/* Within 1 % of the larger: no difference that anyone should act on. */
+bool compare_equal_in_practice(double left, double right);
 
 enum paired_metric { PAIRED_TTFT, PAIRED_E2E };
 

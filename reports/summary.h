@@ -26,13 +26,12 @@ enum metric_rank { METRIC_HEADLINE, METRIC_DETAIL };
 
 /* The last word: HEADLINE metrics are in tables for people, DETAIL ones only in machine
  * formats and the store. */
-#define METRICS_LATENCY(X, ID, name, label, text)                                      \
+#define METRICS_LATENCY(X, ID, name, label, text, rank)                                \
     X(ID##_MS_MEAN, name "_ms_mean", label " mean", "ms", LOWER, 1, text ", mean",     \
       HEADLINE)                                                                        \
     X(ID##_MS_P50, name "_ms_p50", label " p50", "ms", LOWER, 1, text ", median",      \
-      HEADLINE)                                                                        \
-    X(ID##_MS_P90, name "_ms_p90", label " p90", "ms", LOWER, 1, text ", p90",         \
-      HEADLINE)                                                                        \
+      rank)                                                                            \
+    X(ID##_MS_P90, name "_ms_p90", label " p90", "ms", LOWER, 1, text ", p90", rank)   \
     X(ID##_MS_P95, name "_ms_p95", label " p95", "ms", LOWER, 1, text ", p95", DETAIL) \
     X(ID##_MS_P99, name "_ms_p99", label " p99", "ms", LOWER, 1, text ", p99",         \
       HEADLINE)                                                                        \
@@ -40,10 +39,11 @@ enum metric_rank { METRIC_HEADLINE, METRIC_DETAIL };
       DETAIL)
 
 #define METRICS(X)                                                                     \
-    METRICS_LATENCY(X, TTFT, "ttft", "TTFT", "time to first token")                    \
-    METRICS_LATENCY(X, TPOT, "tpot", "TPOT", "time per output token after the first")  \
-    METRICS_LATENCY(X, E2E, "e2e", "E2E", "arrival to last token")                     \
-    METRICS_LATENCY(X, QUEUE, "queue", "queue", "arrival to first batch")              \
+    METRICS_LATENCY(X, TTFT, "ttft", "TTFT", "time to first token", HEADLINE)          \
+    METRICS_LATENCY(X, TPOT, "tpot", "TPOT", "time per output token after the first",  \
+                    HEADLINE)                                                          \
+    METRICS_LATENCY(X, E2E, "e2e", "E2E", "arrival to last token", HEADLINE)           \
+    METRICS_LATENCY(X, QUEUE, "queue", "queue", "arrival to first batch", DETAIL)      \
     X(DURATION_S, "duration_s", "duration", "s", NEUTRAL, 1,                           \
       "first arrival to last end, simulated", HEADLINE)                                \
     X(REQUESTS_PER_S, "requests_per_s", "throughput", "req/s", HIGHER, 2,              \

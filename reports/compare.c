@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * compare.c: tables of metrics by run.
+ *
+ * "Best" goes by what is shown: two values that print alike are equally good. Where all
+ * runs lie within 1 % nobody is best, since a mark would pretend to a precision that
+ * nobody has.
+ */
+#include "reports/compare.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Runs beside each other in a table for people; more go to a table below. */
+enum { RUNS_BESIDE = 6, SHOWN_BYTES = 400 };
+
+bool compare_equal_in_practice(double left, double right)
+{
+    const double practical_ratio = 0.01;
+    return fabs(left - right) <= practical_ratio * fmax(fabs(left), fabs(right));
+}
+
+struct runs {
+    const struct run_record *const *at;
+    size_t count;
+};
+
+static double value_of(const struct runs *runs, size_t run, enum metric metric)
+{
+    return runs->at[run]->metrics.value[metric];
+}
+
+static bool is_known(const struct runs *runs, enum metric metric)
+{
+    for (size_t i = 0; i < runs->count; i++) {
+        if (!isnan(value_of(runs, i, metric))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_better(enum metric metric, double value, double than)
+{
+    return metric_info(metric)->better == METRIC_LOWER ? value < than : value > than;
+}
+
+/* Writes the best value as it is shown; "" when there is no best: the metric is
+ * neutral, or the runs that know it are equal in practice. */
+static void best_shown(const struct runs *runs, enum metric metric,
+                       char out[static SHOWN_BYTES])
+{
+    double best = (double)NAN;
+    double worst = (double)NAN;
+    for (size_t i = 0; i < runs->count; i++) {
+        const double value = value_of(runs, i, metric);
+        if (isnan(value)) {
+            continue;
+        }
+        best = isnan(best) || is_better(metric, value, best) ? value : best;
+        worst = isnan(worst) || is_better(metric, worst, value) ? value : worst;
+    }
+    out[0] = '\0';
+    if (!isnan(best) && metric_info(metric)->better != METRIC_NEUTRAL &&
+        !compare_equal_in_practice(best, worst)) {
+        metric_format(metric, best, out, SHOWN_BYTES);
+    }
+}
+
+static void put_metric(struct table *table, const struct runs *runs, size_t run,
+                       enum metric metric)
+{
+    char shown[SHOWN_BYTES];
+    char best[SHOWN_BYTES];
+    const double value = value_of(runs, run, metric);
+    metric_format(metric, value, shown, sizeof shown);
+    best_shown(runs, metric, best);
+    table_put_f64(table, value, metric_info(metric)->decimals, shown);
+    if (!isnan(value) && strcmp(best, shown) == 0) {
+        table_mark(table);
+    }
+}
+
+static const struct table_column fixed_columns[] = {
+    {"run", "run", NULL, "name of the run", true},
+    {"policy", "policy", NULL, "routing policy", true},
+    {"engines", "engines", NULL, "engines in the fleet", false},
+    {"requests", "requests", NULL, "requests that ended, in whatever way", false},
+};
+enum { FIXED_COLUMNS = sizeof fixed_columns / sizeof fixed_columns[0] };
+
+/* Of this rank or above, and known to any run; returns their number. */
+static size_t choose_metrics(const struct runs *runs, enum metric_rank rank,
+                             enum metric chosen[static METRIC_COUNT])
+{
+    size_t count = 0;
+    for (size_t i = 0; i < METRIC_COUNT; i++) {
+        const enum metric metric = (enum metric)i;
+        if (metric_info(metric)->rank <= rank && is_known(runs, metric)) {
+            chosen[count++] = metric;
+        }
+    }
+    return count;
+}
+
+struct table *compare_table(const struct run_record *const *runs, size_t count,
+                            enum metric_rank rank)
+{
+    const struct runs all = {runs, count};
+    enum metric chosen[METRIC_COUNT];
+    const size_t metric_count = choose_metrics(&all, rank, chosen);
+    struct table_column columns[FIXED_COLUMNS + METRIC_COUNT];
+    memcpy(columns, fixed_columns, sizeof fixed_columns);
+    for (size_t i = 0; i < metric_count; i++) {
+        const struct metric_info *const info = metric_info(chosen[i]);
+        columns[FIXED_COLUMNS + i] = (struct table_column){
+            info->name, info->heading, info->unit, info->help, false};
+    }
+    struct table *const table = table_new(columns, FIXED_COLUMNS + metric_count);
+    for (size_t run = 0; run < count; run++) {
+        table_put_text(table, runs[run]->info.name);
+        table_put_text(table, runs[run]->info.policy);
+        table_put_u64(table, runs[run]->engine_count);
+        table_put_u64(table, runs[run]->totals.requests);
+        for (size_t i = 0; i < metric_count; i++) {
+            put_metric(table, &all, run, chosen[i]);
+        }
+    }
+    return table;
+}
+
+/* first: of the runs beside each other in this table. Marks go by all runs. */
+static struct table *turned_table(const struct runs *runs, size_t first)
+{
+    const size_t left = runs->count - first;
+    const size_t beside = left < RUNS_BESIDE ? left : RUNS_BESIDE;
+    struct table_column columns[1 + RUNS_BESIDE] = {{"metric", "", NULL, NULL, true}};
+    for (size_t i = 0; i < beside; i++) {
+        const char *const name = runs->at[first + i]->info.name;
+        columns[1 + i] = (struct table_column){name, name, NULL, NULL, false};
+    }
+    struct table *const table = table_new(columns, 1 + beside);
+    enum metric chosen[METRIC_COUNT];
+    const size_t metric_count = choose_metrics(runs, METRIC_HEADLINE, chosen);
+    for (size_t i = 0; i < metric_count; i++) {
+        const struct metric_info *const info = metric_info(chosen[i]);
+        char name[SHOWN_BYTES];
+        const bool has_unit = info->unit[0] != '\0';
+        (void)snprintf(name, sizeof name, has_unit ? "%s (%s)" : "%s%s", info->heading,
+                       info->unit);
+        table_put_text(table, name);
+        for (size_t run = first; run < first + beside; run++) {
+            put_metric(table, runs, run, chosen[i]);
+        }
+    }
+    table_put_text(table, "requests");
+    for (size_t run = first; run < first + beside; run++) {
+        table_put_u64(table, runs->at[run]->totals.requests);
+    }
+    return table;
+}
+
+void compare_print(const struct run_record *const *runs, size_t count,
+                   enum table_format format, struct text *out)
+{
+    if (format != TABLE_TEXT && format != TABLE_MD) {
+        struct table *const table = compare_table(runs, count, METRIC_DETAIL);
+        table_write(table, format, out);
+        table_delete(table);
+        return;
+    }
+    const struct runs all = {runs, count};
+    for (size_t first = 0; first < count; first += RUNS_BESIDE) {
+        text_add(out, first == 0 ? "" : "\n");
+        struct table *const table = turned_table(&all, first);
+        table_write(table, format, out);
+        table_delete(table);
+    }
+    if (count > 1 && format == TABLE_TEXT) {
+        text_add(out, "* best of the runs\n");
+    }
+}

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * plot_engine_load.c: is the load spread evenly, and when is it not?
+ *
+ * One panel per run, all on the same scales so that they can be compared: lines per
+ * engine up to 8 engines, beyond that a heat map, as more lines cannot be told apart.
+ */
+#include "base/mem.h"
+#include "reports/plot_kind.h"
+
+#include <math.h>
+
+enum { LINES_MAX = 8, LINE_BINS = 160, MAP_BINS = 300, MAP_ROWS = 64 };
+enum { PANEL_HEIGHT_PX = 190, LINES_MARGIN_PX = 105, MAP_MARGIN_PX = 62 };
+
+struct panels {
+    const struct plot_runs *runs;
+    struct load_grid **grids; /* NULL where a run has no samples */
+    bool is_map;
+    double in_flight_max;
+    double start_s;
+    double end_s;
+};
+
+static void add_grid(const struct load_grid *grid, const char *name,
+                     struct plot_time_unit unit, struct text *csv)
+{
+    for (size_t row = 0; row < grid->row_count; row++) {
+        for (size_t bin = 0; bin < grid->bin_count; bin++) {
+            plot_add_field(csv, name);
+            const double middle_s = grid->start_s + ((double)bin + 0.5) * grid->bin_s;
+            text_printf(csv, ",%zu,%.6g,%.4g\n", row * grid->engines_per_row,
+                        middle_s / unit.seconds,
+                        grid->in_flight[row * grid->bin_count + bin]);
+        }
+    }
+}
+
+static void add_lines(const struct load_grid *grid, size_t first_line, bool has_key,
+                      struct text *out)
+{
+    text_add(out, "plot ");
+    for (size_t row = 0; row < grid->row_count; row++) {
+        const size_t first = first_line + row * grid->bin_count;
+        text_printf(
+            out, "%sdata using 3:4 every ::%zu::%zu with lines lw 1.3 lc rgb '%s' ",
+            row == 0 ? "" : ", ", first, first + grid->bin_count - 1, plot_colour(row));
+        if (has_key) {
+            text_printf(out, "title 'engine %zu'", row);
+        } else {
+            text_add(out, "notitle");
+        }
+    }
+    text_add(out, "\n");
+}
+
+static void add_map(const struct load_grid *grid, size_t first_line, struct text *out)
+{
+    const size_t last = first_line + grid->row_count * grid->bin_count - 1;
+    text_printf(out, "set yrange [-%g:%g]\n", 0.5 * (double)grid->engines_per_row,
+                ((double)grid->row_count - 0.5) * (double)grid->engines_per_row);
+    text_printf(out, "plot data using 3:2:4 every ::%zu::%zu with image notitle\n",
+                first_line, last);
+}
+
+static unsigned height_px(const struct panels *panels, size_t panel_count)
+{
+    return (unsigned)panel_count * PANEL_HEIGHT_PX +
+           (panels->is_map ? MAP_MARGIN_PX : LINES_MARGIN_PX);
+}
+
+/* A panel's place is set by hand: `layout` would give the panel with the legend or the
+ * axis label less room than the others. */
+static void add_panel(const struct panels *panels, size_t panel, size_t panel_count,
+                      struct text *out)
+{
+    const double height = (double)height_px(panels, panel_count);
+    const double bottom = (double)height_px(panels, panel_count - 1 - panel) / height;
+    const double top = bottom + (PANEL_HEIGHT_PX - 34) / height;
+    text_printf(out, "set bmargin at screen %.4f\nset tmargin at screen %.4f\n", bottom,
+                top);
+    const bool is_last = panel + 1 == panel_count;
+    text_add(out, is_last ? "set xlabel time_label\nset format x '%g'\n"
+                          : "unset xlabel\nset format x ''\n");
+    text_add(out, is_last && !panels->is_map
+                      ? "set key at screen 0.54,0.005 bottom center\n"
+                      : "unset key\n");
+    text_add(out, panel == 1 ? "unset colorbox\n" : ""); /* one is enough */
+}
+
+static void add_scales(const struct panels *panels, struct plot_time_unit unit,
+                       struct text *out)
+{
+    text_printf(out, "time_label = 'simulated time (%s)'\n", unit.name);
+    text_printf(out, "set xrange [%.6g:%.6g]\n", panels->start_s / unit.seconds,
+                panels->end_s / unit.seconds);
+    text_add(out, "set lmargin at screen 0.09\n");
+    if (panels->is_map) {
+        text_printf(out,
+                    "set rmargin at screen 0.88\nset cbrange [0:%.6g]\n"
+                    "set colorbox user origin screen 0.9,0.2 size screen 0.02,0.7\n"
+                    "set cblabel 'requests in flight'\nset ylabel 'engine'\n"
+                    "set palette defined (0 '#f7fbff', 1 '#c6dbef', 2 '#6baed6', "
+                    "3 '#2171b5', 4 '#08306b')\n",
+                    panels->in_flight_max);
+    } else {
+        text_printf(out,
+                    "set rmargin at screen 0.98\nset yrange [0:%.6g]\n"
+                    "set ytics %g\nset ylabel 'in flight'\n",
+                    panels->in_flight_max * 1.05,
+                    plot_step(panels->in_flight_max, 6.0));
+    }
+}
+
+static void add_all(const struct panels *panels, struct text *csv,
+                    struct plot_script *script)
+{
+    size_t panel_count = 0;
+    for (size_t i = 0; i < panels->runs->count; i++) {
+        panel_count += panels->grids[i] != NULL;
+    }
+    const struct plot_time_unit unit = plot_time_unit(panels->end_s - panels->start_s);
+    struct text *const out = &script->body;
+    script->width_px = 760;
+    script->height_px = height_px(panels, panel_count);
+    text_printf(csv, "run,engine,time_%s,in_flight_requests\n", unit.name);
+    add_scales(panels, unit, out);
+    text_add(out, "set multiplot\n");
+    size_t line = 1; /* after the header */
+    size_t panel = 0;
+    for (size_t i = 0; i < panels->runs->count; i++) {
+        const struct load_grid *const grid = panels->grids[i];
+        if (grid == NULL) {
+            continue;
+        }
+        const char *const name = panels->runs->at[i]->info.name;
+        add_grid(grid, name, unit, csv);
+        text_add(out, "set title ");
+        plot_add_quoted(out, name);
+        text_add(out, " offset 0,-0.6\n");
+        add_panel(panels, panel, panel_count, out);
+        if (panels->is_map) {
+            add_map(grid, line, out);
+        } else {
+            add_lines(grid, line, panel + 1 == panel_count, out);
+        }
+        line += grid->row_count * grid->bin_count;
+        panel++;
+    }
+    text_add(out, "unset multiplot\n");
+}
+
+static bool make(const struct plot_runs *runs, struct text *csv,
+                 struct plot_script *script)
+{
+    struct panels panels = {.runs = runs, .start_s = (double)INFINITY};
+    for (size_t i = 0; i < runs->count; i++) {
+        panels.is_map = panels.is_map || runs->at[i]->engine_count > LINES_MAX;
+    }
+    panels.grids = mem_alloc(runs->count, sizeof(struct load_grid *));
+    bool has_samples = false;
+    for (size_t i = 0; i < runs->count; i++) {
+        struct load_grid *const grid =
+            load_grid_new(runs->at[i], panels.is_map ? MAP_BINS : LINE_BINS, MAP_ROWS);
+        panels.grids[i] = grid;
+        if (grid == NULL) {
+            continue;
+        }
+        has_samples = true;
+        const double end_s = grid->start_s + (double)grid->bin_count * grid->bin_s;
+        panels.start_s = fmin(panels.start_s, grid->start_s);
+        panels.end_s = fmax(panels.end_s, end_s);
+        for (size_t at = 0; at < grid->row_count * grid->bin_count; at++) {
+            panels.in_flight_max = fmax(panels.in_flight_max, grid->in_flight[at]);
+        }
+    }
+    panels.in_flight_max = fmax(panels.in_flight_max, 1.0);
+    if (has_samples) {
+        add_all(&panels, csv, script);
+    }
+    for (size_t i = 0; i < runs->count; i++) {
+        load_grid_delete(panels.grids[i]);
+    }
+    mem_free(panels.grids);
+    return has_samples;
+}
+
+const struct plot_kind plot_engine_load = {
+    .name = "engine_load",
+    .title = "Load per engine",
+    .caption = "Requests in flight (running and waiting) on each engine over time, on "
+               "the same scale for every run. Engines that run apart from the others "
+               "show imbalance: some users wait while capacity idles elsewhere.",
+    .make = make,
+};
