@@ -1,0 +1,494 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * gateway.c: a table of endpoints, one set of candidates per model, and the order in
+ * which a policy is told what happened.
+ *
+ * Candidates are kept up to date at changes of membership, so a decision costs what the
+ * policy costs. An endpoint's counters are never reset: every routed request ends once,
+ * also on an endpoint that left, and then the numbers come out even by themselves.
+ */
+#include "policies/gateway.h"
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "policies/candidates.h"
+#include "policies/request_stats.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { ENDPOINTS_MAX_DEFAULT = 4096, MODELS_MAX = 1 << 16, OPEN_MAX = 1 << 30 };
+enum { STREAM_NAME_BYTES = 128 };
+static const int64_t stats_window_ns_default = INT64_C(60000000000);
+
+#ifdef STACKSIM_DCHECK
+static const bool tracks_open_requests = true;
+#else
+static const bool tracks_open_requests = false;
+#endif
+
+struct group {
+    char *model;
+    struct candidates *candidates;
+};
+
+struct endpoint {
+    struct endpoint_view view;
+    char *url;
+    char *model;
+    struct candidates *group; /* of its model; NULL when it has none */
+    uint64_t left_number;     /* order of leaving */
+    bool member;
+};
+
+struct gateway {
+    const struct route_policy *policy;
+    void *state;
+    struct rng rng;
+    struct endpoint *endpoints;
+    uint32_t endpoints_max;
+    uint32_t endpoint_count; /* ids used so far */
+    struct map *id_of_url;   /* by hash */
+    struct candidates *all;
+    struct group *groups;
+    size_t group_capacity;
+    uint32_t group_count;
+    struct map *group_of_model;  /* by hash */
+    struct request_stats *stats; /* NULL unless the policy needs it */
+    struct map *open;            /* DCHECK builds: attempts that have not ended */
+    const struct decision_sink *sink;
+    uint64_t departures;
+    int64_t now_ns;
+};
+
+static void *host_resize(void *context, void *memory, size_t bytes)
+{
+    (void)context;
+    if (bytes == 0) {
+        mem_free(memory);
+        return NULL;
+    }
+    return mem_resize(memory, bytes, 1);
+}
+
+static bool start_policy(struct gateway *gateway, const struct gateway_setup *setup,
+                         const double *values, struct err *err)
+{
+    char stream[STREAM_NAME_BYTES];
+    snprintf(stream, sizeof stream, "route/%s", setup->policy->name);
+    rng_init(&gateway->rng, setup->seed, stream, setup->replica);
+    gateway->state = mem_alloc(1, setup->policy->state_bytes);
+    const struct policy_setup policy_setup = {
+        .compat = setup->compat,
+        .values = values,
+        .memory = {.resize = host_resize},
+        .rng = &gateway->rng,
+    };
+    if (setup->policy->init != NULL &&
+        !setup->policy->init(gateway->state, &policy_setup, err)) {
+        return false;
+    }
+    gateway->policy = setup->policy;
+    return true;
+}
+
+static void make_tables(struct gateway *gateway, const struct gateway_setup *setup)
+{
+    const uint32_t endpoints_max =
+        setup->endpoints_max > 0 ? setup->endpoints_max : ENDPOINTS_MAX_DEFAULT;
+    gateway->endpoints_max = endpoints_max;
+    gateway->endpoints = mem_alloc(endpoints_max, sizeof *gateway->endpoints);
+    gateway->id_of_url = map_new(0, endpoints_max);
+    gateway->group_of_model = map_new(16, MODELS_MAX);
+    gateway->all = candidates_new(endpoints_max);
+    gateway->now_ns = INT64_MIN;
+    if (tracks_open_requests) {
+        gateway->open = map_new(64, OPEN_MAX);
+    }
+    if ((setup->policy->needs & NEED_REQUEST_STATS) != 0) {
+        gateway->stats = request_stats_new(&(struct request_stats_setup){
+            .window_ns = setup->stats_window_ns > 0 ? setup->stats_window_ns
+                                                    : stats_window_ns_default,
+            .endpoints_max = endpoints_max,
+            .leaks = setup->compat == COMPAT_TAG,
+        });
+    }
+}
+
+bool gateway_new(struct gateway **out, const struct gateway_setup *setup,
+                 struct err *err)
+{
+    double values[POLICY_PARAMS_MAX] = {0};
+    const struct policy_given given = {
+        .names = setup->param_names,
+        .values = setup->param_values,
+        .count = setup->param_count,
+    };
+    if (!route_policy_resolve(setup->policy, setup->compat, &given, values, err)) {
+        return false;
+    }
+    struct gateway *gateway = mem_alloc(1, sizeof *gateway);
+    make_tables(gateway, setup);
+    if (!start_policy(gateway, setup, values, err)) {
+        gateway_delete(gateway);
+        return false;
+    }
+    *out = gateway;
+    return true;
+}
+
+void gateway_delete(struct gateway *gateway)
+{
+    if (gateway == NULL) {
+        return;
+    }
+    if (gateway->policy != NULL && gateway->policy->fini != NULL) {
+        gateway->policy->fini(gateway->state);
+    }
+    for (uint32_t id = 0; id < gateway->endpoint_count; id++) {
+        mem_free(gateway->endpoints[id].url);
+        mem_free(gateway->endpoints[id].model);
+    }
+    for (uint32_t i = 0; i < gateway->group_count; i++) {
+        mem_free(gateway->groups[i].model);
+        candidates_delete(gateway->groups[i].candidates);
+    }
+    request_stats_delete(gateway->stats);
+    candidates_delete(gateway->all);
+    map_delete(gateway->open);
+    map_delete(gateway->group_of_model);
+    map_delete(gateway->id_of_url);
+    mem_free(gateway->groups);
+    mem_free(gateway->endpoints);
+    mem_free(gateway->state);
+    mem_free(gateway);
+}
+
+void gateway_log_to(struct gateway *gateway, const struct decision_sink *sink)
+{
+    gateway->sink = sink;
+}
+
+unsigned gateway_needs(const struct gateway *gateway)
+{
+    return gateway->policy->needs;
+}
+
+const struct request_stats *gateway_stats(const struct gateway *gateway)
+{
+    return gateway->stats;
+}
+
+size_t gateway_policy_bytes(const struct gateway *gateway)
+{
+    const struct route_policy *policy = gateway->policy;
+    const size_t held =
+        policy->memory_bytes != NULL ? policy->memory_bytes(gateway->state) : 0;
+    return policy->state_bytes + held;
+}
+
+static struct endpoint *endpoint_at(const struct gateway *gateway, uint32_t id)
+{
+    CHECK(id < gateway->endpoint_count, "endpoint %u of %u", id,
+          gateway->endpoint_count);
+    return &gateway->endpoints[id];
+}
+
+const struct endpoint_view *gateway_endpoint(const struct gateway *gateway,
+                                             uint32_t endpoint_id)
+{
+    return &endpoint_at(gateway, endpoint_id)->view;
+}
+
+static void tell_change(struct gateway *gateway, enum endpoint_change change,
+                        const struct endpoint *endpoint)
+{
+    if (gateway->policy->on_endpoint_change != NULL) {
+        gateway->policy->on_endpoint_change(gateway->state, change, &endpoint->view);
+    }
+}
+
+static uint64_t text_hash(const char *text)
+{
+    return hash_xxh64(text, strlen(text), 0);
+}
+
+static struct candidates *find_group(const struct gateway *gateway, const char *model)
+{
+    uint32_t group = 0;
+    if (!map_get(gateway->group_of_model, text_hash(model), &group)) {
+        return NULL;
+    }
+    CHECK(strcmp(gateway->groups[group].model, model) == 0,
+          "the names of two models have the same hash: %s and %s",
+          gateway->groups[group].model, model);
+    return gateway->groups[group].candidates;
+}
+
+static struct candidates *make_group(struct gateway *gateway, const char *model)
+{
+    void *groups = gateway->groups;
+    const bool grown =
+        mem_grow(&groups, &gateway->group_capacity, (size_t)gateway->group_count + 1,
+                 sizeof *gateway->groups, MODELS_MAX);
+    CHECK(grown, "more than %d models", MODELS_MAX);
+    gateway->groups = groups;
+    struct group *group = &gateway->groups[gateway->group_count];
+    group->model = mem_strdup(model);
+    group->candidates = candidates_new(gateway->endpoints_max);
+    map_put(gateway->group_of_model, text_hash(model), gateway->group_count);
+    gateway->group_count++;
+    return group->candidates;
+}
+
+/* Frees the id whose url left first. */
+static uint32_t forget_oldest(struct gateway *gateway)
+{
+    struct endpoint *oldest = NULL;
+    for (uint32_t id = 0; id < gateway->endpoint_count; id++) {
+        struct endpoint *endpoint = &gateway->endpoints[id];
+        if (!endpoint->member && endpoint->view.inflight_requests == 0 &&
+            (oldest == NULL || endpoint->left_number < oldest->left_number)) {
+            oldest = endpoint;
+        }
+    }
+    CHECK(oldest != NULL, "no room for an endpoint beyond %u", gateway->endpoints_max);
+    tell_change(gateway, ENDPOINT_FORGOTTEN, oldest);
+    if (gateway->stats != NULL) {
+        request_stats_forget(gateway->stats, oldest->view.id);
+    }
+    map_remove(gateway->id_of_url, text_hash(oldest->url));
+    mem_free(oldest->url);
+    oldest->url = NULL;
+    return oldest->view.id;
+}
+
+/* The url's own id, else a fresh one, else a forgotten one. */
+static uint32_t id_for(struct gateway *gateway, const char *url)
+{
+    uint32_t id = 0;
+    if (map_get(gateway->id_of_url, text_hash(url), &id)) {
+        CHECK(strcmp(gateway->endpoints[id].url, url) == 0,
+              "two urls have the same hash: %s and %s", gateway->endpoints[id].url,
+              url);
+        CHECK(!gateway->endpoints[id].member, "%s is an endpoint already", url);
+        return id;
+    }
+    id = gateway->endpoint_count < gateway->endpoints_max ? gateway->endpoint_count++
+                                                          : forget_oldest(gateway);
+    gateway->endpoints[id].url = mem_strdup(url);
+    map_put(gateway->id_of_url, text_hash(url), id);
+    return id;
+}
+
+static void offer(struct gateway *gateway, struct endpoint *endpoint, bool accepting)
+{
+    if (endpoint->view.accepting == accepting) {
+        return;
+    }
+    void (*const change)(struct candidates *, const struct endpoint_view *) =
+        accepting ? candidates_add : candidates_remove;
+    endpoint->view.accepting = accepting;
+    change(gateway->all, &endpoint->view);
+    if (endpoint->group != NULL) {
+        change(endpoint->group, &endpoint->view);
+    }
+}
+
+uint32_t gateway_join(struct gateway *gateway, const char *url, const char *model,
+                      double weight)
+{
+    const uint32_t id = id_for(gateway, url);
+    struct endpoint *endpoint = &gateway->endpoints[id];
+    mem_free(endpoint->model);
+    endpoint->model = model != NULL ? mem_strdup(model) : NULL;
+    endpoint->group = NULL;
+    if (model != NULL) {
+        struct candidates *group = find_group(gateway, model);
+        endpoint->group = group != NULL ? group : make_group(gateway, model);
+    }
+    struct endpoint_view *view = &endpoint->view;
+    view->id = id;
+    view->generation++;
+    view->url = endpoint->url;
+    view->model = endpoint->model;
+    view->weight = weight;
+    view->metrics = (struct endpoint_metrics){0};
+    endpoint->member = true;
+    offer(gateway, endpoint, true);
+    tell_change(gateway, ENDPOINT_JOINED, endpoint);
+    return id;
+}
+
+void gateway_leave(struct gateway *gateway, uint32_t endpoint_id)
+{
+    struct endpoint *endpoint = endpoint_at(gateway, endpoint_id);
+    CHECK(endpoint->member, "%s left twice", endpoint->url);
+    offer(gateway, endpoint, false);
+    endpoint->member = false;
+    endpoint->left_number = gateway->departures++;
+    tell_change(gateway, ENDPOINT_LEFT, endpoint);
+}
+
+void gateway_set_accepting(struct gateway *gateway, uint32_t endpoint_id,
+                           bool accepting)
+{
+    struct endpoint *endpoint = endpoint_at(gateway, endpoint_id);
+    CHECK(endpoint->member, "%s has left", endpoint->url);
+    if (endpoint->view.accepting != accepting) {
+        offer(gateway, endpoint, accepting);
+        tell_change(gateway, ENDPOINT_HEALTH, endpoint);
+    }
+}
+
+void gateway_scraped(struct gateway *gateway, uint32_t endpoint_id,
+                     const struct endpoint_metrics *metrics)
+{
+    endpoint_at(gateway, endpoint_id)->view.metrics = *metrics;
+}
+
+static void advance_clock(struct gateway *gateway, int64_t now_ns)
+{
+    CHECK(now_ns >= gateway->now_ns, "the clock went back from %lld ns to %lld ns",
+          (long long)gateway->now_ns, (long long)now_ns);
+    gateway->now_ns = now_ns;
+}
+
+static void update_inflight(struct gateway *gateway, const struct endpoint *endpoint)
+{
+    candidates_update(gateway->all, &endpoint->view);
+    if (endpoint->group != NULL) {
+        candidates_update(endpoint->group, &endpoint->view);
+    }
+}
+
+static uint64_t attempt_key(uint64_t request_id, uint32_t endpoint_id)
+{
+    return hash_pair(endpoint_id, request_id);
+}
+
+static void open_attempt(struct gateway *gateway, const struct request_view *request,
+                         struct endpoint *endpoint)
+{
+    struct endpoint_view *view = &endpoint->view;
+    if (gateway->open != NULL) {
+        const uint64_t key = attempt_key(request->request_id, view->id);
+        uint32_t ignored = 0;
+        CHECK(!map_get(gateway->open, key, &ignored),
+              "request %llu was routed to %s twice without an end",
+              (unsigned long long)request->request_id, view->url);
+        map_put(gateway->open, key, 1);
+    }
+    view->inflight_requests++;
+    view->inflight_prefill++;
+    view->inflight_prompt_tokens += request->prompt_tokens;
+    update_inflight(gateway, endpoint);
+    if (gateway->stats != NULL) {
+        request_stats_sent(gateway->stats, gateway->now_ns, request->request_id,
+                           view->id);
+    }
+}
+
+struct route_decision gateway_route(struct gateway *gateway, int64_t now_ns,
+                                    const struct request_view *request,
+                                    uint32_t *endpoint_id)
+{
+    advance_clock(gateway, now_ns);
+    struct route_decision decision = {.endpoint = -1, .reason = REASON_NONE};
+    struct candidates *candidates =
+        request->model != NULL ? find_group(gateway, request->model) : gateway->all;
+    const struct cluster_view *view = NULL;
+    if (candidates != NULL && candidates_count(candidates) > 0) {
+        view = candidates_view(candidates, now_ns, gateway->stats);
+        decision = gateway->policy->pick(gateway->state, view, request);
+        CHECK(decision.endpoint < (int64_t)view->count,
+              "policy %s picked candidate %d of %u", gateway->policy->name,
+              decision.endpoint, view->count);
+    }
+    const struct endpoint_view *chosen =
+        decision.endpoint >= 0 ? view->endpoints[decision.endpoint] : NULL;
+    if (gateway->sink != NULL) {
+        const struct decision_row row = {
+            .now_ns = now_ns,
+            .request_id = request->request_id,
+            .policy = gateway->policy->name,
+            .decision = decision,
+            .endpoint = chosen,
+        };
+        gateway->sink->on_decision(gateway->sink->context, &row);
+    }
+    if (chosen != NULL) {
+        *endpoint_id = chosen->id;
+        if (gateway->policy->on_route != NULL) {
+            gateway->policy->on_route(gateway->state, view, request, &decision);
+        }
+        open_attempt(gateway, request, &gateway->endpoints[chosen->id]);
+    }
+    return decision;
+}
+
+void gateway_first_token(struct gateway *gateway, int64_t now_ns, uint64_t request_id,
+                         uint32_t endpoint_id, uint32_t prompt_tokens)
+{
+    advance_clock(gateway, now_ns);
+    struct endpoint_view *view = &endpoint_at(gateway, endpoint_id)->view;
+    CHECK(view->inflight_prefill > 0 && view->inflight_prompt_tokens >= prompt_tokens,
+          "request %llu has a first token; %s waits for %u of %llu tokens",
+          (unsigned long long)request_id, view->url, view->inflight_prefill,
+          (unsigned long long)view->inflight_prompt_tokens);
+    view->inflight_prefill--;
+    view->inflight_decode++;
+    view->inflight_prompt_tokens -= prompt_tokens;
+    if (gateway->stats != NULL) {
+        request_stats_first_chunk(gateway->stats, now_ns, request_id, endpoint_id);
+    }
+    if (gateway->policy->on_first_token != NULL) {
+        gateway->policy->on_first_token(gateway->state, now_ns, request_id,
+                                        endpoint_id);
+    }
+}
+
+static void close_attempt(struct gateway *gateway, const struct attempt_end *end,
+                          struct endpoint *endpoint)
+{
+    struct endpoint_view *view = &endpoint->view;
+    const uint32_t phase =
+        end->had_first_token ? view->inflight_decode : view->inflight_prefill;
+    CHECK(view->inflight_requests > 0 && phase > 0,
+          "request %llu ended on %s, where %u are in flight (%u prefill, %u decode)",
+          (unsigned long long)end->request_id, view->url, view->inflight_requests,
+          view->inflight_prefill, view->inflight_decode);
+    if (gateway->open != NULL) {
+        const bool was_open =
+            map_remove(gateway->open, attempt_key(end->request_id, end->endpoint_id));
+        CHECK(was_open, "request %llu ended on %s without being routed there",
+              (unsigned long long)end->request_id, view->url);
+    }
+    view->inflight_requests--;
+    if (end->had_first_token) {
+        view->inflight_decode--;
+    } else {
+        CHECK(view->inflight_prompt_tokens >= end->prompt_tokens,
+              "request %llu takes %u prompt tokens from %llu on %s",
+              (unsigned long long)end->request_id, end->prompt_tokens,
+              (unsigned long long)view->inflight_prompt_tokens, view->url);
+        view->inflight_prefill--;
+        view->inflight_prompt_tokens -= end->prompt_tokens;
+    }
+    update_inflight(gateway, endpoint);
+}
+
+void gateway_end(struct gateway *gateway, int64_t now_ns, const struct attempt_end *end)
+{
+    advance_clock(gateway, now_ns);
+    close_attempt(gateway, end, endpoint_at(gateway, end->endpoint_id));
+    if (gateway->stats != NULL) {
+        request_stats_ended(gateway->stats, now_ns, end->request_id, end->endpoint_id,
+                            end->how == REQUEST_COMPLETED);
+    }
+    if (gateway->policy->on_end != NULL) {
+        gateway->policy->on_end(gateway->state, now_ns, end);
+    }
+}
