@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * decode_set.c: a binary heap of last steps and a histogram of block phases.
+ * decode_set.c: binary heaps of last steps and of lengths, a histogram of block phases.
  */
 #include "sim/decode_set.h"
 
@@ -9,46 +9,87 @@
 
 enum { MEMBERS_MAX = 1 << 20 };
 
-static bool earlier(const struct request *a, const struct request *b)
+/* Which heap; also the index of its place in the request. */
+enum order { BY_LAST_STEP, BY_LENGTH };
+
+static inline bool before(enum order order, const struct request *a,
+                          const struct request *b)
 {
+    if (order == BY_LENGTH) {
+        /* Equal lengths are equal to the only question asked. */
+        return a->base > b->base;
+    }
     if (a->last_step != b->last_step) {
         return a->last_step < b->last_step;
     }
     return a->admission < b->admission;
 }
 
-static void put(struct decode_set *set, uint32_t at, struct request *request)
+static inline void put(struct decode_set *set, enum order order, uint32_t at,
+                       struct request *request)
 {
-    set->heap[at] = request;
-    request->heap_place = at;
+    set->heap[order][at] = request;
+    request->heap_place[order] = at;
 }
 
-static void sift_up(struct decode_set *set, uint32_t at, struct request *request)
+static inline void sift_up(struct decode_set *set, enum order order, uint32_t at,
+                           struct request *request)
 {
-    while (at > 0 && earlier(request, set->heap[(at - 1) / 2])) {
-        put(set, at, set->heap[(at - 1) / 2]);
+    while (at > 0 && before(order, request, set->heap[order][(at - 1) / 2])) {
+        put(set, order, at, set->heap[order][(at - 1) / 2]);
         at = (at - 1) / 2;
     }
-    put(set, at, request);
+    put(set, order, at, request);
 }
 
-static void sift_down(struct decode_set *set, uint32_t at, struct request *request)
+static inline void sift_down(struct decode_set *set, enum order order, uint32_t at,
+                             struct request *request)
 {
     for (;;) {
         uint32_t child = 2 * at + 1;
         if (child >= set->count) {
             break;
         }
-        if (child + 1 < set->count && earlier(set->heap[child + 1], set->heap[child])) {
+        if (child + 1 < set->count &&
+            before(order, set->heap[order][child + 1], set->heap[order][child])) {
             child++;
         }
-        if (!earlier(set->heap[child], request)) {
+        if (!before(order, set->heap[order][child], request)) {
             break;
         }
-        put(set, at, set->heap[child]);
+        put(set, order, at, set->heap[order][child]);
         at = child;
     }
-    put(set, at, request);
+    put(set, order, at, request);
+}
+
+/* set->count does not count the request yet. */
+static inline void heap_add(struct decode_set *set, enum order order,
+                            struct request *request)
+{
+    void *heap = set->heap[order];
+    const bool grown =
+        mem_grow(&heap, &set->heap_capacity[order], (size_t)set->count + 1,
+                 sizeof(struct request *), MEMBERS_MAX);
+    CHECK(grown, "%u decoding requests", set->count);
+    set->heap[order] = heap;
+    sift_up(set, order, set->count, request);
+}
+
+/* set->count does not count the request any more. */
+static inline void heap_remove(struct decode_set *set, enum order order,
+                               const struct request *request)
+{
+    struct request *last = set->heap[order][set->count];
+    if (last == request) {
+        return;
+    }
+    const uint32_t at = request->heap_place[order];
+    if (at > 0 && before(order, last, set->heap[order][(at - 1) / 2])) {
+        sift_up(set, order, at, last);
+    } else {
+        sift_down(set, order, at, last);
+    }
 }
 
 /* value modulo block_tokens, never negative. */
@@ -59,16 +100,18 @@ static uint32_t phase_of(const struct decode_set *set, int64_t value)
     return (uint32_t)(rest < 0 ? rest + modulus : rest);
 }
 
-void decode_set_init(struct decode_set *set, uint32_t block_tokens)
+void decode_set_init(struct decode_set *set, uint32_t block_tokens, bool knows_longest)
 {
-    *set = (struct decode_set){.block_tokens = block_tokens};
+    *set = (struct decode_set){.block_tokens = block_tokens,
+                               .knows_longest = knows_longest};
     set->phase = mem_alloc(block_tokens, sizeof(uint32_t));
 }
 
 void decode_set_fini(struct decode_set *set)
 {
     mem_free(set->phase);
-    mem_free(set->heap);
+    mem_free(set->heap[BY_LAST_STEP]);
+    mem_free(set->heap[BY_LENGTH]);
     *set = (struct decode_set){0};
 }
 
@@ -77,18 +120,17 @@ void decode_set_add(struct decode_set *set, struct request *request, uint32_t co
 {
     CHECK(remaining > 0, "request %llu joins with nothing to decode",
           (unsigned long long)request->record_id);
-    void *heap = set->heap;
-    const bool grown = mem_grow(&heap, &set->heap_capacity, (size_t)set->count + 1,
-                                sizeof(struct request *), MEMBERS_MAX);
-    CHECK(grown, "%u decoding requests", set->count);
-    set->heap = heap;
     request->base = (int64_t)computed - (int64_t)set->formed;
     request->last_step = set->formed + remaining;
     set->newest = request->admission > set->newest ? request->admission : set->newest;
     set->base_sum += request->base;
     set->phase[phase_of(set, request->base)]++;
     set->version++;
-    sift_up(set, set->count++, request);
+    heap_add(set, BY_LAST_STEP, request);
+    if (set->knows_longest) {
+        heap_add(set, BY_LENGTH, request);
+    }
+    set->count++;
 }
 
 void decode_set_remove(struct decode_set *set, struct request *request)
@@ -98,14 +140,10 @@ void decode_set_remove(struct decode_set *set, struct request *request)
     set->base_sum -= request->base;
     set->phase[phase_of(set, request->base)]--;
     set->version++;
-    struct request *last = set->heap[--set->count];
-    if (last != request) {
-        const uint32_t at = request->heap_place;
-        if (at > 0 && earlier(last, set->heap[(at - 1) / 2])) {
-            sift_up(set, at, last);
-        } else {
-            sift_down(set, at, last);
-        }
+    set->count--;
+    heap_remove(set, BY_LAST_STEP, request);
+    if (set->knows_longest) {
+        heap_remove(set, BY_LENGTH, request);
     }
     if (set->count == 0) {
         set->newest = 0;
@@ -121,7 +159,10 @@ void decode_set_skip(struct decode_set *set, struct request *request)
     set->base_sum--;
     set->phase[phase_of(set, request->base)]++;
     set->version++;
-    sift_down(set, request->heap_place, request);
+    sift_down(set, BY_LAST_STEP, request->heap_place[BY_LAST_STEP], request);
+    if (set->knows_longest) {
+        sift_down(set, BY_LENGTH, request->heap_place[BY_LENGTH], request);
+    }
 }
 
 uint32_t decode_set_computed(const struct decode_set *set,
@@ -141,9 +182,17 @@ uint64_t decode_set_context(const struct decode_set *set)
     return (uint64_t)(set->base_sum + (int64_t)(set->count * set->formed));
 }
 
+uint32_t decode_set_longest(const struct decode_set *set)
+{
+    if (set->count == 0 || !set->knows_longest) {
+        return 0;
+    }
+    return decode_set_computed(set, set->heap[BY_LENGTH][0]);
+}
+
 struct request *decode_set_first(const struct decode_set *set)
 {
-    return set->count == 0 ? NULL : set->heap[0];
+    return set->count == 0 ? NULL : set->heap[BY_LAST_STEP][0];
 }
 
 /* Members that need a block when the step after `ahead` others is formed: those whose

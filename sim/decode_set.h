@@ -20,12 +20,15 @@ struct decode_set {
     uint32_t block_tokens;
     uint64_t newest; /* no member was admitted later; may be too high */
     int64_t base_sum;
-    uint32_t *phase;       /* members by base modulo block_tokens */
-    struct request **heap; /* by (last_step, admission) */
-    size_t heap_capacity;
+    uint32_t *phase; /* members by base modulo block_tokens */
+    /* By (last_step, admission); and, when wanted, by most computed tokens. */
+    struct request **heap[2];
+    size_t heap_capacity[2];
+    bool knows_longest;
 };
 
-void decode_set_init(struct decode_set *set, uint32_t block_tokens);
+/* knows_longest: decode_set_longest will be asked. */
+void decode_set_init(struct decode_set *set, uint32_t block_tokens, bool knows_longest);
 void decode_set_fini(struct decode_set *set);
 
 /* The request has `computed` tokens and `remaining` >= 1 steps to go. */
@@ -43,6 +46,8 @@ uint32_t decode_set_produced(const struct decode_set *set,
                              const struct request *request);
 /* K: tokens already computed, summed over members. */
 uint64_t decode_set_context(const struct decode_set *set);
+/* kmax: most computed tokens of a member; 0 when empty or not asked for at init. */
+uint32_t decode_set_longest(const struct decode_set *set);
 /* Member with the earliest last step, or NULL. */
 struct request *decode_set_first(const struct decode_set *set);
 

@@ -89,8 +89,10 @@ static void boundary(struct replica *replica, int64_t now_ns)
         cancels_apply(replica, now_ns);
     }
     while (replica->step_count < replica->depth) {
-        /* A call that preempted and scheduled nobody is followed by another one. */
-        if (!step_form(replica, now_ns) && !replica->preempted) {
+        /* A call that preempted and then scheduled nobody is followed by another one,
+         * unless a step is under way: the victims' tokens in it must come first. */
+        if (!step_form(replica, now_ns) &&
+            (!replica->preempted || replica->step_count > 0)) {
             break;
         }
     }
@@ -220,7 +222,8 @@ struct replica *replica_new(const struct replica_setup *setup)
         .reuse_private_first = engine->compat == ENGINE_HEAD,
     };
     replica->pool = kvpool_new(&pool);
-    decode_set_init(&replica->decodes, engine->block_tokens);
+    decode_set_init(&replica->decodes, engine->block_tokens,
+                    cost_needs_context_max(setup->cost));
     return replica;
 }
 
@@ -241,6 +244,7 @@ static uint64_t check_running(const struct replica *replica)
     const struct decode_set *set = &replica->decodes;
     uint64_t held = 0;
     uint64_t context = 0;
+    uint32_t longest = 0;
     uint64_t admission = 0;
     uint32_t decoding = 0;
     for (const struct request *at = replica->running.first; at != NULL; at = at->next) {
@@ -251,8 +255,9 @@ static uint64_t check_running(const struct replica *replica)
             decoding++;
             computed = decode_set_computed(set, at);
             context += computed;
+            longest = computed > longest ? computed : longest;
             CHECK(at->last_step > set->formed, "decoding beyond its last step");
-            CHECK(set->heap[at->heap_place] == at, "lost its place in the heap");
+            CHECK(set->heap[0][at->heap_place[0]] == at, "lost its place in the heap");
         }
         CHECK(computed <= (uint64_t)at->prompt_tokens + at->output_tokens,
               "computed more than there is");
@@ -261,6 +266,8 @@ static uint64_t check_running(const struct replica *replica)
     }
     CHECK(decoding == set->count, "%u decode, %u in the set", decoding, set->count);
     CHECK(context == decode_set_context(set), "context of the set is off");
+    CHECK(!set->knows_longest || longest == decode_set_longest(set),
+          "longest member of the set is off");
     return held;
 }
 

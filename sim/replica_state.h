@@ -18,8 +18,9 @@ struct step {
     uint64_t index;
     int64_t length_fx;
     uint32_t decodes;
-    uint64_t context; /* of the decodes, when it was formed */
-    uint64_t version; /* of the decode set, when it was formed */
+    uint64_t context;     /* of the decodes, when it was formed */
+    uint32_t context_max; /* their longest, if the cost model asks for it */
+    uint64_t version;     /* of the decode set, when it was formed */
     bool decode_only;
     struct request *emitting; /* prompts that end in it, through emit_next */
 };
@@ -33,8 +34,7 @@ struct replica {
     struct request_list waiting;
     struct request *prefill_first; /* PREFILLING, in order of admission */
     struct request *prefill_last;
-    struct request *drain_first; /* DRAINING, in order of their last step */
-    struct request *drain_last;
+    struct request *drain_first; /* DRAINING, in order of their last step; few */
     struct step steps[DEPTH_MAX]; /* under way, then formed ahead */
     uint32_t step_count;
     uint32_t depth;
@@ -73,7 +73,7 @@ void running_register(struct replica *replica, struct request *request);
 bool running_register_quoted(struct replica *replica, const struct request *request);
 void running_prefill_append(struct replica *replica, struct request *request);
 void running_prefill_remove(struct replica *replica, struct request *request);
-void running_drain_append(struct replica *replica, struct request *request);
+void running_drain_add(struct replica *replica, struct request *request);
 void running_drain_remove(struct replica *replica, struct request *request);
 /* New requests queue at the end, preempted ones in front; by priority when so set. */
 void running_queue(struct replica *replica, struct request *request, bool in_front);

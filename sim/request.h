@@ -47,16 +47,16 @@ struct request {
     enum request_state state;
     uint32_t computed; /* tokens whose KV is, or in a formed step will be, in blocks */
     uint32_t produced; /* output tokens sampled, those in formed steps included */
-    uint32_t lost_tokens;  /* computed at the last preemption, to be computed again */
-    uint32_t step_tokens;  /* scheduled in the step that is being formed */
-    uint32_t heap_place;   /* in the decode set */
-    int64_t base;          /* decode set: computed - steps formed, constant */
-    uint64_t last_step;    /* index of the step that samples its last token */
-    uint64_t skipped_step; /* last step that left it out while DECODING; 0 = none */
-    uint64_t admission;    /* order of admission, for the running list */
-    bool cancel;           /* the client has hung up */
-    bool released;         /* preempted while DRAINING: holds no blocks any more */
-    uint32_t timer;        /* event source of its cancellation; UINT32_MAX = none */
+    uint32_t lost_tokens;   /* computed at the last preemption, to be computed again */
+    uint32_t step_tokens;   /* scheduled in the step that is being formed */
+    uint32_t heap_place[2]; /* in the decode set's heaps */
+    int64_t base;           /* decode set: computed - steps formed, constant */
+    uint64_t last_step;     /* index of the step that samples its last token */
+    uint64_t skipped_step;  /* last step that left it out while DECODING; 0 = none */
+    uint64_t admission;     /* order of admission, for the running list */
+    bool cancel;            /* the client has hung up */
+    bool released;          /* preempted while DRAINING: holds no blocks any more */
+    uint32_t timer;         /* event source of its cancellation; UINT32_MAX = none */
     /* Lists: running or waiting; prefilling; emitting or draining. */
     struct request *previous;
     struct request *next;

@@ -74,33 +74,31 @@ void running_prefill_remove(struct replica *replica, struct request *request)
     }
 }
 
-void running_drain_append(struct replica *replica, struct request *request)
+/* Whether a ends before b. Those that end in one step do so in order of admission, as in
+ * vLLM, whose free queue remembers it. */
+static bool drains_before(const struct request *a, const struct request *b)
 {
-    request->drain_next = NULL;
-    if (replica->drain_last == NULL) {
-        replica->drain_first = request;
-    } else {
-        replica->drain_last->drain_next = request;
+    return a->last_step != b->last_step ? a->last_step < b->last_step
+                                        : a->admission < b->admission;
+}
+
+void running_drain_add(struct replica *replica, struct request *request)
+{
+    struct request **link = &replica->drain_first;
+    while (*link != NULL && drains_before(*link, request)) {
+        link = &(*link)->drain_next;
     }
-    replica->drain_last = request;
+    request->drain_next = *link;
+    *link = request;
 }
 
 void running_drain_remove(struct replica *replica, struct request *request)
 {
-    struct request *before = NULL;
-    struct request *at = replica->drain_first;
-    while (at != request) {
-        before = at;
-        at = at->drain_next;
+    struct request **link = &replica->drain_first;
+    while (*link != request) {
+        link = &(*link)->drain_next;
     }
-    if (before == NULL) {
-        replica->drain_first = request->drain_next;
-    } else {
-        before->drain_next = request->drain_next;
-    }
-    if (replica->drain_last == request) {
-        replica->drain_last = before;
-    }
+    *link = request->drain_next;
 }
 
 /* Whether a goes before b in a priority queue (vllm-engine.md 1.3). */

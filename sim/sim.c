@@ -189,6 +189,14 @@ static void summarise_outcome(struct sim_summary *summary,
     }
 }
 
+static enum request_end how_it_ended(enum outcome_status status)
+{
+    if (status == OUTCOME_COMPLETED) {
+        return REQUEST_COMPLETED;
+    }
+    return status == OUTCOME_REFUSED ? REQUEST_REFUSED : REQUEST_ABORTED;
+}
+
 /* Every request passes here exactly once. */
 static void request_finish(struct sim *sim, struct request *request,
                            enum outcome_status status)
@@ -215,13 +223,15 @@ static void request_finish(struct sim *sim, struct request *request,
     digest_outcome(sim, &outcome);
     summarise_outcome(&sim->summary, &outcome);
     if (request->engine != UINT32_MAX) {
-        const enum request_end how = status == OUTCOME_COMPLETED ? REQUEST_COMPLETED
-                                     : status == OUTCOME_REFUSED ? REQUEST_REFUSED
-                                                                 : REQUEST_ABORTED;
-        gateway_end(sim->gateway, sim->now_ns, request->record_id, request->engine,
-                    request->prompt_tokens,
-                    request->first_token_ns != OUTCOME_TIME_NONE, how,
-                    request->cached_tokens);
+        const struct attempt_end end = {
+            .request_id = request->record_id,
+            .endpoint_id = request->engine,
+            .prompt_tokens = request->prompt_tokens,
+            .cached_tokens = request->cached_tokens,
+            .how = how_it_ended(status),
+            .had_first_token = request->first_token_ns != OUTCOME_TIME_NONE,
+        };
+        gateway_end(sim->gateway, sim->now_ns, &end);
         load_remove(&sim->load, request->engine, sim->now_ns);
     }
     if (sim->observer.on_outcome != NULL) {

@@ -77,6 +77,7 @@ static bool step_sum(struct replica *replica, struct forming *forming)
     kvpool_take(replica->pool, (uint32_t)blocks);
     forming->shape.decodes = set->count;
     forming->shape.decode_context = decode_set_context(set);
+    forming->shape.decode_context_max = decode_set_longest(set);
     forming->budget -= set->count;
     forming->any = set->count > 0;
     for (struct request *at = replica->prefill_first; at != NULL;
@@ -133,6 +134,17 @@ static void walk_schedule(struct replica *replica, struct forming *forming)
     }
 }
 
+static void shape_add_decode(const struct replica *replica, struct batch_shape *shape,
+                             const struct request *request)
+{
+    const uint32_t computed = decode_set_computed(&replica->decodes, request);
+    shape->decodes++;
+    shape->decode_context += computed;
+    if (replica->decodes.knows_longest && computed > shape->decode_context_max) {
+        shape->decode_context_max = computed;
+    }
+}
+
 /* Books what walk_schedule decided. */
 static void walk_commit(struct replica *replica, struct forming *forming)
 {
@@ -140,8 +152,7 @@ static void walk_commit(struct replica *replica, struct forming *forming)
         const uint32_t tokens = at->step_tokens;
         if (at->state == REQUEST_DECODING && tokens > 0) {
             at->step_tokens = 0;
-            forming->shape.decodes++;
-            forming->shape.decode_context += decode_set_computed(&replica->decodes, at);
+            shape_add_decode(replica, &forming->shape, at);
         } else if (at->state == REQUEST_DECODING) {
             decode_set_skip(&replica->decodes, at);
         } else if (tokens > 0) {
@@ -250,7 +261,7 @@ static void prefills_promote(struct replica *replica, struct step *step)
             decode_set_add(&replica->decodes, at, at->computed, remaining);
         } else {
             request_move(at, REQUEST_DRAINING);
-            running_drain_append(replica, at);
+            running_drain_add(replica, at);
         }
     }
 }
@@ -265,7 +276,7 @@ void step_retire_decodes(struct replica *replica)
         }
         decode_set_remove(set, first);
         request_move(first, REQUEST_DRAINING);
-        running_drain_append(replica, first);
+        running_drain_add(replica, first);
     }
 }
 
@@ -309,6 +320,7 @@ bool step_form(struct replica *replica, int64_t now_ns)
         .index = set->formed,
         .decodes = forming.shape.decodes,
         .context = forming.shape.decode_context,
+        .context_max = forming.shape.decode_context_max,
         .version = set->version,
         .decode_only = forming.shape.chunks == 0,
         .length_fx = step_length_fx(replica, &forming.shape),

@@ -1,0 +1,574 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * naive_engine.h: one engine written down as the specification reads, block by block
+ * and request by request, to be compared with the real one. Slow and obvious on
+ * purpose; shares no code with sim/ but the cost model and the block hashes.
+ */
+#ifndef STACKSIM_TESTS_NAIVE_ENGINE_H
+#define STACKSIM_TESTS_NAIVE_ENGINE_H
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "sim/cost.h"
+#include "sim/engine_config.h"
+#include "sim/observer.h"
+#include "traces/record.h"
+
+#include <string.h>
+
+enum { NAIVE_BLOCKS = 512, NAIVE_REQUESTS = 64, NAIVE_CHAIN = 512, NAIVE_FLYING = 4 };
+
+struct naive_block {
+    uint64_t hash; /* 0 = none */
+    uint32_t holders;
+    uint64_t age; /* order of registration: the first one serves hits */
+};
+
+struct naive_request {
+    const struct trace_record *record;
+    uint64_t hash[NAIVE_CHAIN]; /* of full blocks, prompt and output */
+    uint32_t full;
+    uint32_t block[NAIVE_CHAIN];
+    uint32_t blocks;
+    uint32_t registered;
+    uint32_t surplus[NAIVE_CHAIN];
+    uint32_t surpluses;
+    uint32_t output;
+    uint32_t computed;
+    uint32_t produced; /* in formed steps */
+    uint32_t known;    /* output tokens delivered */
+    bool queued;       /* in waiting */
+    bool running;
+    bool ended;
+    bool was_admitted;
+    bool decoding; /* its known tokens were all computed, and it was not preempted since
+                    */
+    uint32_t lost;
+    struct request_outcome outcome;
+};
+
+struct naive_step {
+    uint32_t request[NAIVE_REQUESTS]; /* that get a token when it ends */
+    uint32_t count;
+    int64_t length_fx;
+};
+
+struct naive_engine {
+    const struct engine_config *config;
+    const struct cost *cost;
+    struct naive_block block[NAIVE_BLOCKS];
+    uint32_t block_count;
+    uint32_t queue[NAIVE_BLOCKS]; /* free blocks, front first */
+    uint32_t queued;
+    uint64_t registrations;
+    struct naive_request request[NAIVE_REQUESTS];
+    uint32_t request_count;
+    uint32_t running[NAIVE_REQUESTS];
+    uint32_t running_count;
+    uint32_t waiting[NAIVE_REQUESTS];
+    uint32_t waiting_count;
+    struct naive_step step[NAIVE_FLYING];
+    uint32_t steps;
+    int64_t start_ns;
+    int64_t start_rest;
+    uint64_t formed;
+    uint32_t preemptions;
+};
+
+static void list_drop(uint32_t *list, uint32_t *count, uint32_t value)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < *count; i++) {
+        if (list[i] != value) {
+            list[kept++] = list[i];
+        }
+    }
+    *count = kept;
+}
+
+static void list_insert(uint32_t *list, uint32_t *count, uint32_t at, uint32_t value)
+{
+    memmove(&list[at + 1], &list[at], (*count - at) * sizeof(uint32_t));
+    list[at] = value;
+    ++*count;
+}
+
+static uint32_t ceil_div(uint32_t a, uint32_t b)
+{
+    return (a + b - 1) / b;
+}
+
+/* ---- blocks ---- */
+
+static uint32_t naive_find(const struct naive_engine *engine, uint64_t hash)
+{
+    uint32_t found = UINT32_MAX;
+    for (uint32_t i = 0; i < engine->block_count; i++) {
+        if (engine->block[i].hash == hash &&
+            (found == UINT32_MAX || engine->block[i].age < engine->block[found].age)) {
+            found = i;
+        }
+    }
+    return found;
+}
+
+static uint32_t naive_take(struct naive_engine *engine)
+{
+    CHECK(engine->queued > 0, "naive engine out of blocks");
+    const uint32_t block = engine->queue[0];
+    list_drop(engine->queue, &engine->queued, block);
+    engine->block[block] = (struct naive_block){.holders = 1};
+    return block;
+}
+
+/* The one rule that is ours (ADR 0004): who fills a block that is registered already
+ * becomes a holder of that one and keeps its own as surplus, or leaves its own in the
+ * free queue where the registered one stood. */
+static void naive_register(struct naive_engine *engine, struct naive_request *request,
+                           uint32_t upto)
+{
+    if (!engine->config->prefix_caching) {
+        return;
+    }
+    for (; request->registered < upto; request->registered++) {
+        const uint32_t i = request->registered;
+        const uint32_t own = request->block[i];
+        const uint32_t there = naive_find(engine, request->hash[i]);
+        if (there == UINT32_MAX) {
+            engine->block[own].hash = request->hash[i];
+            engine->block[own].age = ++engine->registrations;
+        } else if (engine->block[there].holders > 0) {
+            engine->block[there].holders++;
+            request->block[i] = there;
+            request->surplus[request->surpluses++] = own;
+        } else {
+            for (uint32_t q = 0; q < engine->queued; q++) {
+                if (engine->queue[q] == there) {
+                    engine->queue[q] = own;
+                }
+            }
+            engine->block[own].holders = 0;
+            engine->block[there].holders = 1;
+            request->block[i] = there;
+        }
+    }
+}
+
+static uint32_t naive_known(const struct naive_request *request)
+{
+    return request->record->prompt_tokens + request->known;
+}
+
+/* scheduled: tokens of the step that is being formed, not in computed yet. */
+static void naive_register_known(struct naive_engine *engine,
+                                 struct naive_request *request, uint32_t scheduled)
+{
+    const uint32_t known = naive_known(request);
+    const uint32_t computed = request->computed + scheduled;
+    const uint32_t tokens = computed < known ? computed : known;
+    naive_register(engine, request, tokens / engine->config->block_tokens);
+}
+
+static void naive_free_private(struct naive_engine *engine, uint32_t block)
+{
+    engine->block[block] = (struct naive_block){0};
+    const bool front = engine->config->compat == ENGINE_HEAD;
+    list_insert(engine->queue, &engine->queued, front ? 0 : engine->queued, block);
+}
+
+static void naive_release(struct naive_engine *engine, struct naive_request *request)
+{
+    for (uint32_t i = 0; i < request->surpluses; i++) {
+        naive_free_private(engine, request->surplus[i]);
+    }
+    for (uint32_t i = request->blocks; i-- > request->registered;) {
+        naive_free_private(engine, request->block[i]);
+    }
+    for (uint32_t i = request->registered; i-- > 0;) {
+        const uint32_t block = request->block[i];
+        if (--engine->block[block].holders == 0) {
+            list_insert(engine->queue, &engine->queued, engine->queued, block);
+        }
+    }
+    request->blocks = 0;
+    request->registered = 0;
+    request->surpluses = 0;
+}
+
+/* ---- scheduler ---- */
+
+static bool naive_urgent(const struct naive_request *a, const struct naive_request *b)
+{
+    if (a->record->priority != b->record->priority) {
+        return a->record->priority < b->record->priority;
+    }
+    if (a->record->arrival_ns != b->record->arrival_ns) {
+        return a->record->arrival_ns < b->record->arrival_ns;
+    }
+    return a->record->id < b->record->id;
+}
+
+static void naive_queue(struct naive_engine *engine, uint32_t id, bool front)
+{
+    uint32_t at = front ? 0 : engine->waiting_count;
+    if (engine->config->priority_scheduling) {
+        at = 0;
+        while (at < engine->waiting_count &&
+               !naive_urgent(&engine->request[id],
+                             &engine->request[engine->waiting[at]])) {
+            at++;
+        }
+    }
+    list_insert(engine->waiting, &engine->waiting_count, at, id);
+}
+
+struct naive_forming {
+    uint32_t budget;
+    uint32_t tokens[NAIVE_REQUESTS]; /* by request */
+    bool preempted;
+};
+
+static bool naive_last_in_flight(const struct naive_request *request)
+{
+    return request->produced == request->output;
+}
+
+static void naive_preempt(struct naive_engine *engine, struct naive_forming *forming,
+                          uint32_t id)
+{
+    struct naive_request *request = &engine->request[id];
+    forming->budget += forming->tokens[id];
+    forming->tokens[id] = 0;
+    forming->preempted = true;
+    naive_register_known(engine, request, 0);
+    naive_release(engine, request);
+    list_drop(engine->running, &engine->running_count, id);
+    request->running = false;
+    request->decoding = false;
+    request->lost = request->computed;
+    request->computed = 0;
+    request->outcome.preemptions++;
+    engine->preemptions++;
+    if (!naive_last_in_flight(request)) {
+        naive_queue(engine, id, true);
+    }
+}
+
+static uint32_t naive_victim(const struct naive_engine *engine)
+{
+    uint32_t victim = engine->running[engine->running_count - 1];
+    for (uint32_t i = 0;
+         engine->config->priority_scheduling && i < engine->running_count; i++) {
+        if (naive_urgent(&engine->request[victim],
+                         &engine->request[engine->running[i]])) {
+            victim = engine->running[i];
+        }
+    }
+    return victim;
+}
+
+static bool naive_allocate(struct naive_engine *engine, struct naive_forming *forming,
+                           uint32_t id, uint32_t tokens)
+{
+    struct naive_request *request = &engine->request[id];
+    const uint32_t need =
+        ceil_div(request->computed + tokens, engine->config->block_tokens) -
+        request->blocks;
+    while (need > engine->queued) {
+        const uint32_t victim = naive_victim(engine);
+        naive_preempt(engine, forming, victim);
+        if (victim == id) {
+            return false;
+        }
+    }
+    for (uint32_t i = 0; i < need; i++) {
+        request->block[request->blocks++] = naive_take(engine);
+    }
+    return true;
+}
+
+static uint32_t naive_cut(const struct naive_engine *engine, uint32_t tokens)
+{
+    const uint32_t threshold = engine->config->long_prefill_token_threshold;
+    return threshold > 0 && tokens > threshold ? threshold : tokens;
+}
+
+static void naive_phase_1(struct naive_engine *engine, struct naive_forming *forming)
+{
+    for (uint32_t i = 0; i < engine->running_count && forming->budget > 0; i++) {
+        const uint32_t id = engine->running[i];
+        struct naive_request *request = &engine->request[id];
+        if (naive_last_in_flight(request)) {
+            continue;
+        }
+        uint32_t tokens =
+            request->record->prompt_tokens + request->produced - request->computed;
+        tokens = naive_cut(engine, tokens);
+        tokens = tokens < forming->budget ? tokens : forming->budget;
+        if (!naive_allocate(engine, forming, id, tokens)) {
+            return;
+        }
+        /* A victim before us moves us down the list. */
+        while (engine->running[i] != id) {
+            i--;
+        }
+        forming->tokens[id] = tokens;
+        forming->budget -= tokens;
+    }
+}
+
+static void naive_lookup_quoted(struct naive_engine *engine,
+                                const struct naive_forming *forming,
+                                const struct naive_request *request)
+{
+    for (uint32_t s = 0; s < request->record->segment_count; s++) {
+        const uint64_t stream = request->record->segments[s].stream;
+        for (uint32_t i = 0; i < engine->request_count; i++) {
+            struct naive_request *other = &engine->request[i];
+            if (other->running && other->decoding && !naive_last_in_flight(other) &&
+                segment_kind_of(stream) == SEGMENT_OUTPUT &&
+                segment_id_of(stream) == other->record->id) {
+                naive_register_known(engine, other, forming->tokens[i]);
+            }
+        }
+    }
+}
+
+static bool naive_admit(struct naive_engine *engine, struct naive_forming *forming,
+                        int64_t now_ns)
+{
+    const struct engine_config *config = engine->config;
+    const uint32_t id = engine->waiting[0];
+    struct naive_request *request = &engine->request[id];
+    naive_lookup_quoted(engine, forming, request);
+    const uint32_t all = request->record->prompt_tokens + request->produced;
+    uint32_t hits = 0;
+    uint32_t evictable = 0;
+    while (config->prefix_caching && hits < (all - 1) / config->block_tokens) {
+        const uint32_t block = naive_find(engine, request->hash[hits]);
+        if (block == UINT32_MAX) {
+            break;
+        }
+        evictable += engine->block[block].holders == 0 ? 1 : 0;
+        hits++;
+    }
+    const uint32_t cached = hits * config->block_tokens;
+    uint32_t tokens = naive_cut(engine, all - cached);
+    if (!config->chunked_prefill && tokens > forming->budget) {
+        return false;
+    }
+    tokens = tokens < forming->budget ? tokens : forming->budget;
+    const uint32_t upto = config->reserve_full_isl ? all : cached + tokens;
+    if (ceil_div(upto, config->block_tokens) - hits + evictable > engine->queued) {
+        return false;
+    }
+    list_drop(engine->waiting, &engine->waiting_count, id);
+    engine->running[engine->running_count++] = id;
+    request->running = true;
+    for (uint32_t i = 0; i < hits; i++) {
+        const uint32_t block = naive_find(engine, request->hash[i]);
+        if (engine->block[block].holders++ == 0) {
+            list_drop(engine->queue, &engine->queued, block);
+        }
+        request->block[request->blocks++] = block;
+        request->registered++;
+    }
+    request->computed = cached;
+    if (!request->was_admitted) {
+        request->was_admitted = true;
+        request->outcome.scheduled_ns = now_ns;
+        request->outcome.cached_tokens = cached;
+    } else if (request->lost > cached) {
+        request->outcome.recomputed_tokens += request->lost - cached;
+    }
+    const bool fits = naive_allocate(engine, forming, id, tokens);
+    CHECK(fits, "admission was checked");
+    forming->tokens[id] = tokens;
+    forming->budget -= tokens;
+    /* At once, so that a second one in this step may hit it. */
+    naive_register_known(engine, request, tokens);
+    return true;
+}
+
+/* The shape of what was decided; then books it. `decoding` says who was in the middle
+ * of decoding before the step. */
+static int64_t naive_commit(struct naive_engine *engine, struct naive_forming *forming,
+                            const bool *decoding, struct naive_step *step)
+{
+    struct batch_shape shape = {0};
+    for (uint32_t i = 0; i < engine->running_count; i++) {
+        const uint32_t id = engine->running[i];
+        struct naive_request *request = &engine->request[id];
+        const uint32_t tokens = forming->tokens[id];
+        if (tokens == 0) {
+            continue;
+        }
+        if (decoding[id]) {
+            shape.decodes++;
+            shape.decode_context += request->computed;
+        } else {
+            shape.chunks++;
+            shape.chunk_tokens += tokens;
+            shape.chunk_context += request->computed;
+            shape.chunk_pairs_twice +=
+                (uint64_t)tokens * (2 * (uint64_t)request->computed + tokens);
+            shape.chunk_tokens_max =
+                tokens > shape.chunk_tokens_max ? tokens : shape.chunk_tokens_max;
+        }
+        request->computed += tokens;
+        if (request->computed == request->record->prompt_tokens + request->produced) {
+            request->produced++;
+            request->decoding = true;
+            step->request[step->count++] = id;
+        }
+    }
+    return cost_step_fx(engine->cost, &shape);
+}
+
+static bool naive_form(struct naive_engine *engine, int64_t now_ns, bool *preempted)
+{
+    struct naive_forming forming = {.budget = engine->config->max_num_batched_tokens};
+    bool decoding[NAIVE_REQUESTS] = {false};
+    for (uint32_t i = 0; i < engine->running_count; i++) {
+        const uint32_t id = engine->running[i];
+        decoding[id] = engine->request[id].decoding;
+    }
+    naive_phase_1(engine, &forming);
+    /* Running prefills enter the tree before anybody is admitted. */
+    for (uint32_t i = 0; i < engine->running_count; i++) {
+        struct naive_request *request = &engine->request[engine->running[i]];
+        const uint32_t tokens = forming.tokens[engine->running[i]];
+        if (tokens > 0 && !decoding[engine->running[i]]) {
+            naive_register_known(engine, request, tokens);
+        }
+    }
+    while (!forming.preempted && engine->waiting_count > 0 && forming.budget > 0 &&
+           engine->running_count < engine->config->max_num_seqs) {
+        if (!naive_admit(engine, &forming, now_ns)) {
+            break;
+        }
+    }
+    *preempted = forming.preempted;
+    bool any = false;
+    for (uint32_t i = 0; i < engine->request_count; i++) {
+        any = any || forming.tokens[i] > 0;
+    }
+    if (!any) {
+        return false;
+    }
+    struct naive_step *step = &engine->step[engine->steps++];
+    *step = (struct naive_step){0};
+    step->length_fx = naive_commit(engine, &forming, decoding, step);
+    engine->formed++;
+    return true;
+}
+
+static void naive_fill(struct naive_engine *engine, int64_t now_ns)
+{
+    const uint32_t depth = engine->config->async_scheduling ? 2 : 1;
+    while (engine->steps < depth) {
+        bool preempted = false;
+        if (!naive_form(engine, now_ns, &preempted) &&
+            (!preempted || engine->steps > 0)) {
+            break;
+        }
+    }
+}
+
+static int64_t naive_next_ns(const struct naive_engine *engine)
+{
+    if (engine->steps == 0) {
+        return INT64_MAX;
+    }
+    return engine->start_ns +
+           (engine->start_rest + engine->step[0].length_fx) / COST_FX_PER_NS;
+}
+
+static void naive_step_done(struct naive_engine *engine)
+{
+    const struct naive_step step = engine->step[0];
+    const int64_t end_fx = engine->start_rest + step.length_fx;
+    engine->start_ns += end_fx / COST_FX_PER_NS;
+    engine->start_rest = end_fx % COST_FX_PER_NS;
+    memmove(&engine->step[0], &engine->step[1],
+            (NAIVE_FLYING - 1) * sizeof(struct naive_step));
+    engine->steps--;
+    for (uint32_t i = 0; i < step.count; i++) {
+        struct naive_request *request = &engine->request[step.request[i]];
+        if (request->known == 0) {
+            request->outcome.first_token_ns = engine->start_ns;
+        }
+        request->known++;
+    }
+    for (uint32_t i = 0; i < step.count; i++) {
+        const uint32_t id = step.request[i];
+        struct naive_request *request = &engine->request[id];
+        if (request->known < request->output) {
+            continue;
+        }
+        if (request->running) {
+            naive_register_known(engine, request, 0);
+            naive_release(engine, request);
+            list_drop(engine->running, &engine->running_count, id);
+            request->running = false;
+        }
+        request->ended = true;
+        request->outcome.end_ns = engine->start_ns;
+    }
+    naive_fill(engine, engine->start_ns);
+}
+
+/* records: in order of arrival, at most NAIVE_REQUESTS. */
+static void naive_run(struct naive_engine *engine, const struct trace_record *records,
+                      uint32_t count)
+{
+    engine->request_count = count;
+    for (uint32_t next = 0;;) {
+        const int64_t step_ns = naive_next_ns(engine);
+        if (next == count && step_ns == INT64_MAX) {
+            return;
+        }
+        if (next == count || step_ns <= records[next].arrival_ns) {
+            naive_step_done(engine);
+            continue;
+        }
+        const struct trace_record *record = &records[next];
+        struct naive_request *request = &engine->request[next];
+        struct segment segments[16];
+        memcpy(segments, record->segments,
+               record->segment_count * sizeof(struct segment));
+        segments[record->segment_count] =
+            (struct segment){.stream = segment_stream(SEGMENT_OUTPUT, record->id),
+                             .tokens = record->output_tokens};
+        request->record = record;
+        request->output = record->output_tokens;
+        request->full = (uint32_t)segment_block_hashes(
+            segments, record->segment_count + 1, engine->config->block_tokens, 1,
+            request->hash, NAIVE_CHAIN);
+        request->outcome.queued_ns = engine->steps == 0 ? record->arrival_ns : step_ns;
+        naive_queue(engine, next, false);
+        next++;
+        if (engine->steps == 0) {
+            engine->start_ns = record->arrival_ns;
+            engine->start_rest = 0;
+            naive_fill(engine, record->arrival_ns);
+        }
+    }
+}
+
+static struct naive_engine *naive_new(const struct engine_config *config,
+                                      const struct cost *cost, uint32_t kv_blocks)
+{
+    struct naive_engine *engine = mem_alloc(1, sizeof(*engine));
+    CHECK(kv_blocks - 1 <= NAIVE_BLOCKS, "%u blocks", kv_blocks);
+    engine->config = config;
+    engine->cost = cost;
+    engine->block_count = kv_blocks - 1;
+    engine->queued = kv_blocks - 1;
+    for (uint32_t i = 0; i < engine->queued; i++) {
+        engine->queue[i] = i;
+    }
+    return engine;
+}
+
+#endif

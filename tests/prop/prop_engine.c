@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * prop_engine.c: one engine against the naive one, in both modes, on random small
+ * loads: tiny pools that preempt, shared prefixes, sessions that quote outputs of
+ * requests still running, priorities, thresholds, chunking on and off, synchronous and
+ * not. Every time of every request must be the same.
+ */
+#include "base/rng.h"
+#include "sim/replica.h"
+#include "tests/harness.h"
+#include "tests/prop/naive_engine.h"
+
+#include <stdlib.h>
+
+enum { SEEDS = 1500, SEGMENTS_MAX = 8 };
+
+struct load_case {
+    struct engine_config engine;
+    uint32_t kv_blocks;
+    uint32_t count;
+    struct trace_record record[NAIVE_REQUESTS];
+    struct segment segment[NAIVE_REQUESTS][SEGMENTS_MAX];
+};
+
+static uint32_t draw(struct rng *rng, uint32_t low, uint32_t high)
+{
+    return low + (uint32_t)rng_below(rng, (uint64_t)high - low + 1);
+}
+
+static bool coin(struct rng *rng)
+{
+    return rng_below(rng, 2) == 1;
+}
+
+static void draw_engine(struct rng *rng, struct load_case *load)
+{
+    static const uint32_t sizes[] = {1, 2, 4, 16};
+    struct engine_config *engine = &load->engine;
+    const uint32_t model_len = draw(rng, 24, 160);
+    *engine = (struct engine_config){
+        .compat = coin(rng) ? ENGINE_HEAD : ENGINE_V085,
+        .tensor_parallel = 1,
+        .max_num_seqs = draw(rng, 1, 12),
+        .max_model_len = model_len,
+        .block_tokens = sizes[rng_below(rng, 4)],
+        .prefix_caching = rng_below(rng, 4) > 0,
+        .chunked_prefill = rng_below(rng, 4) > 0,
+        .reserve_full_isl = coin(rng),
+        .async_scheduling = coin(rng),
+        .priority_scheduling = rng_below(rng, 4) == 0,
+        .long_prefill_token_threshold = rng_below(rng, 4) == 0 ? draw(rng, 1, 30) : 0,
+    };
+    engine->max_num_batched_tokens =
+        engine->chunked_prefill ? draw(rng, engine->max_num_seqs, 80) : model_len;
+    const uint32_t least =
+        (model_len - 1 + engine->block_tokens - 1) / engine->block_tokens + 1;
+    load->kv_blocks = least + draw(rng, 0, least);
+    load->kv_blocks = load->kv_blocks < NAIVE_BLOCKS ? load->kv_blocks : NAIVE_BLOCKS;
+}
+
+/* A prompt: the history of an earlier request with its output, or a shared prefix, then
+ * private tokens. */
+static void draw_prompt(struct rng *rng, struct load_case *load, uint32_t i)
+{
+    struct trace_record *record = &load->record[i];
+    struct segment *segments = load->segment[i];
+    uint32_t count = 0;
+    uint32_t room = load->engine.max_model_len - 1;
+    const uint64_t kind = rng_below(rng, 4);
+    if (kind < 2 && i > 0) {
+        const uint32_t before = draw(rng, i > 6 ? i - 6 : 0, i - 1);
+        const struct trace_record *parent = &load->record[before];
+        const uint32_t quoted = draw(rng, 1, parent->output_tokens);
+        if (parent->segment_count + 2 < SEGMENTS_MAX &&
+            parent->prompt_tokens + quoted < room) {
+            memcpy(segments, parent->segments,
+                   parent->segment_count * sizeof(struct segment));
+            count = parent->segment_count;
+            segments[count++] = (struct segment){
+                .stream = segment_stream(SEGMENT_OUTPUT, parent->id), .tokens = quoted};
+            room -= parent->prompt_tokens + quoted;
+        }
+    } else if (kind == 2) {
+        const uint32_t shared = draw(rng, 1, room / 2);
+        segments[count++] =
+            (struct segment){.stream = segment_stream(SEGMENT_TEXT, rng_below(rng, 2)),
+                             .tokens = shared};
+        room -= shared;
+    }
+    if (count == 0 || (room > 0 && rng_below(rng, 4) > 0)) {
+        segments[count++] =
+            (struct segment){.stream = segment_stream(SEGMENT_UNIQUE, record->id),
+                             .tokens = draw(rng, 1, room > 60 ? 60 : room)};
+    }
+    record->segment_count = (uint32_t)segment_normalise(segments, count);
+    record->segments = segments;
+    record->prompt_tokens = (uint32_t)segment_tokens(segments, record->segment_count);
+}
+
+static void draw_load(struct rng *rng, struct load_case *load)
+{
+    draw_engine(rng, load);
+    load->count = draw(rng, 1, 40);
+    int64_t now_ns = 0;
+    const uint64_t pace = draw(rng, 1, 40);
+    for (uint32_t i = 0; i < load->count; i++) {
+        struct trace_record *record = &load->record[i];
+        now_ns += (int64_t)(rng_below(rng, 3) == 0 ? 0 : rng_below(rng, pace * 1000));
+        *record = (struct trace_record){
+            .id = i + 1,
+            .arrival_ns = now_ns,
+            .priority = (int32_t)rng_below(rng, 3),
+        };
+        draw_prompt(rng, load, i);
+        const uint32_t room = load->engine.max_model_len - record->prompt_tokens;
+        record->output_tokens = draw(rng, 1, room > 40 ? 40 : room);
+    }
+}
+
+/* ---- the real one ---- */
+
+struct watch {
+    struct request_outcome outcome[NAIVE_REQUESTS + 1]; /* by record id */
+    struct request_table *table;
+    uint32_t ended;
+};
+
+static void saw_first_token(void *context, struct request *request, int64_t now_ns)
+{
+    (void)context;
+    CHECK(request->first_token_ns == now_ns, "first token at another time");
+}
+
+static void saw_end(void *context, struct request *request, int64_t now_ns,
+                    enum outcome_status status)
+{
+    struct watch *watch = context;
+    watch->outcome[request->record_id] = (struct request_outcome){
+        .status = status,
+        .queued_ns = request->queued_ns,
+        .scheduled_ns = request->scheduled_ns,
+        .first_token_ns = request->first_token_ns,
+        .end_ns = now_ns,
+        .cached_tokens = request->cached_tokens,
+        .preemptions = request->preemptions,
+        .recomputed_tokens = request->recomputed_tokens,
+    };
+    watch->ended++;
+    request_table_remove(watch->table, request);
+}
+
+static uint32_t real_run(const struct load_case *load, const struct cost *cost,
+                         bool step_by_step, struct watch *watch)
+{
+    *watch = (struct watch){.table = request_table_new()};
+    const struct replica_setup setup = {
+        .engine = &load->engine,
+        .cost = cost,
+        .kv_blocks = load->kv_blocks,
+        .table = watch->table,
+        .events = {watch, saw_first_token, saw_end},
+        .step_by_step = step_by_step,
+    };
+    struct replica *replica = replica_new(&setup);
+    for (uint32_t next = 0;;) {
+        const int64_t step_ns = replica_next_ns(replica);
+        if (next == load->count && step_ns == INT64_MAX) {
+            break;
+        }
+        if (next == load->count || step_ns <= load->record[next].arrival_ns) {
+            replica_step_done(replica);
+        } else {
+            const struct trace_record *record = &load->record[next++];
+            struct request *request = request_table_add(
+                watch->table, record, record->output_tokens,
+                load->engine.prefix_caching ? load->engine.block_tokens : 0);
+            replica_submit(replica, request, record->arrival_ns);
+        }
+        replica_check(replica);
+    }
+    const uint32_t steps = (uint32_t)replica_stats(replica)->steps;
+    replica_delete(replica);
+    request_table_delete(watch->table);
+    return steps;
+}
+
+static bool same_outcomes(const struct load_case *load, const struct watch *watch,
+                          const struct naive_engine *naive)
+{
+    bool same = EXPECT_U64(watch->ended, load->count);
+    for (uint32_t i = 0; i < load->count && same; i++) {
+        const struct request_outcome *got = &watch->outcome[i + 1];
+        const struct request_outcome *want = &naive->request[i].outcome;
+        harness_note("request %u of %u", i + 1, load->count);
+        same = EXPECT_I64(got->queued_ns, want->queued_ns) &&
+               EXPECT_I64(got->scheduled_ns, want->scheduled_ns) &&
+               EXPECT_U64(got->cached_tokens, want->cached_tokens) &&
+               EXPECT_U64(got->preemptions, want->preemptions) &&
+               EXPECT_U64(got->recomputed_tokens, want->recomputed_tokens) &&
+               EXPECT_I64(got->first_token_ns, want->first_token_ns) &&
+               EXPECT_I64(got->end_ns, want->end_ns);
+    }
+    return same;
+}
+
+static struct cost *cost_linear(const struct engine_config *engine)
+{
+    static const char text[] = "model: linear\n"
+                               "step: 7us\n"
+                               "per_decode: 311ns\n"
+                               "per_context_token: 3ns\n"
+                               "per_chunk_token: 97ns\n";
+    struct err err = {0};
+    struct conf *conf = NULL;
+    struct cost *cost = NULL;
+    REQUIRE_OK(conf_parse(&conf, "cost", text, sizeof(text) - 1, &err), &err);
+    struct gpu_spec gpu = {.name = "none"};
+    struct model_spec model = {.name = "none"};
+    const struct cost_setup setup = {
+        .gpu = &gpu, .model = &model, .engine = engine, .map = conf_root(conf)};
+    REQUIRE_OK(cost_new(&cost, &setup, &err), &err);
+    conf_delete(conf);
+    return cost;
+}
+
+static uint64_t preempted_cases;
+static uint64_t hit_cases;
+
+static bool seed_agrees(uint64_t seed)
+{
+    struct rng rng;
+    rng_init(&rng, seed, "prop_engine", 0);
+    struct load_case *load = mem_alloc(1, sizeof(*load));
+    draw_load(&rng, load);
+    struct cost *cost = cost_linear(&load->engine);
+    struct naive_engine *naive = naive_new(&load->engine, cost, load->kv_blocks);
+    naive_run(naive, load->record, load->count);
+    struct watch *watch = mem_alloc(1, sizeof(*watch));
+    harness_note("seed %llu, step by step", (unsigned long long)seed);
+    bool same = EXPECT_U64(real_run(load, cost, true, watch), naive->formed) &&
+                same_outcomes(load, watch, naive);
+    if (same) {
+        harness_note("seed %llu, decode runs", (unsigned long long)seed);
+        same = EXPECT_U64(real_run(load, cost, false, watch), naive->formed) &&
+               same_outcomes(load, watch, naive);
+    }
+    preempted_cases += naive->preemptions > 0 ? 1 : 0;
+    for (uint32_t i = 0; i < load->count; i++) {
+        if (naive->request[i].outcome.cached_tokens > 0) {
+            hit_cases++;
+            break;
+        }
+    }
+    mem_free(watch);
+    mem_free(naive);
+    cost_delete(cost);
+    mem_free(load);
+    return same;
+}
+
+static void engine_agrees_with_the_naive_one(void)
+{
+    const char *only = getenv("STACKSIM_SEED");
+    if (only != NULL) {
+        seed_agrees(strtoull(only, NULL, 10));
+        return;
+    }
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        if (!seed_agrees(seed)) {
+            return;
+        }
+    }
+    /* The cases must be of the hard kind, or the test shows nothing. */
+    EXPECT(preempted_cases > SEEDS / 5);
+    EXPECT(hit_cases > SEEDS / 5);
+}
+
+HARNESS_MAIN("engine", TEST(engine_agrees_with_the_naive_one))
