@@ -3,7 +3,8 @@
  * arena.c: a list of chunks that double in size, filled from front to back.
  *
  * A fresh chunk comes zeroed from the system, often as untouched pages; `used_most`
- * remembers how far earlier runs dirtied it, so that only those bytes are cleared again.
+ * remembers how far earlier runs dirtied it, so that only those bytes are cleared
+ * again.
  */
 #include "base/arena.h"
 

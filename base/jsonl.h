@@ -19,7 +19,13 @@ struct jsonl;
 typedef uint32_t jsonl_value;
 #define JSONL_NONE UINT32_MAX
 
-enum jsonl_kind { JSONL_OBJECT, JSONL_ARRAY, JSONL_STRING, JSONL_NUMBER, JSONL_LITERAL };
+enum jsonl_kind {
+    JSONL_OBJECT,
+    JSONL_ARRAY,
+    JSONL_STRING,
+    JSONL_NUMBER,
+    JSONL_LITERAL
+};
 
 /* tokens_max bounds one line. */
 struct jsonl *jsonl_new(size_t tokens_max);

@@ -2,8 +2,8 @@
  *
  * lines.h: lines of a text file, plain, gzip or zstd by magic bytes; "-" is stdin.
  *
- * Streams: memory is one buffer, whatever the file's length. LF and CRLF end a line, the
- * last one may lack it. A line above line_bytes_max is an error, as is a compressed
+ * Streams: memory is one buffer, whatever the file's length. LF and CRLF end a line,
+ * the last one may lack it. A line above line_bytes_max is an error, as is a compressed
  * stream that ends early. Only user of <zlib.h> and <zstd.h>.
  */
 #ifndef STACKSIM_BASE_LINES_H

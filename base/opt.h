@@ -33,18 +33,18 @@ struct opt_list {
 };
 
 struct opt {
-    const char *name;          /* "--duration" */
-    const char *value_name;    /* "TIME"; NULL for flags */
+    const char *name;       /* "--duration" */
+    const char *value_name; /* "TIME"; NULL for flags */
     enum opt_kind kind;
-    size_t offset;             /* offsetof(struct my_args, field) */
-    const char *default_text;  /* shown in help; the caller presets the field */
-    const char *help;          /* full sentence with unit and one example */
+    size_t offset;            /* offsetof(struct my_args, field) */
+    const char *default_text; /* shown in help; the caller presets the field */
+    const char *help;         /* full sentence with unit and one example */
 };
 
 struct opt_command {
-    const char *name;       /* "run" */
-    const char *usage;      /* "SCENARIO.yaml [options]" */
-    const char *summary;    /* one line */
+    const char *name;        /* "run" */
+    const char *usage;       /* "SCENARIO.yaml [options]" */
+    const char *summary;     /* one line */
     const char *description; /* paragraphs and examples, shown by --help; may be NULL */
     const struct opt *options; /* ends with a NULL name */
     size_t positional_min;
@@ -59,12 +59,10 @@ struct opt_result {
 
 /* args is the struct that the offsets point into. argv[0] is the first argument after
  * the subcommand. */
-NODISCARD bool opt_parse(const struct opt_command *command, int argc,
-                         char *const *argv, void *args, struct opt_result *result,
-                         struct err *err);
+NODISCARD bool opt_parse(const struct opt_command *command, int argc, char *const *argv,
+                         void *args, struct opt_result *result, struct err *err);
 /* program: "stacksim". */
-void opt_help(const struct opt_command *command, const char *program,
-              struct text *out);
+void opt_help(const struct opt_command *command, const char *program, struct text *out);
 
 /* Of `names`, the one nearest to word by edit distance, or NULL when none is near. */
 const char *opt_nearest(const char *word, const char *const *names, size_t count);

@@ -18,7 +18,8 @@ NODISCARD bool unit_duration_ns(const char *text, int64_t *ns, struct err *err);
 /* "80GiB", "3.35TB", "512MB", "16KiB", "100B", "0": KB/MB/GB/TB are powers of 1000,
  * KiB.. of 1024. Rounded to whole bytes. */
 NODISCARD bool unit_bytes(const char *text, uint64_t *bytes, struct err *err);
-/* "989T", "3.35e12", "1.2k", "42": a plain number with an optional SI letter k M G T P. */
+/* "989T", "3.35e12", "1.2k", "42": a plain number with an optional SI letter k M G T P.
+ */
 NODISCARD bool unit_number(const char *text, double *value, struct err *err);
 /* Whole decimal numbers, "_" allowed between digits: "1_000_000". */
 NODISCARD bool unit_u64(const char *text, uint64_t *value, struct err *err);
