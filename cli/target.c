@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -48,9 +49,12 @@ static bool may_replace(const char *path, struct err *err)
 bool target_open(struct target **out, const char *path, bool append, struct err *err)
 {
     struct target *target = mem_alloc(1, sizeof *target);
-    target->path = mem_strdup(path);
-    struct stat status;
-    if (!append && stat(path, &status) == 0) {
+    /* A link stays one: the file it points to is replaced. */
+    char *real = realpath(path, NULL);
+    target->path = mem_strdup(real == NULL ? path : real);
+    const bool exists = real != NULL;
+    free(real);
+    if (!append && exists) {
         if (!may_replace(path, err)) {
             goto fail;
         }
