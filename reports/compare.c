@@ -93,14 +93,24 @@ static const struct table_column fixed_columns[] = {
 };
 enum { FIXED_COLUMNS = sizeof fixed_columns / sizeof fixed_columns[0] };
 
-/* Of this rank or above, and known to any run; returns their number. */
-static size_t choose_metrics(const struct runs *runs, enum metric_rank rank,
-                             enum metric chosen[static METRIC_COUNT])
+/* Latencies are the first metrics of the list (reports/summary.h). */
+static bool is_in_part(enum metric metric, enum compare_part part)
 {
-    size_t count = 0;
+    if (part == COMPARE_ALL) {
+        return true;
+    }
+    const bool is_latency = metric < METRIC_DURATION_S;
+    return metric_info(metric)->rank == METRIC_HEADLINE &&
+           is_latency == (part == COMPARE_LATENCY);
+}
+
+/* Appends the metrics of this part that any run knows; returns the new count. */
+static size_t choose_metrics(const struct runs *runs, enum compare_part part,
+                             enum metric chosen[static METRIC_COUNT], size_t count)
+{
     for (size_t i = 0; i < METRIC_COUNT; i++) {
         const enum metric metric = (enum metric)i;
-        if (metric_info(metric)->rank <= rank && is_known(runs, metric)) {
+        if (is_in_part(metric, part) && is_known(runs, metric)) {
             chosen[count++] = metric;
         }
     }
@@ -108,24 +118,27 @@ static size_t choose_metrics(const struct runs *runs, enum metric_rank rank,
 }
 
 struct table *compare_table(const struct run_record *const *runs, size_t count,
-                            enum metric_rank rank)
+                            enum compare_part part)
 {
     const struct runs all = {runs, count};
     enum metric chosen[METRIC_COUNT];
-    const size_t metric_count = choose_metrics(&all, rank, chosen);
+    const size_t metric_count = choose_metrics(&all, part, chosen, 0);
+    const size_t fixed_count = part == COMPARE_ALL ? FIXED_COLUMNS : 1;
     struct table_column columns[FIXED_COLUMNS + METRIC_COUNT];
     memcpy(columns, fixed_columns, sizeof fixed_columns);
     for (size_t i = 0; i < metric_count; i++) {
         const struct metric_info *const info = metric_info(chosen[i]);
-        columns[FIXED_COLUMNS + i] = (struct table_column){
-            info->name, info->heading, info->unit, info->help, false};
+        columns[fixed_count + i] = (struct table_column){info->name, info->heading,
+                                                         info->unit, info->help, false};
     }
-    struct table *const table = table_new(columns, FIXED_COLUMNS + metric_count);
+    struct table *const table = table_new(columns, fixed_count + metric_count);
     for (size_t run = 0; run < count; run++) {
         table_put_text(table, runs[run]->info.name);
-        table_put_text(table, runs[run]->info.policy);
-        table_put_u64(table, runs[run]->engine_count);
-        table_put_u64(table, runs[run]->totals.requests);
+        if (part == COMPARE_ALL) {
+            table_put_text(table, runs[run]->info.policy);
+            table_put_u64(table, runs[run]->engine_count);
+            table_put_u64(table, runs[run]->totals.requests);
+        }
         for (size_t i = 0; i < metric_count; i++) {
             put_metric(table, &all, run, chosen[i]);
         }
@@ -145,7 +158,8 @@ static struct table *turned_table(const struct runs *runs, size_t first)
     }
     struct table *const table = table_new(columns, 1 + beside);
     enum metric chosen[METRIC_COUNT];
-    const size_t metric_count = choose_metrics(runs, METRIC_HEADLINE, chosen);
+    size_t metric_count = choose_metrics(runs, COMPARE_LATENCY, chosen, 0);
+    metric_count = choose_metrics(runs, COMPARE_FLEET, chosen, metric_count);
     for (size_t i = 0; i < metric_count; i++) {
         const struct metric_info *const info = metric_info(chosen[i]);
         char name[SHOWN_BYTES];
@@ -168,7 +182,7 @@ void compare_print(const struct run_record *const *runs, size_t count,
                    enum table_format format, struct text *out)
 {
     if (format != TABLE_TEXT && format != TABLE_MD) {
-        struct table *const table = compare_table(runs, count, METRIC_DETAIL);
+        struct table *const table = compare_table(runs, count, COMPARE_ALL);
         table_write(table, format, out);
         table_delete(table);
         return;

@@ -21,10 +21,16 @@
 void compare_print(const struct run_record *const *runs, size_t count,
                    enum table_format format, struct text *out);
 
-/* One row per run, one column per metric of this rank or above that any run knows. The
- * caller deletes it. */
+/* Which metrics a table holds; metrics that no run knows are left out. */
+enum compare_part {
+    COMPARE_ALL,     /* of every rank, with policy, engines and requests of each run */
+    COMPARE_LATENCY, /* headline latencies */
+    COMPARE_FLEET,   /* the other headline metrics: rates, ratios, counts */
+};
+
+/* One row per run, one column per metric. The caller deletes it. */
 struct table *compare_table(const struct run_record *const *runs, size_t count,
-                            enum metric_rank rank);
+                            enum compare_part part);
 
 /* Sentences, one per line: which run is best in what, by how much, and how far to trust
  * it. The first line is the verdict, the others qualify it. */

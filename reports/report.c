@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * report.c: the page in the order a reader asks: what came out, how far apart, what
+ * does it look like, what does it rest on.
+ */
+#include "reports/report.h"
+
+#include "base/check.h"
+#include "base/outfile.h"
+#include "base/unit.h"
+#include "reports/compare.h"
+#include "reports/html.h"
+#include "reports/page.h"
+#include "reports/table.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* More lines than this are of no use to a reader. */
+enum { ENGINE_ROWS_MAX = 256 };
+
+static const char *title_of(const struct report *report, struct text *room)
+{
+    if (report->title != NULL) {
+        return report->title;
+    }
+    const struct run_info *const info = &report->runs[0]->info;
+    text_add(room, info->scenario_name[0] != '\0' ? info->scenario_name : info->name);
+    text_add(room, report->run_count > 1 ? ": comparison" : "");
+    return text_str(room);
+}
+
+static void add_counts(const struct report *report, struct text *out)
+{
+    const struct run_record *const first = report->runs[0];
+    text_printf(
+        out, "<p class=\"soft\">%zu run%s of %" PRIu64 " requests on %zu engine%s",
+        report->run_count, report->run_count == 1 ? "" : "s", first->totals.requests,
+        first->engine_count, first->engine_count == 1 ? "" : "s");
+    if (first->info.started_utc[0] != '\0') {
+        text_add(out, ", ");
+        html_add(out, first->info.started_utc);
+    }
+    text_add(out, "</p>\n");
+}
+
+/* Copies the text so that no line breaks between a number and its unit. */
+static void add_unbroken(const char *text, size_t length, struct text *out)
+{
+    for (size_t i = 0; i < length; i++) {
+        const bool is_blank = text[i] == ' ';
+        const bool is_unit = is_blank && (strncmp(&text[i + 1], "%", 1) == 0 ||
+                                          strncmp(&text[i + 1], "ms", 2) == 0);
+        text_add_bytes(out, is_unit ? "\u00a0" : &text[i], is_unit ? 2 : 1);
+    }
+}
+
+/* The first sentence large, the others as a list, cautions apart. */
+static void add_verdict(const struct report *report, struct text *out)
+{
+    struct text verdict = {0};
+    compare_verdict(report->runs, report->run_count, &verdict);
+    const char *at = text_str(&verdict);
+    for (size_t line = 0; *at != '\0'; line++) {
+        const size_t length = strcspn(at, "\n");
+        struct text sentence = {0};
+        add_unbroken(at, length, &sentence);
+        const bool is_caution = strncmp(at, "Caution", strlen("Caution")) == 0;
+        text_add(out, line == 0    ? "<p class=\"verdict\">"
+                      : is_caution ? "<li class=\"caution\">"
+                                   : "<li>");
+        html_add(out, text_str(&sentence));
+        text_add(out, line == 0 ? "</p>\n<ul>\n" : "</li>\n");
+        text_fini(&sentence);
+        at += length + (at[length] == '\n' ? 1 : 0);
+    }
+    text_add(out, "</ul>\n");
+    text_fini(&verdict);
+}
+
+static void add_table(const struct table *table, const char *label, struct text *out)
+{
+    text_printf(out,
+                "<div class=\"scroll\" tabindex=\"0\" role=\"region\" "
+                "aria-label=\"%s\">\n",
+                label);
+    table_write(table, TABLE_HTML, out);
+    text_add(out, "</div>\n");
+}
+
+static void add_part(const struct report *report, enum compare_part part,
+                     const char *title, struct text *out)
+{
+    struct table *const table = compare_table(report->runs, report->run_count, part);
+    text_printf(out, "<h3>%s</h3>\n", title);
+    add_table(table, title, out);
+    table_delete(table);
+}
+
+static void add_comparison(const struct report *report, struct text *out)
+{
+    text_add(out, "<h2>Figures</h2>\n");
+    add_part(report, COMPARE_LATENCY, "Latency", out);
+    add_part(report, COMPARE_FLEET, "Throughput and fleet", out);
+    text_add(out,
+             "<p class=\"soft\">Latencies are of completed requests, from the "
+             "arrival at the gateway. The best value of a column is marked unless "
+             "all are within 1&nbsp;% of each other. Click a heading to sort; hover "
+             "over it for its meaning.</p>\n");
+}
+
+static const char *file_name(const char *path)
+{
+    const char *const slash = strrchr(path, '/');
+    return slash == NULL ? path : slash + 1;
+}
+
+static bool add_plot(const struct plot_file *plot, struct text *out, struct err *err)
+{
+    text_add(out, "<figure>\n<h3>");
+    html_add(out, plot->title);
+    text_add(out, "</h3>\n<div class=\"picture\">\n");
+    if (plot->drawn && !page_add_svg(out, plot->svg_path, plot->title, err)) {
+        return false;
+    }
+    text_add(out, "</div>\n<figcaption>");
+    html_add(out, plot->caption);
+    text_add(out, " Data: <code>");
+    html_add(out, file_name(plot->csv_path));
+    text_add(out, "</code>.</figcaption>\n</figure>\n");
+    return true;
+}
+
+static bool add_plots(const struct report *report, struct text *out, struct err *err)
+{
+    const struct plot_set *const plots = report->plots;
+    if (plots == NULL || plots->count == 0) {
+        return true;
+    }
+    text_add(out, "<h2>Pictures</h2>\n");
+    if (plots->note[0] != '\0') {
+        text_add(out, "<p>");
+        html_add(out, plots->note);
+        text_add(out, "</p>\n");
+    }
+    if (report->run_count > PLOT_RUNS_MAX) {
+        text_printf(out, "<p>The first %d runs are drawn.</p>\n", PLOT_RUNS_MAX);
+    }
+    text_add(out, "<div class=\"plots\">\n");
+    for (size_t i = 0; i < plots->count; i++) {
+        if (!add_plot(&plots->files[i], out, err)) {
+            return false;
+        }
+    }
+    text_add(out, "</div>\n");
+    return true;
+}
+
+static void put_engine(struct table *table, const struct run_record *run, size_t at)
+{
+    const struct engine_row *const engine = &run->engines[at];
+    const double unknown = (double)NAN;
+    const double queried = (double)engine->prefix_query_tokens;
+    table_put_text(table, run->info.name);
+    table_put_u64(table, at);
+    table_put_text(table, engine->description);
+    table_put_u64(table, engine->requests);
+    table_put_f64(
+        table, (double)engine->busy_ns * 1e-7 / run->metrics.value[METRIC_DURATION_S],
+        1, NULL);
+    table_put_f64(table,
+                  queried > 0.0 ? (double)engine->prefix_hit_tokens * 100.0 / queried
+                                : unknown,
+                  1, NULL);
+    table_put_u64(table, engine->preemptions);
+    table_put_u64(table, engine->steps);
+}
+
+static void add_engines(const struct report *report, struct text *out)
+{
+    static const struct table_column columns[] = {
+        {"run", "run", NULL, "name of the run", true},
+        {"engine", "engine", NULL, "number of the engine", false},
+        {"description", "what", NULL, "pool, GPU and model", true},
+        {"requests", "requests", NULL, "requests that ended there", false},
+        {"busy", "busy", "%", "share of the run in which a step was running", false},
+        {"hits", "prefix hits", "%", "prompt tokens found in its prefix cache", false},
+        {"preemptions", "preemptions", NULL, "requests thrown out of a batch", false},
+        {"steps", "steps", NULL, "batch iterations", false},
+    };
+    size_t rows = 0;
+    for (size_t i = 0; i < report->run_count; i++) {
+        rows += report->runs[i]->engine_count;
+    }
+    if (rows == 0 || rows > ENGINE_ROWS_MAX) {
+        return;
+    }
+    struct table *const table = table_new(columns, sizeof columns / sizeof columns[0]);
+    for (size_t i = 0; i < report->run_count; i++) {
+        for (size_t at = 0; at < report->runs[i]->engine_count; at++) {
+            put_engine(table, report->runs[i], at);
+        }
+    }
+    text_add(out, "<h2>Engines</h2>\n<details>\n<summary>Every engine of every "
+                  "run</summary>\n");
+    add_table(table, "Engines", out);
+    text_add(out, "</details>\n");
+    table_delete(table);
+}
+
+static void add_fact(struct text *out, const char *name, const char *value)
+{
+    if (value == NULL || value[0] == '\0') {
+        return;
+    }
+    text_printf(out, "<dt>%s</dt><dd>", name);
+    html_add(out, value);
+    text_add(out, "</dd>\n");
+}
+
+typedef const char *string_of(const struct run_record *run, struct text *room);
+
+/* One value when all runs agree, else one line per run. */
+static void add_shared_fact(struct text *out, const struct report *report,
+                            const char *name, string_of *value)
+{
+    struct text all = {0};
+    bool is_same = true;
+    struct text first = {0};
+    const char *const expected = value(report->runs[0], &first);
+    for (size_t i = 0; i < report->run_count; i++) {
+        struct text room = {0};
+        const char *const here = value(report->runs[i], &room);
+        is_same = is_same && strcmp(here, expected) == 0;
+        text_printf(&all, "%s%s: %s", i == 0 ? "" : "\n", report->runs[i]->info.name,
+                    here);
+        text_fini(&room);
+    }
+    add_fact(out, name, is_same ? expected : text_str(&all));
+    text_fini(&all);
+    text_fini(&first);
+}
+
+static const char *commit_of(const struct run_record *run, struct text *room)
+{
+    (void)room;
+    return run->info.program_commit;
+}
+
+static const char *cost_of(const struct run_record *run, struct text *room)
+{
+    (void)room;
+    return run->info.cost_model;
+}
+
+static const char *workload_of(const struct run_record *run, struct text *room)
+{
+    (void)room;
+    return run->info.workload_origin;
+}
+
+static const char *notes_of(const struct run_record *run, struct text *room)
+{
+    const char *const notes = run->info.notes;
+    size_t length = strlen(notes);
+    while (length > 0 && notes[length - 1] == '\n') {
+        length--;
+    }
+    text_add_bytes(room, notes, length);
+    return text_str(room);
+}
+
+static const char *compat_of(const struct run_record *run, struct text *room)
+{
+    (void)room;
+    return run->info.compat;
+}
+
+static const char *seed_of(const struct run_record *run, struct text *room)
+{
+    text_printf(room, "%" PRIu64, run->info.seed);
+    return text_str(room);
+}
+
+static const char *digest_of(const struct run_record *run, struct text *room)
+{
+    text_printf(room, "%016" PRIx64, run->info.digest);
+    return text_str(room);
+}
+
+static void add_target(struct text *room, const char *name, int64_t target_ns)
+{
+    if (target_ns != 0) {
+        char shown[32];
+        unit_format_ns(shown, sizeof shown, target_ns);
+        text_printf(room, "%s%s within %s", room->length == 0 ? "" : ", ", name, shown);
+    }
+}
+
+static const char *slo_of(const struct run_record *run, struct text *room)
+{
+    add_target(room, "TTFT", run->info.slo_ttft_ns);
+    add_target(room, "TPOT", run->info.slo_tpot_ns);
+    add_target(room, "E2E", run->info.slo_e2e_ns);
+    return room->length == 0 ? "none given" : text_str(room);
+}
+
+static const char *wall_of(const struct run_record *run, struct text *room)
+{
+    if (run->info.wall_s <= 0.0) {
+        return "";
+    }
+    text_printf(room, "%.2f s for %" PRIu64 " events and %" PRIu64 " engine steps",
+                run->info.wall_s, run->totals.events, run->totals.steps);
+    return text_str(room);
+}
+
+static void add_provenance(const struct report *report, struct text *out)
+{
+    text_add(out, "<h2>What this rests on</h2>\n<dl>\n");
+    add_shared_fact(out, report, "workload", workload_of);
+    add_shared_fact(out, report, "cost model", cost_of);
+    add_shared_fact(out, report, "router behaviour", compat_of);
+    add_shared_fact(out, report, "targets (SLO)", slo_of);
+    add_shared_fact(out, report, "seed", seed_of);
+    add_fact(out, "warm-up",
+             "none cut: every request counts from the first arrival on, so the filling "
+             "of empty engines and cold prefix caches is part of the figures");
+    add_shared_fact(out, report, "notes", notes_of);
+    add_shared_fact(out, report, "program commit", commit_of);
+    add_shared_fact(out, report, "digest of outcomes", digest_of);
+    add_shared_fact(out, report, "took", wall_of);
+    add_fact(out, "command", report->command);
+    add_fact(out, "rows", report->store_path);
+    text_add(out, "</dl>\n");
+    text_add(
+        out,
+        "<h3>Known limits</h3>\n<ul>\n"
+        "<li>Times are computed by the cost model above, not measured. Where it is "
+        "not calibrated, trust the order of runs more than the milliseconds.</li>\n"
+        "<li>One seed per run: intervals cover the spread of requests within the "
+        "run, not what another seed or another day would bring.</li>\n"
+        "<li>Network time between client, router and engines is only as good as the "
+        "scenario states it.</li>\n</ul>\n");
+}
+
+static void add_scenarios(const struct report *report, struct text *out)
+{
+    text_add(out, "<h2>Scenarios in full</h2>\n");
+    for (size_t i = 0; i < report->run_count; i++) {
+        const struct run_info *const info = &report->runs[i]->info;
+        text_add(out, "<details>\n<summary>");
+        html_add(out, info->name);
+        text_add(out, "</summary>\n<pre>");
+        html_add(out, info->scenario_yaml);
+        text_add(out, "</pre>\n</details>\n");
+    }
+}
+
+static bool add_page(const struct report *report, struct text *out, struct err *err)
+{
+    struct text room = {0};
+    const char *const title = title_of(report, &room);
+    page_begin(out, title);
+    text_add(out, "<h1>");
+    html_add(out, title);
+    text_add(out, "</h1>\n");
+    text_fini(&room);
+    add_counts(report, out);
+    add_verdict(report, out);
+    add_comparison(report, out);
+    if (!add_plots(report, out, err)) {
+        return false;
+    }
+    add_engines(report, out);
+    add_provenance(report, out);
+    add_scenarios(report, out);
+    page_end(out);
+    return true;
+}
+
+bool report_write_html(const struct report *report, const char *path, struct err *err)
+{
+    CHECK(report->run_count > 0, "no runs");
+    struct outfile *file;
+    if (!outfile_open(&file, path, err)) {
+        return false;
+    }
+    struct text page = {0};
+    if (!add_page(report, &page, err)) {
+        text_fini(&page);
+        outfile_abort(file);
+        return false;
+    }
+    (void)fwrite(text_str(&page), 1, page.length, outfile_stream(file));
+    text_fini(&page);
+    return outfile_commit(file, err);
+}
