@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "reports/summary.h"
 
+#include <assert.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -51,6 +52,7 @@ struct request_row {
     uint32_t preemptions;
     uint32_t recomputed_tokens;
 };
+static_assert(sizeof(struct request_row) == 88, "a run holds millions of them");
 
 /* One engine at one moment. Rows come in order of time, then engine. */
 struct engine_sample_row {
