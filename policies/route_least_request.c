@@ -14,6 +14,7 @@
 #include "policies/registry.h"
 
 enum { PARAM_FIRST_ON_TIE };
+enum { BLOCK = 64 };
 
 struct least_request {
     struct rng *rng;
@@ -48,10 +49,19 @@ static uint32_t count_of(const uint32_t *values, uint32_t count, uint32_t value)
     return equal;
 }
 
-/* Index of the n-th of the equal ones. */
-static uint32_t nth_of(const uint32_t *values, uint32_t value, uint64_t n)
+/* Index of the n-th of the equal ones; whole blocks before it are only counted. */
+static uint32_t nth_of(const uint32_t *values, uint32_t count, uint32_t value,
+                       uint64_t n)
 {
     uint32_t at = 0;
+    while (at + BLOCK <= count) {
+        const uint32_t equal = count_of(values + at, BLOCK, value);
+        if (n < equal) {
+            break;
+        }
+        n -= equal;
+        at += BLOCK;
+    }
     while (values[at] != value || n-- > 0) {
         at++;
     }
@@ -70,7 +80,7 @@ static struct route_decision least_request_pick(void *state,
         n = rng_below(self->rng, count_of(view->inflight, view->count, least));
     }
     return (struct route_decision){
-        .endpoint = (int32_t)nth_of(view->inflight, least, n),
+        .endpoint = (int32_t)nth_of(view->inflight, view->count, least, n),
         .reason = REASON_LEAST_LOADED,
         .candidates = view->count,
         .score = (double)least,
