@@ -26,6 +26,8 @@ if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
 else()
   target_compile_options(stacksim_flags INTERFACE -Wmissing-variable-declarations)
 endif()
+target_compile_options(stacksim_flags INTERFACE
+  "SHELL:-include ${CMAKE_SOURCE_DIR}/base/banned.h")
 if(STACKSIM_WERROR)
   target_compile_options(stacksim_flags INTERFACE -Werror)
 endif()
