@@ -4,8 +4,8 @@
  *
  * A prompt is a list of segments, not of tokens and not of hashes (spec/traces.md 3.2).
  * From the same segments follow the KV block chain at any block size, the text chunks a
- * router hashes, and (later) rendered text. Two prompts share a prefix exactly as far as
- * their normalised segments agree.
+ * router hashes, and (later) rendered text. Two prompts share a prefix exactly as far
+ * as their normalised segments agree.
  */
 #ifndef STACKSIM_TRACES_SEGMENT_H
 #define STACKSIM_TRACES_SEGMENT_H
