@@ -261,7 +261,9 @@ static bool parse_whole(const char *text, uint64_t max, uint64_t *value)
         sum = sum * 10 + digit;
         after_digit = true;
     }
-    *value = sum;
+    if (after_digit) {
+        *value = sum;
+    }
     return after_digit;
 }
 

@@ -147,7 +147,9 @@ static void whole_numbers_reach_their_limits(void)
         "18446744073709551616", "", "-1", "1__0", "_1", "1_", "1.0", " 1"};
     for (size_t k = 0; k < sizeof bad / sizeof bad[0]; k++) {
         harness_note("\"%s\"", bad[k]);
+        u = 5;
         EXPECT_FAILS(unit_u64(bad[k], &u, &err), &err, "is not a whole number");
+        EXPECT_U64(u, 5);
     }
     EXPECT_FAILS(unit_i64("9223372036854775808", &i, &err), &err, "whole number");
     EXPECT_FAILS(unit_i64("-9223372036854775809", &i, &err), &err, "whole number");
