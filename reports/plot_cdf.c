@@ -105,10 +105,12 @@ static void add_axes(const struct plot_cdf *cdf, struct range range, struct text
     if (is_log) {
         add_log_axis(range, out);
     }
-    const double margin = 0.02 * (range.high - range.low);
-    text_printf(out, "set xrange [%.6g:%.6g]\n",
-                is_log ? range.low : fmax(range.low - margin, 0.0),
-                is_log ? range.high * 1.02 : range.high + margin);
+    /* Never empty, even when all values are equal, or zero. */
+    const double low = fmin(range.low, range.high);
+    const double margin =
+        fmax(fmax(0.02 * (range.high - low), 0.01 * range.high), 1e-6);
+    text_printf(out, "set xrange [%.9g:%.9g]\n", is_log ? low : fmax(low - margin, 0.0),
+                range.high + margin);
 }
 
 static void add_lines(const struct line *lines, size_t line_count, struct text *out)

@@ -92,7 +92,7 @@ static void add_scales(const struct panels *panels, struct plot_time_unit unit,
                        struct text *out)
 {
     text_printf(out, "time_label = 'simulated time (%s)'\n", unit.name);
-    text_printf(out, "set xrange [%.6g:%.6g]\n", panels->start_s / unit.seconds,
+    text_printf(out, "set xrange [%.9g:%.9g]\n", panels->start_s / unit.seconds,
                 panels->end_s / unit.seconds);
     text_add(out, "set lmargin at screen 0.09\n");
     if (panels->is_map) {

@@ -5,6 +5,8 @@
 #include "base/mem.h"
 #include "reports/plot_kind.h"
 
+#include <math.h>
+
 static size_t engines_of(const struct run_record *run)
 {
     size_t count = run->engine_count;
@@ -79,9 +81,11 @@ struct load_grid *load_grid_new(const struct run_record *run, size_t bins_max,
     grid->engines_per_row = (engines + rows_max - 1) / rows_max;
     grid->row_count = (engines + grid->engines_per_row - 1) / grid->engines_per_row;
     grid->start_s = (double)run->samples[0].time_ns * 1e-9;
-    grid->bin_s = (double)(run->samples[run->sample_count - 1].time_ns -
-                           run->samples[0].time_ns + 1) *
-                  1e-9 / (double)bins;
+    const int64_t span_ns =
+        run->samples[run->sample_count - 1].time_ns - run->samples[0].time_ns;
+    /* A single moment, or two a nanosecond apart, still need a width to be drawn. */
+    grid->bin_s =
+        moments == 1 ? 1.0 : fmax((double)span_ns * 1e-9 / (double)bins, 1e-3);
     grid->in_flight = mem_alloc(grid->row_count * bins, sizeof *grid->in_flight);
     grid->waiting = mem_alloc(bins, sizeof *grid->waiting);
     grid->kv_used_ratio = mem_alloc(bins, sizeof *grid->kv_used_ratio);

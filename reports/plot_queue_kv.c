@@ -66,7 +66,7 @@ static void add_script(const struct plot_runs *runs, const struct series *series
                        const struct extent *extent, struct text *out)
 {
     const struct plot_time_unit unit = plot_time_unit(extent->end_s - extent->start_s);
-    text_printf(out, "set xrange [%.6g:%.6g]\n", extent->start_s / unit.seconds,
+    text_printf(out, "set xrange [%.9g:%.9g]\n", extent->start_s / unit.seconds,
                 extent->end_s / unit.seconds);
     text_add(out, "set multiplot\n"
                   "set lmargin at screen 0.11\nset rmargin at screen 0.98\n"
