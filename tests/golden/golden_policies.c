@@ -97,10 +97,11 @@ static void head_forgets_all_counters_when_set_1025_arrives(void)
     }
     set_accepting_by_mask(gateway, 3);
     EXPECT_U64(fixture_send(gateway, 0, &request), 1); /* the second turn of {a, b} */
+    EXPECT_U64(fixture_send(gateway, 0, &request), 0); /* the third */
     set_accepting_by_mask(gateway, 1025);
     EXPECT_U64(fixture_send(gateway, 0, &request), 0); /* the first of set 1025 */
     set_accepting_by_mask(gateway, 3);
-    EXPECT_U64(fixture_send(gateway, 0, &request), 0); /* forgotten: first again */
+    EXPECT_U64(fixture_send(gateway, 0, &request), 0); /* forgotten: not the fourth */
     gateway_delete(gateway);
 }
 

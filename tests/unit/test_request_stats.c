@@ -155,8 +155,11 @@ static void window_holds_what_a_plain_list_holds(void)
     struct request_stats *stats = make(false);
     int64_t now_ns = 0;
     for (uint64_t i = 0; i < ARRIVALS; i++) {
-        /* Bursts and silences, so that the ring wraps and empties. */
-        now_ns += i % 97 == 0 ? 61 * second : (int64_t)(i % 7) * second;
+        /* Bursts and silences, so that the ring wraps and empties; then ever denser, so
+         * that it grows while wrapped. */
+        now_ns += i % 97 == 0 && i < 2500
+                      ? 61 * second
+                      : (int64_t)(i % 7) * second * 100 / (int64_t)(100 + i);
         times_ns[i] = now_ns;
         request_stats_sent(stats, now_ns, i, 3);
         request_stats_ended(stats, now_ns, i, 3, true);
