@@ -2,6 +2,7 @@
  *
  * The fallback through session without a key, as the stack uses it.
  */
+#include "policies/gateway.h"
 #include "tests/policy_fixture.h"
 
 static const int64_t second = INT64_C(1000000000);

@@ -2,7 +2,7 @@
  *
  * Least request: always a minimum, and each minimum equally often.
  */
-#include "base/rng.h"
+#include "policies/gateway.h"
 #include "tests/policy_fixture.h"
 
 enum { ENDPOINTS = 200 };

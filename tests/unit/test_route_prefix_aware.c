@@ -3,6 +3,7 @@
  * Prefix-aware routing beyond the vectors of golden.policies: what it chooses from, the
  * minimal match, pinning and its repair, endpoints that come and go.
  */
+#include "policies/gateway.h"
 #include "tests/policy_fixture.h"
 
 static struct gateway *make(enum compat compat, struct fixture_param param, int count)
