@@ -44,9 +44,9 @@ static bool is_known(const struct runs *runs, enum metric metric)
     return false;
 }
 
-static bool is_better(enum metric metric, double value, double than)
+static bool is_better(enum metric metric, double left, double right)
 {
-    return metric_info(metric)->better == METRIC_LOWER ? value < than : value > than;
+    return metric_info(metric)->better == METRIC_LOWER ? left < right : left > right;
 }
 
 /* Writes the best value as it is shown; "" when there is no best: the metric is

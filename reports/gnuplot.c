@@ -34,7 +34,9 @@ static void read_said(int descriptor, char said[static SAID_BYTES])
         length += take;
     }
     for (size_t i = 0; i < length; i++) {
-        said[i] = said[i] == '\n' ? ' ' : said[i];
+        if (said[i] == '\n') {
+            said[i] = ' ';
+        }
     }
     said[length] = '\0';
 }

@@ -83,11 +83,12 @@ static void add_log_axis(struct range range, struct text *out)
         return;
     }
     text_add(out, "set xtics (");
-    const char *comma = "";
-    for (double power = pow(10.0, floor(log10(range.low))); power <= range.high;
-         power *= 10.0) {
-        text_printf(out, "%s%g,%g,%g", comma, power, 2.0 * power, 5.0 * power);
-        comma = ",";
+    const int first = (int)floor(log10(range.low));
+    const int last = (int)floor(log10(range.high));
+    for (int exponent = first; exponent <= last; exponent++) {
+        const double power = pow(10.0, exponent);
+        text_printf(out, "%s%g,%g,%g", exponent == first ? "" : ",", power, 2.0 * power,
+                    5.0 * power);
     }
     text_add(out, ")\n");
 }

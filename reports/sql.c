@@ -57,8 +57,9 @@ static bool fail(const struct sql *sql, struct err *err)
     CHECK((code & 0xff) != SQLITE_MISUSE, "%s: %s", sql->shown_path, text);
     const bool is_input =
         (code & 0xff) == SQLITE_NOTADB || (code & 0xff) == SQLITE_CORRUPT;
-    return err_set(err, is_input ? ERR_INPUT : ERR_IO, "%s: %s; %s", sql->shown_path,
-                   text, advice(code));
+    (void)err_set(err, is_input ? ERR_INPUT : ERR_IO, "%s: %s; %s", sql->shown_path,
+                  text, advice(code));
+    return false;
 }
 
 /* SQLite's own words for a folder or a missing file are of no help. */
@@ -114,7 +115,7 @@ bool sql_run(struct sql *sql, const char *text, struct err *err)
 
 bool sql_get_i64(struct sql *sql, const char *text, int64_t *out, struct err *err)
 {
-    struct sql_statement *statement;
+    struct sql_statement *statement = NULL;
     if (!sql_prepare(sql, text, &statement, err)) {
         return false;
     }

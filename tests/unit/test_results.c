@@ -86,7 +86,10 @@ static void every_example_of_the_manual_runs(void)
     while (at != NULL) {
         const char *const begin = at + strlen(fence);
         const char *const end = strstr(begin, "```");
-        REQUIRE(end != NULL);
+        EXPECT(end != NULL);
+        if (end == NULL) {
+            break;
+        }
         struct text statement = {0};
         text_add_bytes(&statement, begin, (size_t)(end - begin));
         run_example(sql, text_str(&statement));
