@@ -271,6 +271,8 @@ bool conf_u64(const struct conf_node *map, const char *key, uint64_t *out,
     return true;
 }
 
+/* Key, target and range are one thought; a struct would lengthen every call. */
+/* NOLINTNEXTLINE(readability-function-size) */
 bool conf_u32(const struct conf_node *map, const char *key, uint32_t *out, uint32_t min,
               uint32_t max, struct err *err)
 {
@@ -294,6 +296,7 @@ bool conf_u32(const struct conf_node *map, const char *key, uint32_t *out, uint3
     return true;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): as conf_u32 */
 bool conf_f64(const struct conf_node *map, const char *key, double *out, double min,
               double max, struct err *err)
 {

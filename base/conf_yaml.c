@@ -64,15 +64,22 @@ static bool key_is_new(struct builder *builder, size_t line, const char *key)
     return true;
 }
 
-/* Puts a node where the file has it. */
-static bool build_place(struct builder *builder, struct conf_node *node, size_t line)
+/* A node where the file has it; NULL when there are too many (err is set). */
+static struct conf_node *build_node(struct builder *builder, const yaml_event_t *event,
+                                    enum conf_kind kind)
 {
+    struct conf_node *node = conf_node_new(builder->conf, kind);
+    if (node == NULL) {
+        (void)build_fail(builder, event_line(event),
+                         "more than 200000 values in one file; split it");
+        return NULL;
+    }
     node->origin = builder->origin;
-    node->line = builder->from_file ? (uint32_t)line : 0;
+    node->line = builder->from_file ? (uint32_t)event_line(event) : 0;
     if (builder->open == NULL) {
         builder->root = node;
         node->depth = builder->depth_offset;
-        return true;
+        return node;
     }
     if (builder->open->kind == CONF_MAP) {
         node->key = builder->key;
@@ -80,31 +87,19 @@ static bool build_place(struct builder *builder, struct conf_node *node, size_t 
         builder->key = NULL;
     }
     conf_node_adopt(builder->open, node);
-    return true;
-}
-
-static bool build_node(struct builder *builder, const yaml_event_t *event,
-                       enum conf_kind kind, struct conf_node **out)
-{
-    struct conf_node *node = conf_node_new(builder->conf, kind);
-    if (node == NULL) {
-        return build_fail(builder, event_line(event),
-                          "more than 200000 values in one file; split it");
-    }
-    *out = node;
-    return build_place(builder, node, event_line(event));
+    return node;
 }
 
 static bool build_open(struct builder *builder, const yaml_event_t *event,
                        enum conf_kind kind)
 {
-    struct conf_node *node = NULL;
     if (builder->open != NULL && builder->open->kind == CONF_MAP &&
         builder->key == NULL) {
         return build_fail(builder, event_line(event),
                           "a key must be a plain word, not a map or list");
     }
-    if (!build_node(builder, event, kind, &node)) {
+    struct conf_node *node = build_node(builder, event, kind);
+    if (node == NULL) {
         return false;
     }
     if (node->depth >= CONF_DEPTH_MAX) {
@@ -139,8 +134,8 @@ static bool build_scalar(struct builder *builder, const yaml_event_t *event)
         builder->key == NULL) {
         return build_key(builder, event);
     }
-    struct conf_node *node = NULL;
-    if (!build_node(builder, event, CONF_SCALAR, &node)) {
+    struct conf_node *node = build_node(builder, event, CONF_SCALAR);
+    if (node == NULL) {
         return false;
     }
     const char *text = (const char *)event->data.scalar.value;
@@ -252,7 +247,7 @@ bool conf_build(struct conf *conf, const struct conf_source *source,
         (const unsigned char *)(source->byte_count > 0 ? source->text : ""),
         source->byte_count);
     yaml_parser_set_encoding(&builder.parser, YAML_UTF8_ENCODING);
-    builder.keys = map_new(0, 2 * CONF_NODES_MAX);
+    builder.keys = map_new(0, CONF_NODES_MAX);
     const bool held = build_all(&builder);
     map_delete(builder.keys);
     yaml_parser_delete(&builder.parser);

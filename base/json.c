@@ -226,7 +226,7 @@ const char *json_str(const struct json *value)
 
 bool json_f64(const struct json *value, double *out)
 {
-    if (cJSON_IsRaw(inside_const(value))) {
+    if (cJSON_IsRaw(inside_const(value)) && inside_const(value)->valuestring != NULL) {
         *out = strtod(inside_const(value)->valuestring, NULL);
         return true;
     }
@@ -252,8 +252,9 @@ static bool i64_of_text(const char *text, int64_t *out)
 bool json_i64(const struct json *value, int64_t *out)
 {
     double number_value = 0;
-    if (json_str(value) != NULL) {
-        return i64_of_text(json_str(value), out);
+    const char *text = json_str(value);
+    if (text != NULL) {
+        return i64_of_text(text, out);
     }
     if (!json_f64(value, &number_value)) {
         return false;

@@ -128,7 +128,8 @@ static bool inflate_zstd(struct lines *lines, char *into, size_t room, size_t *c
         return true;
     }
     ZSTD_inBuffer source = {lines->raw, lines->raw_end, lines->raw_start};
-    ZSTD_outBuffer target = {into, room, 0};
+    ZSTD_outBuffer target = {.size = room};
+    target.dst = into;
     const size_t result = ZSTD_decompressStream(lines->zstd, &target, &source);
     if (ZSTD_isError(result)) {
         struct err what;

@@ -151,6 +151,8 @@ static bool asks_for_help(int argc, char *const *argv)
     return false;
 }
 
+/* As main() has them, and where the answer goes: called once per subcommand. */
+/* NOLINTNEXTLINE(readability-function-size) */
 bool opt_parse(const struct opt_command *command, int argc, char *const *argv,
                void *args, struct opt_result *result, struct err *err)
 {

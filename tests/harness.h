@@ -24,7 +24,10 @@ struct harness_test {
     void (*run)(void);
 };
 
-#define TEST(function) {#function, function}
+#define TEST(function)                                                                 \
+    {                                                                                  \
+#function, function                                                            \
+    }
 
 #define HARNESS_MAIN(suite, ...)                                                       \
     int main(int argc, char **argv)                                                    \
@@ -80,8 +83,8 @@ bool harness_ok(struct harness_at at, bool got, const struct err *err);
 bool harness_fails(struct harness_at at, bool got, const struct err *err,
                    const char *part);
 
-#define EXPECT(got) harness_true(HARNESS_AT(#got, false), got)
-#define REQUIRE(got) harness_true(HARNESS_AT(#got, true), got)
+#define EXPECT(got)               harness_true(HARNESS_AT(#got, false), got)
+#define REQUIRE(got)              harness_true(HARNESS_AT(#got, true), got)
 #define EXPECT_I64(got, expected) harness_i64(HARNESS_AT(#got, false), got, expected)
 #define EXPECT_U64(got, expected) harness_u64(HARNESS_AT(#got, false), got, expected)
 /* |got - expected| <= tolerance; NaN never holds. */
@@ -98,7 +101,7 @@ bool harness_fails(struct harness_at at, bool got, const struct err *err,
 #define EXPECT_HAS(got, part) harness_has(HARNESS_AT(#got, false), got, part)
 /* Prints the error's text when the call failed; ends the test. */
 #define REQUIRE_OK(got, err) harness_ok(HARNESS_AT(#got, true), got, err)
-#define EXPECT_OK(got, err) harness_ok(HARNESS_AT(#got, false), got, err)
+#define EXPECT_OK(got, err)  harness_ok(HARNESS_AT(#got, false), got, err)
 /* The call must fail, and its message hold this part. */
 #define EXPECT_FAILS(got, err, part)                                                   \
     harness_fails(HARNESS_AT(#got, false), got, err, part)

@@ -10,32 +10,32 @@
 
 #include <string.h>
 
-/* Visits children of one container in order; all values lie in the token array, so a
- * loop over their numbers reaches every container without recursion. */
-static size_t visit(const struct jsonl *jsonl, jsonl_value container, size_t byte_count)
+static void check_value(const struct jsonl *jsonl, jsonl_value value, size_t byte_count)
+{
+    const char *bytes = NULL;
+    size_t length = 0;
+    int64_t i64 = 0;
+    double f64 = 0;
+    CHECK(value != JSONL_NONE, "a key without a value");
+    jsonl_bytes(jsonl, value, &bytes, &length);
+    CHECK(length <= byte_count && jsonl_column(jsonl, value) <= byte_count,
+          "a value of %zu bytes on a line of %zu", length, byte_count);
+    const bool is_i64 = jsonl_i64(jsonl, value, &i64);
+    CHECK(!is_i64 || jsonl_f64(jsonl, value, &f64), "an integer that is no number");
+}
+
+/* The children of one container, in order. */
+static void visit(const struct jsonl *jsonl, jsonl_value container, size_t byte_count)
 {
     size_t children = 0;
     const bool is_object = jsonl_kind(jsonl, container) == JSONL_OBJECT;
     for (jsonl_value at = jsonl_first(jsonl, container); at != JSONL_NONE;
          at = jsonl_next(jsonl, at)) {
-        const jsonl_value value = is_object ? jsonl_of_key(jsonl, at) : at;
-        const char *bytes = NULL;
-        size_t length = 0;
-        int64_t i64 = 0;
-        double f64 = 0;
-        CHECK(value != JSONL_NONE, "a key without a value");
-        jsonl_bytes(jsonl, value, &bytes, &length);
-        CHECK(length <= byte_count, "a value of %zu bytes on a line of %zu", length,
-              byte_count);
-        if (jsonl_i64(jsonl, value, &i64)) {
-            CHECK(jsonl_f64(jsonl, value, &f64), "an integer that is no number");
-        }
-        CHECK(jsonl_column(jsonl, value) <= byte_count, "a value beyond the line");
+        check_value(jsonl, is_object ? jsonl_of_key(jsonl, at) : at, byte_count);
         children++;
     }
     CHECK(children == jsonl_count(jsonl, container), "%zu of %zu children", children,
           jsonl_count(jsonl, container));
-    return children;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -48,10 +48,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         jsonl_delete(jsonl);
         return 0;
     }
-    (void)visit(jsonl, jsonl_root(jsonl), size);
+    visit(jsonl, jsonl_root(jsonl), size);
     for (jsonl_value at = jsonl_first(jsonl, 0); at != JSONL_NONE;
          at = jsonl_next(jsonl, at)) {
-        (void)visit(jsonl, jsonl_of_key(jsonl, at), size);
+        visit(jsonl, jsonl_of_key(jsonl, at), size);
     }
     struct json *value = NULL;
     const bool same = json_parse(&value, "line", line, size, &err);

@@ -35,7 +35,7 @@ static void memory_is_zeroed_aligned_and_disjoint(void)
 
 static void reset_forgets_all_and_zeroes_again(void)
 {
-    struct arena *arena = arena_new(64u << 20);
+    struct arena *arena = arena_new(64U << 20);
     for (int run = 0; run < 3; run++) {
         for (size_t i = 0; i < 200; i++) {
             unsigned char *memory = arena_alloc(arena, 3000 + 13 * i, 1);
@@ -51,9 +51,9 @@ static void reset_forgets_all_and_zeroes_again(void)
 
 static void one_allocation_may_exceed_any_chunk(void)
 {
-    struct arena *arena = arena_new(32u << 20);
-    unsigned char *large = arena_alloc(arena, 16u << 20, 1);
-    large[(16u << 20) - 1] = 1;
+    struct arena *arena = arena_new(32U << 20);
+    unsigned char *large = arena_alloc(arena, 16U << 20, 1);
+    large[(16U << 20) - 1] = 1;
     EXPECT_STR(arena_strdup(arena, "still usable"), "still usable");
     arena_delete(arena);
 }
