@@ -133,6 +133,10 @@ static void views_agree_with_the_metrics(void)
     EXPECT_NEAR(number(sql, "SELECT requests FROM v_status WHERE run_id = 2 AND "
                             "status = 'rejected'"),
                 20.0, 0.0);
+    EXPECT_NEAR(number(sql,
+                       "SELECT count(*) FROM request WHERE run_id = 2 AND engine IS "
+                       "NULL AND first_token_ns IS NULL AND status = 2"),
+                20.0, 0.0);
     EXPECT_CLOSE(number(sql, "SELECT ttft_ms_p99 FROM v_run WHERE run = 'second'"),
                  value[METRIC_TTFT_MS_P99], 0.0);
     close_store(sql, runs);
