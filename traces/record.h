@@ -19,18 +19,19 @@ struct trace_record {
     uint64_t session;       /* conversation or agent run; 0 = none */
     uint32_t turn;          /* 0-based within the session */
     uint32_t prompt_tokens; /* >= 1, the sum of the segments */
-    uint32_t output_tokens; /* >= 1: what will be produced (truth, hidden from policies) */
+    uint32_t
+        output_tokens; /* >= 1: what will be produced (truth, hidden from policies) */
     uint32_t output_tokens_max;   /* cap the client asked for; 0 = none */
     uint32_t output_tokens_guess; /* of a predictor; 0 = none */
     int32_t priority;             /* lower is more urgent; 0 default */
     int64_t think_ns;             /* delay after the last parent's end */
-    int64_t cancel_ns;            /* client hangs up this long after release; 0 = never */
+    int64_t cancel_ns; /* client hangs up this long after release; 0 = never */
     uint64_t parents[TRACE_PARENTS_MAX]; /* ids that must finish first */
     uint32_t parent_count;
-    uint32_t segment_count;          /* >= 1 */
-    const struct segment *segments;  /* normalised */
-    const char *model;               /* NULL = the only one */
-    const char *tenant;              /* NULL = none */
+    uint32_t segment_count;         /* >= 1 */
+    const struct segment *segments; /* normalised */
+    const char *model;              /* NULL = the only one */
+    const char *tenant;             /* NULL = none */
 };
 
 #endif

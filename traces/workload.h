@@ -20,17 +20,34 @@ enum workload_result { WORKLOAD_RECORD, WORKLOAD_END, WORKLOAD_ERROR };
 /* What to do with a row that breaks its format. */
 enum trace_on_error { TRACE_FAIL, TRACE_SKIP, TRACE_CLAMP };
 
+#define TRACE_TICK_KEEP INT64_C(-1) /* tick_ns: arrivals exactly as recorded */
+
 /* How to read a file. Zero is the default of every field. */
 struct trace_options {
-    const char *format;    /* name in traces/registry.def; NULL = detect by content */
-    enum trace_on_error on_error;
-    uint32_t block_tokens; /* tokens per recorded block id; 0 = per row, else 512 */
+    const char *format; /* name in traces/registry.def; NULL = detect by content */
+    enum trace_on_error on_error; /* TRACE_CLAMP mends lengths and times that are out of
+                                     range and skips what it cannot mend */
+    uint32_t block_tokens; /* tokens per recorded block id; 0 = what the row or the
+                              format says */
     int64_t time_unit_ns;  /* of the arrival column; 0 = what the format says */
-    int ids_are_content;   /* 1: an id stands for its own block only, not the prefix */
-    int64_t tick_ns;       /* > 0: spread arrivals by U(0, tick), keep parents first */
-    uint64_t seed;         /* for tick spreading */
-    double rate_factor;    /* 0 or 1 = as recorded; 2 = arrivals twice as fast */
-    uint64_t limit;        /* stop after this many records; 0 = all */
+    int64_t tick_ns;    /* > 0: spread arrivals by U(0, tick), turns of a session stay
+                           in order; 0: the same where the file's clock is coarse
+                           (Mooncake: 3 s); TRACE_TICK_KEEP: as recorded */
+    uint64_t seed;      /* for tick spreading */
+    double rate_factor; /* 0 or 1 = as recorded; 2 = arrivals twice as fast */
+    uint64_t limit;     /* stop after this many records; 0 = all */
+};
+
+/* What was met while reading; zeros for generators. */
+struct trace_counts {
+    uint64_t rows;         /* that became records */
+    uint64_t skipped;      /* broken, left out */
+    uint64_t clamped;      /* values mended */
+    uint64_t unknown_keys; /* distinct names of columns or keys that nobody reads */
+    uint64_t ids_ceil;     /* rows whose id count is ceil(prompt / block) */
+    uint64_t ids_floor;    /* rows whose id count is floor(prompt / block), not ceil */
+    uint64_t ids_neither;
+    uint64_t estimated_arrivals; /* of dependants whose time was not recorded */
 };
 
 /* Opens a file ("-" = stdin). */
@@ -60,5 +77,12 @@ double workload_progress(const struct workload *workload);
 const char *workload_notes(const struct workload *workload);
 /* Where the records come from, for provenance: path and format, or generator. */
 const char *workload_origin(const struct workload *workload);
+/* The same without the place: what a file of ours says of its own source, else the
+ * file's name and format, else the generator. Copying a trace keeps it. */
+const char *workload_source(const struct workload *workload);
+/* Tokens per recorded block id; 0 when nothing was recorded in blocks. */
+uint32_t workload_block_tokens(const struct workload *workload);
+/* So far; of the whole file once it is open, where it was scanned (docs/traces.md). */
+void workload_counts(const struct workload *workload, struct trace_counts *counts);
 
 #endif
