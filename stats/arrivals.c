@@ -99,7 +99,6 @@ double arrivals_dispersion(const struct arrivals *arrivals, size_t window)
         return (double)NAN;
     }
     const double mean = counts->sum / counts->whole;
-    const double variance =
-        (counts->squares - counts->sum * mean) / (counts->whole - 1);
+    const double variance = (counts->squares - counts->sum * mean) / counts->whole;
     return variance / mean;
 }

@@ -26,7 +26,7 @@ void arrivals_add(struct arrivals *arrivals, int64_t time_ns);
 
 /* NaN below two gaps, or when all gaps are zero. */
 double arrivals_gap_cv(const struct arrivals *arrivals);
-/* Of window i; NaN below two whole windows. */
+/* Of window i, with the variance of the population; NaN below two whole windows. */
 double arrivals_dispersion(const struct arrivals *arrivals, size_t window);
 
 #endif
