@@ -23,23 +23,23 @@ struct fact_curve {
 
 struct gpu_spec {
     char name[FACT_NAME_BYTES];
-    uint64_t memory_bytes;           /* visible to CUDA, not the data sheet's */
-    double memory_bytes_per_s;       /* data sheet peak */
-    double bf16_flops_per_s;         /* dense */
-    double fp8_flops_per_s;          /* dense; 0 = none */
-    double gemm_memory_efficiency;   /* of peak bandwidth, small batches */
-    struct fact_curve gemm_mfu;      /* tokens in the step -> part of peak FLOPS */
+    uint64_t memory_bytes;              /* visible to CUDA, not the data sheet's */
+    double memory_bytes_per_s;          /* data sheet peak */
+    double bf16_flops_per_s;            /* dense */
+    double fp8_flops_per_s;             /* dense; 0 = none */
+    double gemm_memory_efficiency;      /* of peak bandwidth, small batches */
+    struct fact_curve gemm_mfu;         /* tokens in the step -> part of peak FLOPS */
     double decode_attention_efficiency; /* of peak bandwidth */
-    double attention_floor_s;        /* least time of one attention kernel */
+    double attention_floor_s;           /* least time of one attention kernel */
     struct fact_curve prefill_attention_mfu; /* chunk length -> part of peak FLOPS */
-    double small_kernel_s;           /* norm, rope, activation...: one, in a graph */
-    uint32_t allreduce_count;        /* measured tables, by group size */
+    double small_kernel_s;    /* norm, rope, activation...: one, in a graph */
+    uint32_t allreduce_count; /* measured tables, by group size */
     uint32_t allreduce_tp[FACT_TP_MAX];
     struct fact_curve allreduce_s[FACT_TP_MAX]; /* message bytes -> seconds */
-    double link_bytes_per_s;         /* per direction, fall-back ring formula */
+    double link_bytes_per_s; /* per direction, fall-back ring formula */
     double link_latency_s;
     double power_w;
-    double price_per_hour_low;       /* US dollars; 0 = unknown */
+    double price_per_hour_low; /* US dollars; 0 = unknown */
     double price_per_hour_high;
 };
 
@@ -51,7 +51,7 @@ struct model_spec {
     uint32_t kv_heads;
     uint32_t head_dim;
     uint32_t mlp_width;
-    bool mlp_gated;        /* SwiGLU: three matrices instead of two */
+    bool mlp_gated; /* SwiGLU: three matrices instead of two */
     uint32_t vocabulary;
     bool tied_embeddings;
     uint32_t max_position; /* tokens */
