@@ -2,9 +2,10 @@
  *
  * cost.h: how long one engine step takes.
  *
- * A cost model sees a batch_shape and answers in fixed point, 2^-16 ns, so that sums are
- * exact. For decode-only batches it also says how the time grows from step to step while
- * the batch stays the same; the engine then skips ahead in closed form (ARCHITECTURE 5).
+ * A cost model sees a batch_shape and answers in fixed point, 2^-16 ns, so that sums
+ * are exact. For decode-only batches it also says how the time grows from step to step
+ * while the batch stays the same; the engine then skips ahead in closed form
+ * (ARCHITECTURE 5).
  *
  * The law both must keep: for 0 <= i < valid_steps,
  *     first_fx + i * grow_fx == cost_decode(n, K + i * n, kmax + i).first_fx
@@ -24,19 +25,19 @@
 /* All that a cost model sees of one step. A decode has exactly one token to compute. */
 struct batch_shape {
     uint32_t decodes;
-    uint32_t chunks;              /* requests with more than one token, or a first one */
-    uint64_t decode_context;      /* K: tokens already computed, summed over decodes */
-    uint32_t decode_context_max;  /* kmax: the longest of them */
-    uint32_t chunk_tokens_max;    /* qmax */
-    uint64_t chunk_tokens;        /* Q = sum q: new tokens of chunks */
-    uint64_t chunk_context;       /* sum k: tokens computed before, over chunks */
-    uint64_t chunk_pairs_twice;   /* sum q (2 k + q): twice the causal token pairs */
+    uint32_t chunks;             /* requests with more than one token, or a first one */
+    uint64_t decode_context;     /* K: tokens already computed, summed over decodes */
+    uint32_t decode_context_max; /* kmax: the longest of them */
+    uint32_t chunk_tokens_max;   /* qmax */
+    uint64_t chunk_tokens;       /* Q = sum q: new tokens of chunks */
+    uint64_t chunk_context;      /* sum k: tokens computed before, over chunks */
+    uint64_t chunk_pairs_twice;  /* sum q (2 k + q): twice the causal token pairs */
 };
 
 struct decode_cost {
-    int64_t first_fx;      /* this step, 2^-16 ns, > 0 */
-    int64_t grow_fx;       /* each next step takes this much more, >= 0 */
-    uint32_t valid_steps;  /* >= 1 */
+    int64_t first_fx;     /* this step, 2^-16 ns, > 0 */
+    int64_t grow_fx;      /* each next step takes this much more, >= 0 */
+    uint32_t valid_steps; /* >= 1 */
 };
 
 struct cost; /* one model for one engine; immutable, shared between replicas */

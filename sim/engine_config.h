@@ -14,21 +14,21 @@ enum engine_compat { ENGINE_V085, ENGINE_V010, ENGINE_V019, ENGINE_HEAD };
 struct engine_config {
     enum engine_compat compat;
     uint32_t tensor_parallel;
-    uint32_t max_num_seqs;           /* requests in one step */
-    uint32_t max_num_batched_tokens; /* token budget of one step */
-    uint32_t max_model_len;          /* tokens, prompt + output */
-    uint32_t block_tokens;           /* tokens per KV block */
+    uint32_t max_num_seqs;                 /* requests in one step */
+    uint32_t max_num_batched_tokens;       /* token budget of one step */
+    uint32_t max_model_len;                /* tokens, prompt + output */
+    uint32_t block_tokens;                 /* tokens per KV block */
     uint32_t long_prefill_token_threshold; /* 0 = off */
     bool prefix_caching;
     bool chunked_prefill;
-    bool reserve_full_isl;  /* the whole prompt must fit before admission */
-    bool async_scheduling;  /* host work overlaps the GPU */
+    bool reserve_full_isl; /* the whole prompt must fit before admission */
+    bool async_scheduling; /* host work overlaps the GPU */
     bool priority_scheduling;
-    double gpu_memory_utilization;   /* 0..1 */
-    uint64_t memory_reserve_bytes;   /* activations, graphs, non-torch; 0 = by budget */
-    uint32_t kv_blocks_override;     /* num_gpu_blocks_override; 0 = compute */
-    int64_t cpu_step_ns;             /* host work per step */
-    int64_t cpu_sequence_ns;         /* and per sequence in it */
+    double gpu_memory_utilization; /* 0..1 */
+    uint64_t memory_reserve_bytes; /* activations, graphs, non-torch; 0 = by budget */
+    uint32_t kv_blocks_override;   /* num_gpu_blocks_override; 0 = compute */
+    int64_t cpu_step_ns;           /* host work per step */
+    int64_t cpu_sequence_ns;       /* and per sequence in it */
 };
 
 /* Defaults of the compat level for this GPU and model (spec/vllm-engine.md 1.5), then

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * model.h: what a cost model is. One file sim/cost/<name>.c and one line in
+ * registry.def make one (STYLE 7.2). cost.c hosts it: it adds the host's work and keeps
+ * the state.
+ *
+ * All lengths are GPU time in fixed point (2^-16 ns); fx.h is the one way to get there
+ * from doubles. Both functions must agree on decode-only batches, and decode must obey
+ * the law of cost.h.
+ */
+#ifndef STACKSIM_SIM_COST_MODEL_H
+#define STACKSIM_SIM_COST_MODEL_H
+
+#include "sim/cost.h"
+
+struct cost_model {
+    const char *name;
+    const char *help;
+    size_t state_bytes;
+    bool needs_context_max;
+    /* state arrives zeroed. map may be NULL. */
+    bool (*init)(void *state, const struct cost_setup *setup, struct err *err);
+    void (*fini)(void *state); /* NULL when there is nothing to give back */
+    int64_t (*step_fx)(const void *state, const struct batch_shape *shape);
+    struct decode_cost (*decode)(const void *state, uint32_t decodes, uint64_t context,
+                                 uint32_t context_max);
+    /* What the numbers rest on, appended to the host's own description. */
+    void (*describe)(const void *state, struct text *out);
+};
+
+#define COST(name) extern const struct cost_model cost_model_##name;
+#include "sim/cost/registry.def"
+#undef COST
+
+#endif
