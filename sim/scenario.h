@@ -9,7 +9,11 @@
 #include "policies/policy.h"
 #include "sim/cost.h"
 
-enum { SCENARIO_POOLS_MAX = 16, SCENARIO_PARAMS_MAX = 32, SCENARIO_REPLICAS_MAX = 4096 };
+enum {
+    SCENARIO_POOLS_MAX = 16,
+    SCENARIO_PARAMS_MAX = 32,
+    SCENARIO_REPLICAS_MAX = 4096
+};
 
 /* When a request that has parents is released (spec/traces.md 3.4). */
 enum replay { REPLAY_OPEN, REPLAY_CLOSED, REPLAY_HYBRID };
@@ -20,8 +24,8 @@ struct scenario_pool {
     struct gpu_spec gpu;
     struct model_spec model;
     struct engine_config engine;
-    uint32_t kv_blocks;  /* per replica, null block included */
-    struct cost *cost;   /* owned by the scenario */
+    uint32_t kv_blocks; /* per replica, null block included */
+    struct cost *cost;  /* owned by the scenario */
 };
 
 struct scenario {
@@ -48,17 +52,17 @@ struct scenario {
     int64_t slo_ttft_ns;        /* 0 = no target */
     int64_t slo_tpot_ns;
     int64_t slo_e2e_ns;
-    struct conf *conf;          /* owned */
-    char base_dir[1024];        /* folder of the scenario file, for relative paths */
+    struct conf *conf;   /* owned */
+    char base_dir[1024]; /* folder of the scenario file, for relative paths */
 };
 
 /* Where configs/ lies: explicit, else $STACKSIM_CONFIGS, else the install prefix, else
  * the source tree. */
 struct scenario_options {
-    const char *config_dir;        /* --config-dir or NULL */
-    const char *const *overrides;  /* "key.path=value" */
+    const char *config_dir;       /* --config-dir or NULL */
+    const char *const *overrides; /* "key.path=value" */
     size_t override_count;
-    const char *policy;            /* overrides routing.policy; NULL = as written */
+    const char *policy; /* overrides routing.policy; NULL = as written */
 };
 
 /* path: a file, or the bare name of one in configs/scenarios. Every check that needs no

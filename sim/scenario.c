@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * scenario.c: from a YAML file to a run that can start. Everything that needs no
+ * workload is checked here, so that a mistake costs a second and not a night.
+ */
+#include "sim/scenario.h"
+
+#include "base/mem.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const int64_t default_scrape_ns = INT64_C(15000000000); /* chart's interval */
+
+/* ---- files ------------------------------------------------------------------------
+ */
+
+static bool readable(const char *path)
+{
+    return access(path, R_OK) == 0;
+}
+
+/* The first of the configs folders that holds folder/name.yaml. */
+static bool config_find(const char *config_dir, const char *folder, const char *name,
+                        char path[PATH_MAX])
+{
+    const char *roots[] = {config_dir, getenv("STACKSIM_CONFIGS"),
+                           STACKSIM_INSTALL_CONFIGS, STACKSIM_SOURCE_CONFIGS};
+    for (size_t i = 0; i < sizeof(roots) / sizeof(roots[0]); i++) {
+        if (roots[i] == NULL || roots[i][0] == '\0') {
+            continue;
+        }
+        const int length =
+            snprintf(path, PATH_MAX, "%s/%s/%s.yaml", roots[i], folder, name);
+        if (length < PATH_MAX && readable(path)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* `gpu: h100_sxm` names a file in configs/gpus; anything with a slash or .yaml is a
+ * path, relative to the scenario's folder. */
+static bool fact_path(const struct scenario *scenario,
+                      const struct scenario_options *options,
+                      const struct conf_node *pool, const char *key,
+                      char path[PATH_MAX], struct err *err)
+{
+    const char *name = NULL;
+    if (!conf_require(pool, key, err) || !conf_str(pool, key, &name, err)) {
+        return false;
+    }
+    const char *folder = strcmp(key, "gpu") == 0 ? "gpus" : "models";
+    if (strchr(name, '/') == NULL && strstr(name, ".yaml") == NULL) {
+        if (config_find(options->config_dir, folder, name, path)) {
+            return true;
+        }
+        return conf_fail(
+            conf_get(pool, key), err,
+            "%s: no %s/%s.yaml in the configs folder; `ls` it for the known "
+            "ones, or give a path",
+            key, folder, name);
+    }
+    const bool absolute = name[0] == '/';
+    const int length =
+        snprintf(path, PATH_MAX, "%s%s%s", absolute ? "" : scenario->base_dir,
+                 absolute ? "" : "/", name);
+    if (length >= PATH_MAX || !readable(path)) {
+        return conf_fail(conf_get(pool, key), err, "%s: cannot read %s", key, name);
+    }
+    return true;
+}
+
+/* ---- cluster -----------------------------------------------------------------------
+ */
+
+static bool pool_name(const struct conf_node *node, uint32_t index,
+                      struct scenario_pool *pool, struct err *err)
+{
+    const char *name = NULL;
+    if (!conf_str(node, "name", &name, err)) {
+        return false;
+    }
+    if (name == NULL) {
+        snprintf(pool->name, sizeof(pool->name), "pool%u", index);
+        return true;
+    }
+    const int length = snprintf(pool->name, sizeof(pool->name), "%s", name);
+    if (length <= 0 || length >= (int)sizeof(pool->name)) {
+        return conf_fail(conf_get(node, "name"), err, "name: 1 to %d characters",
+                         FACT_NAME_BYTES - 1);
+    }
+    return true;
+}
+
+static bool pool_read(struct scenario *scenario, const struct scenario_options *options,
+                      const struct conf_node *node, struct err *err)
+{
+    const uint32_t index = scenario->pool_count;
+    struct scenario_pool *pool = &scenario->pools[index];
+    const struct conf_node *engine = NULL;
+    const struct conf_node *cost = NULL;
+    char path[PATH_MAX];
+    pool->replicas = 1;
+    if (!pool_name(node, index, pool, err) ||
+        !conf_u32(node, "replicas", &pool->replicas, 1, SCENARIO_REPLICAS_MAX, err) ||
+        !fact_path(scenario, options, node, "gpu", path, err) ||
+        !gpu_spec_load(&pool->gpu, path, err) ||
+        !fact_path(scenario, options, node, "model", path, err) ||
+        !model_spec_load(&pool->model, path, err) ||
+        !conf_map(node, "engine", &engine, err) ||
+        !conf_map(node, "cost", &cost, err) ||
+        !engine_config_load(&pool->engine, engine, &pool->gpu, &pool->model, err) ||
+        !engine_kv_blocks(&pool->engine, &pool->gpu, &pool->model, node,
+                          &pool->kv_blocks, err)) {
+        return false;
+    }
+    const struct cost_setup setup = {
+        .gpu = &pool->gpu, .model = &pool->model, .engine = &pool->engine, .map = cost};
+    if (!cost_new(&pool->cost, &setup, err)) {
+        return false;
+    }
+    scenario->pool_count++;
+    return true;
+}
+
+static bool pools_distinct(const struct scenario *scenario,
+                           const struct conf_node *pools, struct err *err)
+{
+    for (uint32_t i = 0; i < scenario->pool_count; i++) {
+        for (uint32_t j = 0; j < i; j++) {
+            if (strcmp(scenario->pools[i].name, scenario->pools[j].name) == 0) {
+                return conf_fail(conf_at(pools, i), err,
+                                 "name: there is a pool %s above",
+                                 scenario->pools[i].name);
+            }
+        }
+    }
+    return true;
+}
+
+static bool cluster_read(struct scenario *scenario,
+                         const struct scenario_options *options,
+                         const struct conf_node *root, struct err *err)
+{
+    const struct conf_node *cluster = NULL;
+    const struct conf_node *pools = NULL;
+    if (!conf_require(root, "cluster", err) ||
+        !conf_map(root, "cluster", &cluster, err) ||
+        !conf_require(cluster, "pools", err) ||
+        !conf_list(cluster, "pools", &pools, err)) {
+        return false;
+    }
+    const size_t count = conf_count(pools);
+    if (count == 0 || count > SCENARIO_POOLS_MAX) {
+        return conf_fail(pools, err, "pools: 1 to %d", SCENARIO_POOLS_MAX);
+    }
+    uint64_t replicas = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct conf_node *node = conf_at(pools, i);
+        if (conf_kind(node) != CONF_MAP) {
+            return conf_fail(node, err, "pools: each is a map");
+        }
+        if (!pool_read(scenario, options, node, err)) {
+            return false;
+        }
+        replicas += scenario->pools[i].replicas;
+    }
+    if (replicas > SCENARIO_REPLICAS_MAX) {
+        return conf_fail(pools, err, "pools: %llu replicas, at most %d",
+                         (unsigned long long)replicas, SCENARIO_REPLICAS_MAX);
+    }
+    return pools_distinct(scenario, pools, err);
+}
+
+/* ---- routing -----------------------------------------------------------------------
+ */
+
+static bool policy_read(struct scenario *scenario,
+                        const struct scenario_options *options,
+                        const struct conf_node *routing, struct err *err)
+{
+    const char *name = "round_robin";
+    if (!conf_str(routing, "policy", &name, err)) {
+        return false;
+    }
+    const struct conf_node *where = conf_get(routing, "policy");
+    if (options->policy != NULL) {
+        name = options->policy;
+        where = NULL;
+    }
+    scenario->policy = route_policy_find(name);
+    if (scenario->policy != NULL) {
+        return true;
+    }
+    struct text known = {0};
+    for (size_t i = 0; route_policy_at(i) != NULL; i++) {
+        text_printf(&known, "%s%s", i == 0 ? "" : ", ", route_policy_at(i)->name);
+    }
+    conf_fail(where, err, "policy: no policy %s; there are %s", name, text_str(&known));
+    if (where == NULL && err != NULL) {
+        err->kind = ERR_USAGE;
+    }
+    text_fini(&known);
+    return false;
+}
+
+static const struct policy_param *param_find(const struct route_policy *policy,
+                                             const char *name)
+{
+    for (const struct policy_param *at = policy->params; at != NULL && at->name != NULL;
+         at++) {
+        if (strcmp(at->name, name) == 0) {
+            return at;
+        }
+    }
+    return NULL;
+}
+
+/* A comparison runs one file under several policies: parameters of another policy than
+ * the one in the file are left out when --policy overrides it. */
+static bool params_read(struct scenario *scenario, const struct conf_node *params,
+                        bool overridden, struct err *err)
+{
+    if (conf_count(params) > SCENARIO_PARAMS_MAX) {
+        return conf_fail(params, err, "params: at most %d", SCENARIO_PARAMS_MAX);
+    }
+    for (size_t i = 0; i < conf_count(params); i++) {
+        const char *name = conf_key_at(params, i);
+        const struct policy_param *param = param_find(scenario->policy, name);
+        if (param == NULL && overridden) {
+            continue;
+        }
+        if (param == NULL) {
+            return conf_fail(conf_at(params, i), err,
+                             "params: %s has no parameter %s; `stacksim policies %s` "
+                             "lists them",
+                             scenario->policy->name, name, scenario->policy->name);
+        }
+        double value = 0.0;
+        if (param->kind == PARAM_BOOL) {
+            bool on = false;
+            if (!conf_bool(params, name, &on, err)) {
+                return false;
+            }
+            value = on ? 1.0 : 0.0;
+        } else if (!conf_f64(params, name, &value, param->min, param->max, err)) {
+            return false;
+        }
+        scenario->param_names[scenario->param_count] = param->name;
+        scenario->param_values[scenario->param_count++] = value;
+    }
+    return true;
+}
+
+static bool routing_read(struct scenario *scenario,
+                         const struct scenario_options *options,
+                         const struct conf_node *root, struct err *err)
+{
+    static const char *const compats[] = {"tag", "tag-fixed", "head", NULL};
+    const struct conf_node *routing = NULL;
+    const struct conf_node *params = NULL;
+    uint32_t compat = COMPAT_HEAD;
+    scenario->scrape_interval_ns = default_scrape_ns;
+    scenario->chars_per_token = 4;
+    if (!conf_map(root, "routing", &routing, err) ||
+        !policy_read(scenario, options, routing, err) ||
+        !conf_enum(routing, "compat", compats, &compat, err) ||
+        !conf_map(routing, "params", &params, err) ||
+        !params_read(scenario, params, options->policy != NULL, err) ||
+        !conf_duration_ns(routing, "stats_window", &scenario->stats_window_ns, err) ||
+        !conf_duration_ns(routing, "scrape_interval", &scenario->scrape_interval_ns,
+                          err) ||
+        !conf_u32(routing, "chars_per_token", &scenario->chars_per_token, 1, 128,
+                  err)) {
+        return false;
+    }
+    scenario->compat = (enum compat)compat;
+    if (scenario->scrape_interval_ns <= 0) {
+        return conf_fail(conf_get(routing, "scrape_interval"), err,
+                         "scrape_interval: must be above 0");
+    }
+    return true;
+}
+
+/* ---- the rest ----------------------------------------------------------------------
+ */
+
+static bool limits_read(struct scenario *scenario, const struct conf_node *root,
+                        struct err *err)
+{
+    static const char *const replays[] = {"open", "closed", "hybrid", NULL};
+    const struct conf_node *slo = NULL;
+    const struct conf_node *end = NULL;
+    uint32_t replay = REPLAY_OPEN;
+    const bool ok =
+        conf_u64(root, "seed", &scenario->seed, err) &&
+        conf_enum(root, "replay", replays, &replay, err) &&
+        conf_duration_ns(root, "sample_interval", &scenario->sample_interval_ns, err) &&
+        conf_map(root, "slo", &slo, err) &&
+        conf_duration_ns(slo, "ttft", &scenario->slo_ttft_ns, err) &&
+        conf_duration_ns(slo, "tpot", &scenario->slo_tpot_ns, err) &&
+        conf_duration_ns(slo, "e2e", &scenario->slo_e2e_ns, err) &&
+        conf_map(root, "end", &end, err) &&
+        conf_u64(end, "requests", &scenario->requests_max, err) &&
+        conf_duration_ns(end, "time", &scenario->time_max_ns, err);
+    scenario->replay = (enum replay)replay;
+    return ok;
+}
+
+static bool scenario_name(struct scenario *scenario, const struct conf_node *root,
+                          struct err *err)
+{
+    const char *name = "scenario";
+    if (!conf_str(root, "name", &name, err)) {
+        return false;
+    }
+    const int length = snprintf(scenario->name, sizeof(scenario->name), "%s", name);
+    if (length <= 0 || length >= (int)sizeof(scenario->name)) {
+        return conf_fail(conf_get(root, "name"), err, "name: 1 to %d characters",
+                         FACT_NAME_BYTES - 1);
+    }
+    return true;
+}
+
+/* Marks a subtree as known: its own reader checks it. */
+static void subtree_skip(const struct conf_node *node)
+{
+    for (size_t i = 0; i < conf_count(node); i++) {
+        if (conf_kind(node) == CONF_MAP) {
+            conf_key_at(node, i);
+        }
+        subtree_skip(conf_at(node, i));
+    }
+}
+
+/* Sets base_dir, too. */
+static bool scenario_read(struct scenario *scenario,
+                          const struct scenario_options *options, struct err *err)
+{
+    for (size_t i = 0; i < options->override_count; i++) {
+        if (!conf_override(scenario->conf, options->overrides[i], err)) {
+            return false;
+        }
+    }
+    const struct conf_node *root = conf_root(scenario->conf);
+    if (conf_kind(root) != CONF_MAP) {
+        return conf_fail(root, err, "a scenario is a map; see docs/scenario.md");
+    }
+    scenario->seed = 1;
+    if (!scenario_name(scenario, root, err) || !limits_read(scenario, root, err) ||
+        !routing_read(scenario, options, root, err) ||
+        !cluster_read(scenario, options, root, err) ||
+        !conf_require(root, "workload", err) ||
+        !conf_map(root, "workload", &scenario->workload, err)) {
+        return false;
+    }
+    subtree_skip(scenario->workload);
+    return conf_done(root, err);
+}
+
+static bool scenario_finish(struct scenario **out, struct scenario *scenario,
+                            const struct scenario_options *options, struct err *err)
+{
+    if (!scenario_read(scenario, options, err)) {
+        scenario_delete(scenario);
+        return false;
+    }
+    *out = scenario;
+    return true;
+}
+
+bool scenario_load(struct scenario **out, const char *path,
+                   const struct scenario_options *options, struct err *err)
+{
+    char found[PATH_MAX];
+    const bool bare = strchr(path, '/') == NULL && strstr(path, ".yaml") == NULL;
+    if (bare && !readable(path) &&
+        config_find(options->config_dir, "scenarios", path, found)) {
+        path = found;
+    }
+    struct scenario *scenario = mem_alloc(1, sizeof(*scenario));
+    if (!conf_load(&scenario->conf, path, err)) {
+        scenario_delete(scenario);
+        return false;
+    }
+    const char *slash = strrchr(path, '/');
+    if (slash == NULL) {
+        snprintf(scenario->base_dir, sizeof(scenario->base_dir), ".");
+    } else {
+        snprintf(scenario->base_dir, sizeof(scenario->base_dir), "%.*s",
+                 (int)(slash - path), path);
+    }
+    return scenario_finish(out, scenario, options, err);
+}
+
+bool scenario_parse(struct scenario **out, const char *name, const char *text,
+                    size_t byte_count, const struct scenario_options *options,
+                    struct err *err)
+{
+    struct scenario *scenario = mem_alloc(1, sizeof(*scenario));
+    snprintf(scenario->base_dir, sizeof(scenario->base_dir), ".");
+    if (!conf_parse(&scenario->conf, name, text, byte_count, err)) {
+        scenario_delete(scenario);
+        return false;
+    }
+    return scenario_finish(out, scenario, options, err);
+}
+
+void scenario_delete(struct scenario *scenario)
+{
+    if (scenario == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; i < SCENARIO_POOLS_MAX; i++) {
+        cost_delete(scenario->pools[i].cost);
+    }
+    conf_delete(scenario->conf);
+    mem_free(scenario);
+}
