@@ -58,6 +58,7 @@ static const char *const style[] = {
     "figure{margin:0;border:1px solid var(--line);border-radius:8px;padding:1rem;"
     "break-inside:avoid}\n"
     "figure svg{display:block;width:100%;height:auto;max-width:860px;margin:0 auto}\n"
+    "figure image{image-rendering:pixelated}\n"
     "figcaption{margin-top:.75rem;max-width:75ch}\n"
     ".plots{display:grid;gap:1.25rem;grid-template-columns:minmax(0,1fr)}\n"
     "dl{display:grid;grid-template-columns:minmax(7rem,max-content) minmax(0,1fr);"

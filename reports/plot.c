@@ -53,6 +53,33 @@ double plot_step(double span, double count)
     return 10.0 * power;
 }
 
+unsigned plot_key_px(size_t entries, size_t longest_chars)
+{
+    /* Guessed wide: the SVG terminal does not know its font and guesses as well. */
+    const size_t entry_px = 60 + 9 * longest_chars;
+    const size_t fit = (PLOT_WIDTH_PX - 140) / entry_px;
+    const size_t columns = fit > 0 ? fit : 1;
+    return (unsigned)(12 + 20 * ((entries + columns - 1) / columns));
+}
+
+unsigned plot_runs_key_px(const struct plot_runs *runs)
+{
+    size_t longest = 0;
+    for (size_t i = 0; i < runs->count; i++) {
+        const size_t length = strlen(runs->at[i]->info.name);
+        longest = length > longest ? length : longest;
+    }
+    return plot_key_px(runs->count, longest);
+}
+
+void plot_add_place(struct text *out, const struct plot_script *script,
+                    unsigned bottom_px, unsigned top_px)
+{
+    const double height_px = (double)script->height_px;
+    text_printf(out, "set bmargin at screen %.4f\nset tmargin at screen %.4f\n",
+                (double)bottom_px / height_px, (double)top_px / height_px);
+}
+
 void plot_add_quoted(struct text *out, const char *text)
 {
     text_add(out, "'");

@@ -13,6 +13,7 @@
 
 /* Every half per cent, then finer and finer towards 1. */
 enum { COARSE = 180, MIDDLE = 90, FINE = 50, SHARES = COARSE + MIDDLE + FINE + 1 };
+enum { AREA_PX = 330 };
 /* A range of this factor and more gets a logarithmic axis. */
 #define LOG_FACTOR 30.0
 
@@ -100,7 +101,6 @@ static void add_axes(const struct plot_cdf *cdf, struct range range, struct text
                   "set yrange [0:1]\n"
                   "set ytics ('0 %%' 0, '25 %%' 0.25, '50 %%' 0.5, '75 %%' 0.75, "
                   "'90 %%' 0.9, '99 %%' 0.99)\n"
-                  "set bmargin at screen 0.21\n"
                   "set key at screen 0.54,0.015 bottom center\n");
     const bool is_log = range.high > LOG_FACTOR * range.low;
     if (is_log) {
@@ -147,8 +147,10 @@ bool plot_cdf_make(const struct plot_cdf *cdf, const struct plot_runs *runs,
     if (has_values) {
         const double per_unit = cdf->is_in_s ? 1e9 : 1e6;
         const struct range range = add_rows(lines, runs->count, per_unit, csv);
-        script->width_px = 760;
-        script->height_px = 420;
+        const unsigned below_px = PLOT_AXIS_PX + plot_runs_key_px(runs);
+        script->width_px = PLOT_WIDTH_PX;
+        script->height_px = below_px + AREA_PX + 16;
+        plot_add_place(&script->body, script, below_px, below_px + AREA_PX);
         add_axes(cdf, range, &script->body);
         add_lines(lines, runs->count, &script->body);
     }

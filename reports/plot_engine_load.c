@@ -11,7 +11,7 @@
 #include <math.h>
 
 enum { LINES_MAX = 8, LINE_BINS = 160, MAP_BINS = 300, MAP_ROWS = 64 };
-enum { PANEL_HEIGHT_PX = 190, LINES_MARGIN_PX = 105, MAP_MARGIN_PX = 62 };
+enum { PANEL_PX = 190, TITLE_PX = 34 };
 
 struct panels {
     const struct plot_runs *runs;
@@ -63,29 +63,24 @@ static void add_map(const struct load_grid *grid, size_t first_line, struct text
                 first_line, last);
 }
 
-static unsigned height_px(const struct panels *panels, size_t panel_count)
+/* Below the last panel. */
+static unsigned below_px(const struct panels *panels)
 {
-    return (unsigned)panel_count * PANEL_HEIGHT_PX +
-           (panels->is_map ? MAP_MARGIN_PX : LINES_MARGIN_PX);
+    const size_t longest_chars = sizeof "engine 0" - 1;
+    return PLOT_AXIS_PX + (panels->is_map ? 0 : plot_key_px(LINES_MAX, longest_chars));
 }
 
-/* A panel's place is set by hand: `layout` would give the panel with the legend or the
- * axis label less room than the others. */
-static void add_panel(const struct panels *panels, size_t panel, size_t panel_count,
-                      struct text *out)
+static void add_panel(const struct panels *panels, size_t panels_below,
+                      struct plot_script *script)
 {
-    const double height = (double)height_px(panels, panel_count);
-    const double bottom = (double)height_px(panels, panel_count - 1 - panel) / height;
-    const double top = bottom + (PANEL_HEIGHT_PX - 34) / height;
-    text_printf(out, "set bmargin at screen %.4f\nset tmargin at screen %.4f\n", bottom,
-                top);
-    const bool is_last = panel + 1 == panel_count;
-    text_add(out, is_last ? "set xlabel time_label\nset format x '%g'\n"
-                          : "unset xlabel\nset format x ''\n");
-    text_add(out, is_last && !panels->is_map
+    struct text *const out = &script->body;
+    const unsigned bottom_px = below_px(panels) + (unsigned)panels_below * PANEL_PX;
+    plot_add_place(out, script, bottom_px, bottom_px + PANEL_PX - TITLE_PX);
+    text_add(out, panels_below == 0 ? "set xlabel time_label\nset format x '%g'\n"
+                                    : "unset xlabel\nset format x ''\n");
+    text_add(out, panels_below == 0 && !panels->is_map
                       ? "set key at screen 0.54,0.005 bottom center\n"
                       : "unset key\n");
-    text_add(out, panel == 1 ? "unset colorbox\n" : ""); /* one is enough */
 }
 
 static void add_scales(const struct panels *panels, struct plot_time_unit unit,
@@ -121,8 +116,8 @@ static void add_all(const struct panels *panels, struct text *csv,
     }
     const struct plot_time_unit unit = plot_time_unit(panels->end_s - panels->start_s);
     struct text *const out = &script->body;
-    script->width_px = 760;
-    script->height_px = height_px(panels, panel_count);
+    script->width_px = PLOT_WIDTH_PX;
+    script->height_px = below_px(panels) + (unsigned)panel_count * PANEL_PX;
     text_printf(csv, "run,engine,time_%s,in_flight_requests\n", unit.name);
     add_scales(panels, unit, out);
     text_add(out, "set multiplot\n");
@@ -138,7 +133,8 @@ static void add_all(const struct panels *panels, struct text *csv,
         text_add(out, "set title ");
         plot_add_quoted(out, name);
         text_add(out, " offset 0,-0.6\n");
-        add_panel(panels, panel, panel_count, out);
+        add_panel(panels, panel_count - 1 - panel, script);
+        text_add(out, panel == 1 ? "unset colorbox\n" : ""); /* one is enough */
         if (panels->is_map) {
             add_map(grid, line, out);
         } else {

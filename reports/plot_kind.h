@@ -45,6 +45,16 @@ const char *plot_dash(size_t index);
 /* 1, 2 or 5 times a power of ten: distance of axis labels so that about `count` fit. */
 double plot_step(double span, double count);
 
+enum { PLOT_WIDTH_PX = 760, PLOT_AXIS_PX = 64 /* labels and title of a time axis */ };
+
+/* Room that a legend of so many entries needs below a plot. */
+unsigned plot_key_px(size_t entries, size_t longest_chars);
+unsigned plot_runs_key_px(const struct plot_runs *runs);
+/* Places what is drawn next between two heights over the picture's lower edge. By hand,
+ * as gnuplot would give a panel with legend or axis title less room than the others. */
+void plot_add_place(struct text *out, const struct plot_script *script,
+                    unsigned bottom_px, unsigned top_px);
+
 /* Adds a string literal of gnuplot. */
 void plot_add_quoted(struct text *out, const char *text);
 /* Adds a CSV field; line ends become blanks, as gnuplot reads line by line. */

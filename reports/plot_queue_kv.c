@@ -7,7 +7,7 @@
 
 #include <math.h>
 
-enum { BINS = 240, WIDTH_PX = 760, HEIGHT_PX = 520 };
+enum { BINS = 240, AREA_PX = 170, TITLE_PX = 34 };
 
 struct series {
     struct load_grid *grid; /* NULL: no samples */
@@ -63,29 +63,31 @@ static void add_plot(const struct plot_runs *runs, const struct series *series,
 }
 
 static void add_script(const struct plot_runs *runs, const struct series *series,
-                       const struct extent *extent, struct text *out)
+                       const struct extent *extent, struct plot_script *script)
 {
     const struct plot_time_unit unit = plot_time_unit(extent->end_s - extent->start_s);
+    const unsigned lower_px = PLOT_AXIS_PX + plot_runs_key_px(runs);
+    const unsigned upper_px = lower_px + AREA_PX + TITLE_PX;
+    struct text *const out = &script->body;
+    script->width_px = PLOT_WIDTH_PX;
+    script->height_px = upper_px + AREA_PX + TITLE_PX;
     text_printf(out, "set xrange [%.9g:%.9g]\n", extent->start_s / unit.seconds,
                 extent->end_s / unit.seconds);
     text_add(out, "set multiplot\n"
                   "set lmargin at screen 0.11\nset rmargin at screen 0.98\n"
-                  "set tmargin at screen 0.94\nset bmargin at screen 0.58\n"
                   "set title 'requests waiting in the engines, whole fleet' "
                   "offset 0,-0.6\n"
                   "set ylabel 'requests'\nset format x ''\nunset key\n");
     const double waiting_max = fmax(extent->waiting_max, 1.0);
     text_printf(out, "set yrange [0:%.6g]\nset ytics %g\n", waiting_max * 1.05,
                 plot_step(waiting_max, 5.0));
+    plot_add_place(out, script, upper_px, upper_px + AREA_PX);
     add_plot(runs, series, "2:3", out);
-    text_printf(
-        out,
-        "set tmargin at screen 0.50\nset bmargin at screen 0.18\n"
-        "set title 'KV blocks in use, whole fleet' offset 0,-0.6\n"
-        "set ylabel 'used (%%)'\nset yrange [0:100]\nset ytics 20\nset format x '%%g'\n"
-        "set xlabel 'simulated time (%s)'\n"
-        "set key at screen 0.55,0.01 bottom center\n",
-        unit.name);
+    text_add(out, "set title 'KV blocks in use, whole fleet' offset 0,-0.6\n"
+                  "set ylabel 'used (%)'\nset yrange [0:100]\nset ytics 20\n"
+                  "set format x '%g'\nset key at screen 0.54,0.01 bottom center\n");
+    text_printf(out, "set xlabel 'simulated time (%s)'\n", unit.name);
+    plot_add_place(out, script, lower_px, lower_px + AREA_PX);
     add_plot(runs, series, "2:(100*$4)", out);
     text_add(out, "unset multiplot\n");
 }
@@ -114,9 +116,7 @@ static bool make(const struct plot_runs *runs, struct text *csv,
         }
     }
     if (has_samples) {
-        script->width_px = WIDTH_PX;
-        script->height_px = HEIGHT_PX;
-        add_script(runs, series, &extent, &script->body);
+        add_script(runs, series, &extent, script);
     }
     for (size_t i = 0; i < runs->count; i++) {
         load_grid_delete(series[i].grid);
