@@ -25,7 +25,7 @@ struct scenario_args {
      offsetof(struct type, member) + offsetof(struct scenario_args, sets),             \
      NULL,                                                                             \
      "Change one key of the scenario; may be given several times. Items of lists are " \
-     "addressed by number. Example: --set pools.0.replicas=16"},                       \
+     "addressed by number. Example: --set cluster.pools.0.replicas=16"},               \
         {"--seed",                                                                     \
          "N",                                                                          \
          OPT_STR,                                                                      \

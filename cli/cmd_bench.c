@@ -37,7 +37,7 @@ static const struct opt BENCH_OPTIONS[] = {
      "Runs before the timed ones, not counted. Example: --warm-up 0"},
     {"--set", "KEY=VALUE", OPT_LIST, offsetof(struct bench_args, sets), NULL,
      "Change one key of the scenario; may be given several times. "
-     "Example: --set requests=1000"},
+     "Example: --set end.requests=1000"},
     {"--config-dir", "DIR", OPT_STR, offsetof(struct bench_args, config_dir),
      "$STACKSIM_CONFIGS, else the installed one",
      "Folder with gpus/, models/ and scenarios/. Example: --config-dir ./my-configs"},
