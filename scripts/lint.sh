@@ -34,10 +34,14 @@ echo "$files" | xargs -n 20 -P "$jobs" clang-format-14 --dry-run -Werror || {
 cmake --preset clang >/dev/null
 cmake --build --preset clang --target stacksim_commit >/dev/null
 echo "lint: clang-tidy"
-# What clang says about flags of others and counts of suppressed warnings is no news.
-echo "$files" | grep '\.c$' | xargs -n 2 -P "$jobs" clang-tidy-14 -p build/clang --quiet \
-    --header-filter='/(base|stats|traces|policies|sim|reports|router|cli|tests)/[^:]*\.h$' \
-    2>/dev/null || failed=1
+# Each process keeps its output until it ends, so that messages do not mix; what clang
+# says about suppressed warnings (on stderr) is no news.
+echo "$files" | grep '\.c$' | xargs -n 2 -P "$jobs" sh -c '
+    said=$(clang-tidy-14 -p build/clang --quiet --header-filter="$0" "$@" 2>/dev/null)
+    result=$?
+    [ -z "$said" ] || printf "%s\n" "$said"
+    exit $result' \
+    '/(base|stats|traces|policies|sim|reports|router|cli|tests)/[^:]*\.h$' || failed=1
 if [ "$failed" -ne 0 ]; then
     echo "lint: FAILED"
     exit 1

@@ -24,11 +24,11 @@ static void printed_object_keeps_order_and_values(void)
     json_put_str(object, "name", "a \"b\"\n");
     json_put_i64(object, "n", -5);
     json_put_f64(object, "x", 0.1);
-    json_put_f64(object, "nan", NAN);
-    json_put_f64(object, "inf", INFINITY);
+    json_put_f64(object, "nan", (double)NAN);
+    json_put_f64(object, "inf", (double)INFINITY);
     json_put_bool(object, "yes", true);
     json_push_f64(array, 1);
-    json_push_f64(array, NAN);
+    json_push_f64(array, (double)NAN);
     json_push_str(array, "s");
     json_push(array, json_object());
     json_put(object, "list", array);
