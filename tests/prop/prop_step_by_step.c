@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * prop_step_by_step.c: whole runs with decode runs against the same runs step by step:
+ * the same outcomes, samples and decisions, byte for byte, over random small scenarios
+ * of several engines, policies and replay modes, with cancellations and time limits.
+ */
+#include "base/hash.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "sim/sim.h"
+#include "tests/harness.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SEEDS = 300, TEXT_BYTES = 4096 };
+
+static uint64_t draw(struct rng *rng, uint64_t low, uint64_t high)
+{
+    return low + rng_below(rng, high - low + 1);
+}
+
+static const char *pick(struct rng *rng, const char *const *names, size_t count)
+{
+    return names[rng_below(rng, count)];
+}
+
+/* A native trace of sessions, in the test's folder. */
+static const char *write_trace(struct rng *rng, uint64_t seed)
+{
+    struct text text = {0};
+    text_printf(&text,
+                "#version=1\n"
+                "id,arrival,session,turn,parents,think,in,out,prio,cancel,prompt\n");
+    const uint64_t count = draw(rng, 5, 60);
+    const uint64_t gap_ns = draw(rng, 1, 60) * 1000000;
+    uint64_t now_ns = 0;
+    struct {
+        uint64_t session, turn, in, out;
+        char prompt[400];
+    } last[8];
+    memset(last, 0, sizeof(last));
+    for (uint64_t id = 1; id <= count; id++) {
+        now_ns += rng_below(rng, gap_ns);
+        const uint64_t slot = rng_below(rng, 8);
+        const bool follow = last[slot].session != 0 && rng_below(rng, 3) > 0 &&
+                            last[slot].in + last[slot].out < 700 &&
+                            strlen(last[slot].prompt) < 300;
+        const uint64_t own = draw(rng, 1, 200);
+        const uint64_t out = draw(rng, 1, 120);
+        char prompt[400];
+        uint64_t in = own;
+        if (follow) {
+            snprintf(prompt, sizeof(prompt),
+                     "%s;o%" PRIu64 "+%" PRIu64 ";t%" PRIu64 "+%" PRIu64,
+                     last[slot].prompt, last[slot].session, last[slot].out, 1000 + id,
+                     own);
+            in += last[slot].in + last[slot].out;
+        } else {
+            const uint64_t shared = draw(rng, 1, 90);
+            snprintf(prompt, sizeof(prompt),
+                     "t%" PRIu64 "+%" PRIu64 ";t%" PRIu64 "+%" PRIu64,
+                     rng_below(rng, 2), shared, 1000 + id, own);
+            in += shared;
+        }
+        const uint64_t parent = follow ? last[slot].session : 0;
+        char parents[24] = "";
+        char think[24] = "";
+        char cancel[24] = "";
+        if (parent != 0) {
+            snprintf(parents, sizeof(parents), "%" PRIu64, parent);
+            snprintf(think, sizeof(think), "%" PRIu64, rng_below(rng, 30000000));
+        }
+        if (rng_below(rng, 8) == 0) {
+            snprintf(cancel, sizeof(cancel), "%" PRIu64, 1 + rng_below(rng, 900000000));
+        }
+        last[slot].turn = follow ? last[slot].turn + 1 : 0;
+        text_printf(&text,
+                    "%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%s,%s,%" PRIu64
+                    ",%" PRIu64 ",%" PRIu64 ",%s,%s\n",
+                    id, now_ns, slot + 1, last[slot].turn, parents, think, in, out,
+                    rng_below(rng, 3), cancel, prompt);
+        last[slot].session = id; /* whose output the next turn quotes */
+        last[slot].in = in;
+        last[slot].out = out;
+        snprintf(last[slot].prompt, sizeof(last[slot].prompt), "%s", prompt);
+    }
+    char name[64];
+    snprintf(name, sizeof(name), "trace_%" PRIu64 ".csv", seed);
+    const char *path = harness_temp_file(name, text_str(&text), text.length);
+    text_fini(&text);
+    return path;
+}
+
+static void write_scenario(struct rng *rng, const char *trace, uint64_t seed,
+                           struct text *out)
+{
+    static const char *const policies[] = {"round_robin", "session", "prefix_aware",
+                                           "least_request"};
+    static const char *const replays[] = {"open", "closed", "hybrid"};
+    static const char *const booleans[] = {"true", "false"};
+    static const char *const compats[] = {"v085", "v010", "v019", "head"};
+    static const char *const sizes[] = {"1", "4", "16", "32"};
+    static const char *const costs[] = {
+        "{model: linear, step: 3ms, per_decode: 11us, per_context_token: 37ns, "
+        "per_chunk_token: 21us}",
+        "{model: roofline}"};
+    const char *scheduling = pick(rng, booleans, 2);
+    text_printf(out, "name: random\nseed: %" PRIu64 "\n", seed);
+    text_printf(out, "workload: {trace: \"%s\", format: native}\n", trace);
+    text_printf(out, "replay: %s\n", pick(rng, replays, 3));
+    text_printf(out, "routing: {policy: %s}\n", pick(rng, policies, 4));
+    text_printf(out, "sample_interval: %" PRIu64 "ms\n", draw(rng, 1, 400));
+    if (rng_below(rng, 4) == 0) {
+        text_printf(out, "end: {time: %" PRIu64 "ms}\n", draw(rng, 1, 3000));
+    }
+    text_printf(out, "cluster:\n  pools:\n    - name: a\n      replicas: %" PRIu64 "\n",
+                draw(rng, 1, 3));
+    text_printf(out,
+                "      gpu: h100_sxm\n      model: llama_3_1_8b\n"
+                "      cost: %s\n",
+                pick(rng, costs, 2));
+    const char *size = pick(rng, sizes, 4);
+    const uint64_t least =
+        (1000 + strtoull(size, NULL, 10) - 1) / strtoull(size, NULL, 10);
+    text_printf(out, "      engine:\n        compat: %s\n", pick(rng, compats, 4));
+    text_printf(out, "        max_model_len: 1000\n        block_tokens: %s\n", size);
+    text_printf(out, "        num_gpu_blocks_override: %" PRIu64 "\n",
+                least + 2 + rng_below(rng, 2 * least));
+    text_printf(out, "        max_num_seqs: %" PRIu64 "\n", draw(rng, 1, 20));
+    text_printf(out, "        max_num_batched_tokens: %" PRIu64 "\n",
+                draw(rng, 20, 1000));
+    text_printf(out, "        prefix_caching: %s\n", pick(rng, booleans, 2));
+    text_printf(out, "        async_scheduling: %s\n", scheduling);
+    text_printf(out, "        reserve_full_isl: %s\n", pick(rng, booleans, 2));
+    text_printf(out, "        priority_scheduling: %s\n", pick(rng, booleans, 2));
+    if (rng_below(rng, 3) == 0) {
+        text_printf(out, "        long_prefill_token_threshold: %" PRIu64 "\n",
+                    draw(rng, 5, 100));
+    }
+}
+
+struct record {
+    struct digest outcomes;
+    struct digest samples;
+    struct digest decisions;
+    uint64_t preemptions;
+};
+
+static void saw_outcome(void *context, const struct request_outcome *outcome)
+{
+    struct record *record = context;
+    digest_word(&record->outcomes, outcome->request_id);
+    digest_word(&record->outcomes, (uint64_t)outcome->end_ns);
+    digest_word(&record->outcomes, (uint64_t)outcome->first_token_ns);
+    digest_word(&record->outcomes, (uint64_t)outcome->queued_ns);
+    digest_word(&record->outcomes, outcome->cached_tokens);
+    record->preemptions += outcome->preemptions;
+}
+
+static void saw_sample(void *context, const struct engine_sample *sample)
+{
+    struct record *record = context;
+    digest_word(&record->samples, (uint64_t)sample->time_ns);
+    digest_word(&record->samples, sample->engine);
+    digest_word(&record->samples, sample->running);
+    digest_word(&record->samples, sample->waiting);
+    digest_word(&record->samples, sample->kv_used_blocks);
+}
+
+static void saw_decision(void *context, const struct decision_row *row)
+{
+    struct record *record = context;
+    digest_word(&record->decisions, (uint64_t)row->now_ns);
+    digest_word(&record->decisions, row->request_id);
+    digest_word(&record->decisions, (uint64_t)row->decision.endpoint);
+}
+
+static void run_once(const struct text *yaml, bool step_by_step, struct record *record,
+                     struct sim_summary *summary)
+{
+    struct err err = {0};
+    struct scenario *scenario = NULL;
+    struct workload *workload = NULL;
+    struct sim *sim = NULL;
+    const struct scenario_options options = {.config_dir = harness_source("configs")};
+    *record = (struct record){0};
+    digest_init(&record->outcomes);
+    digest_init(&record->samples);
+    digest_init(&record->decisions);
+    REQUIRE_OK(scenario_parse(&scenario, "random.yaml", text_str(yaml), yaml->length,
+                              &options, &err),
+               &err);
+    REQUIRE_OK(
+        workload_open_conf(&workload, scenario->workload, scenario->seed, ".", &err),
+        &err);
+    const struct observer observer = {record, saw_outcome, saw_sample, saw_decision};
+    const struct sim_options how = {.step_by_step = step_by_step};
+    REQUIRE_OK(sim_new(&sim, scenario, workload, &observer, &how, &err), &err);
+    enum sim_state state = SIM_RUNNING;
+    while (state == SIM_RUNNING) {
+        state = sim_run(sim, 1000, &err);
+    }
+    REQUIRE_OK(state == SIM_DONE, &err);
+    sim_summarise(sim, summary);
+    if (scenario->time_max_ns == 0) {
+        sim_check_invariants(sim);
+    }
+    sim_delete(sim);
+    workload_close(workload);
+    scenario_delete(scenario);
+}
+
+static uint64_t preempted_cases;
+static uint64_t skipping_cases;
+
+static bool seed_agrees(uint64_t seed)
+{
+    struct rng rng;
+    rng_init(&rng, seed, "prop_step_by_step", 0);
+    struct text yaml = {0};
+    write_scenario(&rng, write_trace(&rng, seed), seed, &yaml);
+    struct record fast;
+    struct record slow;
+    struct sim_summary fast_summary;
+    struct sim_summary slow_summary;
+    harness_note("seed %" PRIu64 ":\n%s", seed, text_str(&yaml));
+    run_once(&yaml, false, &fast, &fast_summary);
+    run_once(&yaml, true, &slow, &slow_summary);
+    const bool same =
+        EXPECT_U64(digest_value(&fast.outcomes), digest_value(&slow.outcomes)) &&
+        EXPECT_U64(digest_value(&fast.samples), digest_value(&slow.samples)) &&
+        EXPECT_U64(digest_value(&fast.decisions), digest_value(&slow.decisions)) &&
+        EXPECT_U64(fast_summary.digest, slow_summary.digest) &&
+        EXPECT_U64(fast_summary.requests, slow_summary.requests) &&
+        EXPECT(fast_summary.load_imbalance == slow_summary.load_imbalance) &&
+        (fast_summary.unfinished > 0 ||
+         EXPECT_U64(fast_summary.steps, slow_summary.steps));
+    preempted_cases += fast.preemptions > 0 ? 1 : 0;
+    skipping_cases += fast_summary.events < slow_summary.events ? 1 : 0;
+    text_fini(&yaml);
+    return same;
+}
+
+static void decode_runs_give_the_same_bytes(void)
+{
+    const char *only = getenv("STACKSIM_SEED");
+    if (only != NULL) {
+        seed_agrees(strtoull(only, NULL, 10));
+        return;
+    }
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        if (!seed_agrees(seed)) {
+            return;
+        }
+    }
+    EXPECT(preempted_cases > SEEDS / 10);
+    EXPECT(skipping_cases > SEEDS / 2);
+}
+
+HARNESS_MAIN("step_by_step", TEST(decode_runs_give_the_same_bytes))
