@@ -17,7 +17,7 @@ struct panels {
     const struct plot_runs *runs;
     struct load_grid **grids; /* NULL where a run has no samples */
     bool is_map;
-    double in_flight_max;
+    struct plot_counts in_flight;
     double start_s;
     double end_s;
 };
@@ -36,15 +36,16 @@ static void add_grid(const struct load_grid *grid, const char *name,
     }
 }
 
-static void add_lines(const struct load_grid *grid, size_t first_line, bool has_key,
-                      struct text *out)
+static void add_lines(const struct panels *panels, const struct load_grid *grid,
+                      size_t first_line, bool has_key, struct text *out)
 {
     text_add(out, "plot ");
     for (size_t row = 0; row < grid->row_count; row++) {
         const size_t first = first_line + row * grid->bin_count;
-        text_printf(
-            out, "%sdata using 3:4 every ::%zu::%zu with lines lw 1.3 lc rgb '%s' ",
-            row == 0 ? "" : ", ", first, first + grid->bin_count - 1, plot_colour(row));
+        text_printf(out, "%sdata using 3:", row == 0 ? "" : ", ");
+        plot_add_counts_column(out, &panels->in_flight, 4);
+        text_printf(out, " every ::%zu::%zu with lines lw 1.3 lc rgb '%s' ", first,
+                    first + grid->bin_count - 1, plot_colour(row));
         if (has_key) {
             text_printf(out, "title 'engine %zu'", row);
         } else {
@@ -54,13 +55,15 @@ static void add_lines(const struct load_grid *grid, size_t first_line, bool has_
     text_add(out, "\n");
 }
 
-static void add_map(const struct load_grid *grid, size_t first_line, struct text *out)
+static void add_map(const struct panels *panels, const struct load_grid *grid,
+                    size_t first_line, struct text *out)
 {
     const size_t last = first_line + grid->row_count * grid->bin_count - 1;
     text_printf(out, "set yrange [-%g:%g]\n", 0.5 * (double)grid->engines_per_row,
                 ((double)grid->row_count - 0.5) * (double)grid->engines_per_row);
-    text_printf(out, "plot data using 3:2:4 every ::%zu::%zu with image notitle\n",
-                first_line, last);
+    text_add(out, "plot data using 3:2:");
+    plot_add_counts_column(out, &panels->in_flight, 4);
+    text_printf(out, " every ::%zu::%zu with image notitle\n", first_line, last);
 }
 
 /* Below the last panel. */
@@ -89,22 +92,16 @@ static void add_scales(const struct panels *panels, struct plot_time_unit unit,
     text_printf(out, "time_label = 'simulated time (%s)'\n", unit.name);
     text_printf(out, "set xrange [%.9g:%.9g]\n", panels->start_s / unit.seconds,
                 panels->end_s / unit.seconds);
-    text_add(out, "set lmargin at screen 0.09\n");
-    if (panels->is_map) {
-        text_printf(out,
-                    "set rmargin at screen 0.88\nset cbrange [0:%.6g]\n"
-                    "set colorbox user origin screen 0.9,0.2 size screen 0.02,0.7\n"
-                    "set cblabel 'requests in flight'\nset ylabel 'engine'\n"
-                    "set palette defined (0 '#f7fbff', 1 '#c6dbef', 2 '#6baed6', "
-                    "3 '#2171b5', 4 '#08306b')\n",
-                    panels->in_flight_max);
-    } else {
-        text_printf(out,
-                    "set rmargin at screen 0.98\nset yrange [0:%.6g]\n"
-                    "set ytics %g\nset ylabel 'in flight'\n",
-                    panels->in_flight_max * 1.05,
-                    plot_step(panels->in_flight_max, 6.0));
-    }
+    text_add(out, "set lmargin at screen 0.11\n");
+    plot_add_counts_axis(out, panels->is_map ? "cb" : "y", &panels->in_flight, 6.0);
+    text_add(out,
+             panels->is_map
+                 ? "set rmargin at screen 0.87\nset ylabel 'engine'\n"
+                   "set colorbox user origin screen 0.89,0.2 size screen 0.02,0.7\n"
+                   "set cblabel 'requests in flight'\n"
+                   "set palette defined (0 '#f7fbff', 1 '#c6dbef', 2 '#6baed6', "
+                   "3 '#2171b5', 4 '#08306b')\n"
+                 : "set rmargin at screen 0.98\nset ylabel 'in flight'\n");
 }
 
 static void add_all(const struct panels *panels, struct text *csv,
@@ -136,9 +133,9 @@ static void add_all(const struct panels *panels, struct text *csv,
         add_panel(panels, panel_count - 1 - panel, script);
         text_add(out, panel == 1 ? "unset colorbox\n" : ""); /* one is enough */
         if (panels->is_map) {
-            add_map(grid, line, out);
+            add_map(panels, grid, line, out);
         } else {
-            add_lines(grid, line, panel + 1 == panel_count, out);
+            add_lines(panels, grid, line, panel + 1 == panel_count, out);
         }
         line += grid->row_count * grid->bin_count;
         panel++;
@@ -146,31 +143,37 @@ static void add_all(const struct panels *panels, struct text *csv,
     text_add(out, "unset multiplot\n");
 }
 
+static void include_grid(struct panels *panels, const struct load_grid *grid)
+{
+    double in_flight_max = 0.0;
+    for (size_t i = 0; i < grid->row_count * grid->bin_count; i++) {
+        in_flight_max = fmax(in_flight_max, grid->in_flight[i]);
+    }
+    plot_counts_add(&panels->in_flight, in_flight_max);
+    const double end_s = grid->start_s + (double)grid->bin_count * grid->bin_s;
+    panels->start_s = fmin(panels->start_s, grid->start_s);
+    panels->end_s = fmax(panels->end_s, end_s);
+}
+
 static bool make(const struct plot_runs *runs, struct text *csv,
                  struct plot_script *script)
 {
-    struct panels panels = {.runs = runs, .start_s = (double)INFINITY};
+    struct panels panels = {.runs = runs,
+                            .in_flight = {0.0, (double)INFINITY, false},
+                            .start_s = (double)INFINITY};
     for (size_t i = 0; i < runs->count; i++) {
         panels.is_map = panels.is_map || runs->at[i]->engine_count > LINES_MAX;
     }
     panels.grids = mem_alloc(runs->count, sizeof(struct load_grid *));
     bool has_samples = false;
     for (size_t i = 0; i < runs->count; i++) {
-        struct load_grid *const grid =
+        panels.grids[i] =
             load_grid_new(runs->at[i], panels.is_map ? MAP_BINS : LINE_BINS, MAP_ROWS);
-        panels.grids[i] = grid;
-        if (grid == NULL) {
-            continue;
-        }
-        has_samples = true;
-        const double end_s = grid->start_s + (double)grid->bin_count * grid->bin_s;
-        panels.start_s = fmin(panels.start_s, grid->start_s);
-        panels.end_s = fmax(panels.end_s, end_s);
-        for (size_t at = 0; at < grid->row_count * grid->bin_count; at++) {
-            panels.in_flight_max = fmax(panels.in_flight_max, grid->in_flight[at]);
+        if (panels.grids[i] != NULL) {
+            has_samples = true;
+            include_grid(&panels, panels.grids[i]);
         }
     }
-    panels.in_flight_max = fmax(panels.in_flight_max, 1.0);
     if (has_samples) {
         add_all(&panels, csv, script);
     }
@@ -185,7 +188,8 @@ const struct plot_kind plot_engine_load = {
     .name = "engine_load",
     .title = "Load per engine",
     .caption = "Requests in flight (running and waiting) on each engine over time, on "
-               "the same scale for every run. Engines that run apart from the others "
+               "one scale for all runs (a logarithmic one where they differ greatly). "
+               "Engines that run apart from the others "
                "show imbalance: some users wait while capacity idles elsewhere.",
     .make = make,
 };

@@ -47,6 +47,22 @@ double plot_step(double span, double count);
 
 enum { PLOT_WIDTH_PX = 760, PLOT_AXIS_PX = 64 /* labels and title of a time axis */ };
 
+/* An axis of counts from 0 on. Where the largest count of one run dwarfs that of
+ * another it shows log10(1 + count), so that both can be read on one scale. */
+struct plot_counts {
+    double max;      /* of all runs */
+    double smallest; /* of the runs' own maxima */
+    bool is_log;
+};
+/* Start with {0, INFINITY, false}, add each run's maximum, then ask. */
+void plot_counts_add(struct plot_counts *counts, double run_max);
+/* axis: "y" or "cb". Adds range and labels, about `labels` of them when linear. */
+void plot_add_counts_axis(struct text *out, const char *axis,
+                          const struct plot_counts *counts, double labels);
+/* What to plot of a column: "4", or its logarithm. */
+void plot_add_counts_column(struct text *out, const struct plot_counts *counts,
+                            unsigned column);
+
 /* Room that a legend of so many entries needs below a plot. */
 unsigned plot_key_px(size_t entries, size_t longest_chars);
 unsigned plot_runs_key_px(const struct plot_runs *runs);

@@ -17,7 +17,7 @@ struct series {
 struct extent {
     double start_s;
     double end_s;
-    double waiting_max;
+    struct plot_counts waiting;
 };
 
 static void extend(struct extent *extent, const struct load_grid *grid)
@@ -25,9 +25,11 @@ static void extend(struct extent *extent, const struct load_grid *grid)
     extent->start_s = fmin(extent->start_s, grid->start_s);
     extent->end_s =
         fmax(extent->end_s, grid->start_s + (double)grid->bin_count * grid->bin_s);
+    double waiting_max = 0.0;
     for (size_t bin = 0; bin < grid->bin_count; bin++) {
-        extent->waiting_max = fmax(extent->waiting_max, grid->waiting[bin]);
+        waiting_max = fmax(waiting_max, grid->waiting[bin]);
     }
+    plot_counts_add(&extent->waiting, waiting_max);
 }
 
 static void add_rows(const struct load_grid *grid, const char *name,
@@ -78,11 +80,13 @@ static void add_script(const struct plot_runs *runs, const struct series *series
                   "set title 'requests waiting in the engines, whole fleet' "
                   "offset 0,-0.6\n"
                   "set ylabel 'requests'\nset format x ''\nunset key\n");
-    const double waiting_max = fmax(extent->waiting_max, 1.0);
-    text_printf(out, "set yrange [0:%.6g]\nset ytics %g\n", waiting_max * 1.05,
-                plot_step(waiting_max, 5.0));
+    plot_add_counts_axis(out, "y", &extent->waiting, 5.0);
     plot_add_place(out, script, upper_px, upper_px + AREA_PX);
-    add_plot(runs, series, "2:3", out);
+    struct text using = {0};
+    text_add(&using, "2:");
+    plot_add_counts_column(&using, &extent->waiting, 3);
+    add_plot(runs, series, text_str(&using), out);
+    text_fini(&using);
     text_add(out, "set title 'KV blocks in use, whole fleet' offset 0,-0.6\n"
                   "set ylabel 'used (%)'\nset yrange [0:100]\nset ytics 20\n"
                   "set format x '%g'\nset key at screen 0.54,0.01 bottom center\n");
@@ -96,7 +100,9 @@ static bool make(const struct plot_runs *runs, struct text *csv,
                  struct plot_script *script)
 {
     struct series *const series = mem_alloc(runs->count, sizeof *series);
-    struct extent extent = {.start_s = (double)INFINITY, .end_s = -(double)INFINITY};
+    struct extent extent = {.start_s = (double)INFINITY,
+                            .end_s = -(double)INFINITY,
+                            .waiting = {0.0, (double)INFINITY, false}};
     bool has_samples = false;
     for (size_t i = 0; i < runs->count; i++) {
         series[i].grid = load_grid_new(runs->at[i], BINS, 1);
@@ -128,9 +134,9 @@ static bool make(const struct plot_runs *runs, struct text *csv,
 const struct plot_kind plot_queue_kv = {
     .name = "queue_kv",
     .title = "Queue and KV memory",
-    .caption =
-        "Above: requests that an engine has but does not run yet. A queue that "
-        "keeps growing means that the fleet is too small for the load. Below: KV "
-        "blocks that live requests hold; near 100 % engines preempt.",
+    .caption = "Above: requests that an engine has but does not run yet. A queue that "
+               "keeps growing (the scale is logarithmic where runs differ greatly) "
+               "means that the fleet is too small for the load. Below: KV "
+               "blocks that live requests hold; near 100 % engines preempt.",
     .make = make,
 };

@@ -44,9 +44,10 @@ void metric_format(enum metric metric, double value, char *out, size_t out_bytes
         (void)snprintf(out, out_bytes, "-");
         return;
     }
-    const bool is_percent = strcmp(info->unit, "%") == 0;
-    (void)snprintf(out, out_bytes, "%.*f", (int)info->decimals,
-                   is_percent ? value * 100.0 : value);
+    const double shown = strcmp(info->unit, "%") == 0 ? value * 100.0 : value;
+    /* Five digits say enough. */
+    const int decimals = fabs(shown) >= 1e4 ? 0 : (int)info->decimals;
+    (void)snprintf(out, out_bytes, "%.*f", decimals, shown);
 }
 
 /* One array per latency; capacity is the number of requests. */

@@ -146,13 +146,23 @@ static struct ranking rank_runs(enum metric metric,
     return ranking;
 }
 
-/* |best - other| over other: what one gains by moving from the other to the best. */
-static double gap_ratio(const struct run_record *best, const struct run_record *other,
-                        enum metric metric)
+/* "12 % below", from 2 on "a factor of 3.4 below", beyond 1000 or against zero "far
+ * below": what one gains by moving from the other to the best. */
+static void add_gap(struct text *out, const struct run_record *best,
+                    const struct run_record *other, enum metric metric)
 {
     const double from = other->metrics.value[metric];
     const double to = best->metrics.value[metric];
-    return from == to ? 0.0 : fabs(to - from) / fabs(from);
+    const char *const side =
+        metric_info(metric)->better == METRIC_LOWER ? "below" : "above";
+    const double factor = fmax(from, to) / fmin(from, to);
+    if (factor < 2.0) {
+        text_printf(out, "%.0f %% %s", fabs(to - from) / from * 100.0, side);
+    } else if (factor < 1000.0) { /* false for infinity and NaN, too */
+        text_printf(out, "a factor of %.3g %s", factor, side);
+    } else {
+        text_printf(out, "far %s", side);
+    }
 }
 
 static bool are_equal(const struct run_record *left, const struct run_record *right,
@@ -192,18 +202,19 @@ static void add_ranking(struct text *out, enum metric metric, const char *noun,
     text_printf(out, "%s has the %s %s: ", best->info.name,
                 is_lower ? "lowest" : "highest", noun);
     add_value(out, best, metric);
-    const char *const side = is_lower ? "below" : "above";
+    text_add(out, ", ");
     if (are_equal(best, next, metric)) {
-        text_printf(out, ", equal in practice to %s (", next->info.name);
+        text_add(out, "equal in practice to");
     } else {
-        text_printf(out, ", %.0f %% %s %s (", gap_ratio(best, next, metric) * 100.0,
-                    side, next->info.name);
+        add_gap(out, best, next, metric);
     }
+    text_printf(out, " %s (", next->info.name);
     add_value(out, next, metric);
     text_add(out, ")");
     if (ranking.known > 2) {
-        text_printf(out, " and %.0f %% %s %s (", gap_ratio(best, worst, metric) * 100.0,
-                    side, worst->info.name);
+        text_add(out, " and ");
+        add_gap(out, best, worst, metric);
+        text_printf(out, " %s (", worst->info.name);
         add_value(out, worst, metric);
         text_add(out, ")");
     }

@@ -82,6 +82,23 @@ static void the_verdict_names_the_best_and_its_distance(void)
     run_record_delete(fast);
 }
 
+static void large_gaps_are_told_as_factors(void)
+{
+    struct run_record *const fast = slower_by("fast", 1, 0);
+    struct run_record *const slow = slower_by("slow", 1, 3 * SAMPLE_S);
+    struct run_record *const stuck = slower_by("stuck", 1, 3000 * SAMPLE_S);
+    const struct run_record *const runs[] = {stuck, slow, fast};
+    struct text out = {0};
+    compare_verdict(runs, 3, &out);
+    EXPECT_HAS(text_str(&out), " ms, a factor of 1"); /* some 3.3 s over 0.3 s */
+    EXPECT_HAS(text_str(&out), " and far below stuck (3000"); /* 3000303 ms */
+    EXPECT(strstr(text_str(&out), "inf") == NULL);
+    text_fini(&out);
+    run_record_delete(fast);
+    run_record_delete(slow);
+    run_record_delete(stuck);
+}
+
 static void equal_runs_are_called_equal(void)
 {
     struct run_record *const one = slower_by("one", 1, 0);
@@ -178,7 +195,7 @@ HARNESS_MAIN("compare", TEST(pairs_find_the_exact_difference),
              TEST(pairs_do_not_depend_on_the_order_of_rows),
              TEST(other_workloads_are_not_paired),
              TEST(the_verdict_names_the_best_and_its_distance),
-             TEST(equal_runs_are_called_equal),
+             TEST(large_gaps_are_told_as_factors), TEST(equal_runs_are_called_equal),
              TEST(an_interval_with_zero_is_no_difference), TEST(one_run_has_no_rival),
              TEST(machines_get_a_row_per_run_with_every_metric),
              TEST(many_runs_go_to_tables_below))

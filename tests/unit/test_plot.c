@@ -4,9 +4,11 @@
  */
 #include "base/text.h"
 #include "reports/plot.h"
+#include "reports/plot_kind.h"
 #include "tests/harness.h"
 #include "tests/sample_run.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -203,6 +205,26 @@ static void degenerate_runs_are_drawn(void)
     }
 }
 
+static void counts_turn_logarithmic_only_when_runs_differ_greatly(void)
+{
+    struct plot_counts counts = {0.0, (double)INFINITY, false};
+    plot_counts_add(&counts, 150.0);
+    plot_counts_add(&counts, 3.0); /* few in any case */
+    EXPECT(!counts.is_log);
+    plot_counts_add(&counts, 5000.0);
+    EXPECT(counts.is_log);
+    struct plot_counts alike = {0.0, (double)INFINITY, false};
+    plot_counts_add(&alike, 5000.0);
+    plot_counts_add(&alike, 1000.0);
+    EXPECT(!alike.is_log);
+    struct text out = {0};
+    plot_add_counts_axis(&out, "y", &counts, 5.0);
+    plot_add_counts_column(&out, &counts, 4);
+    EXPECT_HAS(text_str(&out), "set ytics ('0' 0, '10' 1.04139, '100' 2.00432, ");
+    EXPECT_HAS(text_str(&out), "(log10(1+$4))");
+    text_fini(&out);
+}
+
 static void distributions_are_exact_at_the_given_shares(void)
 {
     struct run_record *const run = drawable("a", 500, 2);
@@ -232,4 +254,5 @@ HARNESS_MAIN("plot", TEST(without_gnuplot_data_and_scripts_are_left),
              TEST(plots_without_data_are_left_out),
              TEST(a_folder_that_is_missing_is_named), TEST(gnuplot_draws_every_plot),
              TEST(degenerate_runs_are_drawn),
+             TEST(counts_turn_logarithmic_only_when_runs_differ_greatly),
              TEST(distributions_are_exact_at_the_given_shares))
