@@ -103,9 +103,7 @@ bool child_run(const char *const *arguments, struct text *output,
     usage->peak_rss_bytes = clock_usage_peak_rss_bytes(&resources);
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
         const bool wrong = WIFEXITED(status) && WEXITSTATUS(status) == EXIT_WRONG;
-        return err_set(err, wrong ? ERR_INPUT : ERR_RUN,
-                       "'%s %s' failed; its own message stands above", PROGRAM_NAME,
-                       arguments[0]);
+        return err_set(err, wrong ? ERR_INPUT : ERR_RUN, "%s", "");
     }
     return true;
 }

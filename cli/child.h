@@ -17,8 +17,8 @@ struct child_usage {
 };
 
 /* arguments: NULL-terminated, without the program's name. Its standard output is
- * appended to output. False when it could not be started or ended with an error, which
- * it has told itself on standard error. */
+ * appended to output. False when it could not be started; or, with an empty text in
+ * err, when it ended with an error, which it has told itself on standard error. */
 NODISCARD bool child_run(const char *const *arguments, struct text *output,
                          struct child_usage *usage, struct err *err);
 

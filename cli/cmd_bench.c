@@ -84,6 +84,7 @@ static bool take_result(struct bench *bench, const struct text *output, struct e
     return ok;
 }
 
+/* False with an empty err when the run failed and has said why. */
 static bool run_once(struct bench *bench, const char *const *arguments, bool timed,
                      struct err *err)
 {
@@ -214,7 +215,8 @@ static int bench_all(const struct bench_args *args, const char *scenario)
     if (code == EXIT_INTERRUPTED || interrupt_came()) {
         code = say_interrupted("some of the runs", NULL);
     } else if (code != EXIT_DONE) {
-        say_error(&err);
+        /* A run that failed has said so itself: its standard error is ours. */
+        code = err.text[0] == '\0' ? code : say_error(&err);
     } else {
         print_line(bench, target);
     }
@@ -256,7 +258,7 @@ const struct command command_bench = {
                 "digest.\n\n"
                 "Examples:\n"
                 "  stacksim bench speed-small\n"
-                "  stacksim bench speed-fleet --runs 10 --target speed-fleet\n",
+                "  stacksim bench speed-fleet --runs 10 --target speed-fleet",
             .options = BENCH_OPTIONS,
             .positional_min = 1,
             .positional_max = 1,

@@ -57,7 +57,7 @@ const struct command command_check = {
                 "workload.\n\n"
                 "Examples:\n"
                 "  stacksim check demo\n"
-                "  stacksim check fleet.yaml --set cluster.pools.0.replicas=16\n",
+                "  stacksim check fleet.yaml --set cluster.pools.0.replicas=16",
             .options = CHECK_OPTIONS,
             .positional_min = 1,
             .positional_max = 1,

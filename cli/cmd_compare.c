@@ -243,7 +243,7 @@ const struct command command_compare = {
                 "Examples:\n"
                 "  stacksim compare demo\n"
                 "  stacksim compare demo --policies round_robin,session --seed 7\n"
-                "  stacksim compare fleet.yaml --trace traffic.csv.gz --out out/t.db\n",
+                "  stacksim compare fleet.yaml --trace traffic.csv.gz --out out/t.db",
             .options = COMPARE_OPTIONS,
             .positional_min = 1,
             .positional_max = 1,

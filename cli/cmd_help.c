@@ -93,7 +93,7 @@ const struct command command_help = {
             .description = "Examples:\n"
                            "  stacksim help\n"
                            "  stacksim help compare\n"
-                           "  stacksim help trace\n",
+                           "  stacksim help trace",
             .options = HELP_OPTIONS,
             .positional_min = 0,
             .positional_max = 2,

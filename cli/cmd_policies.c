@@ -3,6 +3,7 @@
  * cmd_policies.c: `stacksim policies`: what can stand behind --policy.
  */
 #include "cli/command.h"
+#include "cli/policy_list.h"
 #include "cli/say.h"
 #include "policies/policy.h"
 #include "reports/table.h"
@@ -52,7 +53,7 @@ static void print_param(const struct policy_param *param, struct text *out)
                     param->default_value > 0.5 ? "true" : "false");
         return;
     }
-    text_printf(out, "    %s  %s (default %.10g, %.10g to %.10g)\n", param->name,
+    text_printf(out, "    %s  %s (default %.16g, %.16g to %.16g)\n", param->name,
                 param->help, param->default_value, param->min, param->max);
 }
 
@@ -114,9 +115,17 @@ static int policies_run(int argc, char *const *argv)
         return call.exit_code;
     }
     struct text out = {0};
-    if (args.format != NULL) {
+    struct err err = {0};
+    if (call.result.positional_count == 1) {
+        struct policy_list list;
+        if (!policy_list_parse(&list, call.result.positional[0], &err)) {
+            return say_error(&err);
+        }
+        for (size_t i = 0; i < list.count; i++) {
+            print_policy(route_policy_find(list.names[i]), &out);
+        }
+    } else if (args.format != NULL) {
         enum table_format format = TABLE_TEXT;
-        struct err err = {0};
         if (!table_format_parse(args.format, &format, &err)) {
             return say_error(&err);
         }
@@ -136,12 +145,14 @@ const struct command command_policies = {
     .options =
         {
             .name = "policies",
-            .usage = "[--format FORMAT]",
+            .usage = "[NAME] [--format FORMAT]",
             .summary = "list the routing policies with their parameters",
             .description = "Examples:\n"
                            "  stacksim policies\n"
-                           "  stacksim run demo --policy prefix_aware\n",
+                           "  stacksim policies prefix_aware\n"
+                           "  stacksim run demo --policy prefix_aware",
             .options = POLICIES_OPTIONS,
+            .positional_max = 1,
         },
     .run = policies_run,
 };

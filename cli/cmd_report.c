@@ -210,7 +210,7 @@ const struct command command_report = {
                 "Examples:\n"
                 "  stacksim report out/demo.db\n"
                 "  stacksim report all.db --runs monday,tuesday --out out/week\n"
-                "  stacksim report out/demo.db --format csv --no-report\n",
+                "  stacksim report out/demo.db --format csv --no-report",
             .options = REPORT_OPTIONS,
             .positional_min = 1,
             .positional_max = 1,

@@ -262,7 +262,7 @@ const struct command command_run = {
                 "  stacksim run demo\n"
                 "  stacksim run demo --policy prefix_aware --seed 7 --out out/run.db\n"
                 "  stacksim run fleet.yaml --set cluster.pools.0.replicas=16 --format "
-                "json\n",
+                "json",
             .options = RUN_OPTIONS,
             .positional_min = 1,
             .positional_max = 1,

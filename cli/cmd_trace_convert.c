@@ -52,7 +52,7 @@ const struct command command_trace_convert = {
                 "Examples:\n"
                 "  stacksim trace convert traffic.jsonl.zst traffic.csv\n"
                 "  stacksim trace convert log.csv part.csv --limit 1000 "
-                "--on-error skip\n",
+                "--on-error skip",
             .options = CONVERT_OPTIONS,
             .positional_min = 2,
             .positional_max = 2,

@@ -109,7 +109,7 @@ const struct command command_trace_generate = {
                 "Examples:\n"
                 "  stacksim trace generate chat.csv --preset moon-conv --requests "
                 "3000\n"
-                "  stacksim trace generate workload.yaml traffic.csv --seed 7\n",
+                "  stacksim trace generate workload.yaml traffic.csv --seed 7",
             .options = GENERATE_OPTIONS,
             .positional_min = 1,
             .positional_max = 2,

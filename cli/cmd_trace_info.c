@@ -105,7 +105,7 @@ const struct command command_trace_info = {
                 "standard input.\n\n"
                 "Examples:\n"
                 "  stacksim trace info traffic.jsonl.zst\n"
-                "  stacksim trace info traffic.csv --format json\n",
+                "  stacksim trace info traffic.csv --format json",
             .options = TRACE_INFO_OPTIONS,
             .positional_min = 1,
             .positional_max = 1,

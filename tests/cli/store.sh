@@ -1,0 +1,60 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# What `run`, `compare` and `report` leave behind.
+. "$STACKSIM_SOURCE/tests/cli/lib.bash"
+small=(--set end.requests=200 --quiet)
+
+exits 0 compare demo "${small[@]}" --policies round_robin,prefix_aware --out out1
+cp out compared
+cp err names
+grep -q 'out1/demo\.db' names || fail "compare does not name its store"
+grep -q 'out1/demo\.html' names || fail "compare does not name its page"
+sed -n 's/^wrote \([^ ]*\).*/\1/p' names | while read -r file; do
+    [ -s "$file" ] || echo "FAILED: $file is named and not there" >&2
+done 2>missing
+[ -s missing ] && fail "$(cat missing)"
+grep -q 'TTFT' compared || fail "the comparison does not show TTFT"
+grep -q 'prefix_aware' compared || fail "the comparison does not name its policies"
+grep -Eq '<html' out1/demo.html || fail "the page is no HTML"
+grep -Eiq '(src|href)="https?://' out1/demo.html && fail "the page loads from the network"
+
+# The same again replaces, --append adds; a report of the store says what compare said.
+exits 0 compare demo "${small[@]}" --policies round_robin,prefix_aware --out out1 --no-report
+same compared out
+exits 0 report out1/demo.db --no-report
+same compared out
+exits 0 report out1/demo.db --out pages
+[ -s pages/demo.html ] || fail "report wrote no page"
+exits 0 run demo "${small[@]}" --policy session --out out1/demo.db --append --name third
+exits 0 report out1/demo.db --no-report --format csv
+[ "$(wc -l <out)" -eq 4 ] || fail "the store shows $(wc -l <out) lines, expected 4"
+exits 0 report out1/demo.db --no-report --format csv --runs third,round_robin
+[ "$(wc -l <out)" -eq 3 ] || fail "--runs shows $(wc -l <out) lines, expected 3"
+sed -n 2p out | grep -q third || fail "--runs does not keep the order asked for"
+refuses 2 "--runs: .*'fourth'" report out1/demo.db --no-report --runs fourth
+
+if command -v sqlite3 >/dev/null; then
+    exits 0 run demo "${small[@]}" --out full.db
+    exits 0 run demo "${small[@]}" --out lean.db --no-requests
+    full=$(sqlite3 full.db 'SELECT count(*) FROM request')
+    lean=$(sqlite3 lean.db 'SELECT count(*) FROM request')
+    [ "$full" = 200 ] || fail "full.db holds $full requests, expected 200"
+    [ "$lean" = 0 ] || fail "lean.db holds $lean requests, expected none"
+fi
+
+# JSON holds totals that add up.
+exits 0 run demo "${small[@]}" --format json
+if command -v python3 >/dev/null; then
+    python3 - out <<'X' || fail "the JSON of run is not as documented"
+import json, sys
+run = json.load(open(sys.argv[1]))
+totals = run["totals"]
+ends = sum(totals[k] for k in ("completed", "refused", "rejected", "cancelled", "unfinished"))
+assert ends == totals["requests"] == 200, totals
+assert sum(e["requests"] for e in run["engines"]) == 200 - totals["refused"] - totals["rejected"]
+assert run["metrics"]["ttft_ms_p50"] <= run["metrics"]["ttft_ms_p99"]
+X
+fi
+no_leftovers .
+done_testing
