@@ -20,7 +20,7 @@ function(stacksim_check_registry folder)
     file(GLOB found CONFIGURE_DEPENDS "${base}/${name}.c" "${base}/${kind}_${name}.c"
          "${base}/*/${name}.c" "${base}/*/${kind}_${name}.c")
     if(NOT found)
-      message(WARNING "${registry}: '${line}' has no file: write "
+      message(FATAL_ERROR "${registry}: '${line}' has no file: write "
         "${kind}_${name}.c or ${name}.c in ${base} (or a folder below), or drop the line")
     endif()
   endforeach()

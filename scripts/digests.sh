@@ -13,7 +13,7 @@ mkdir -p "$work"
 
 if [ $# -eq 0 ]; then
     # Small ones that cover generators, recorded samples and every engine feature.
-    set -- tests/golden/digest_*.yaml
+    set -- tests/digests/*.yaml
 fi
 for scenario in "$@"; do
     [ -f "$scenario" ] || {
@@ -24,9 +24,9 @@ done
 
 build() { # NAME COMPILER FLAGS
     cmake -S . -B "build/digest-$1" -G Ninja -DCMAKE_C_COMPILER="$2" \
-        -DCMAKE_BUILD_TYPE=None -DCMAKE_C_FLAGS="$3" -DSTACKSIM_TESTS=OFF >/dev/null
+        -DCMAKE_BUILD_TYPE=None -DCMAKE_C_FLAGS="$3" -DSTACKSIM_TESTS=OFF -DSTACKSIM_WERROR=OFF >/dev/null
     cmake --build "build/digest-$1" --target stacksim >"$work/$1.log" 2>&1 || {
-        cat "$work/$1.log"
+        tail -n 40 "$work/$1.log"
         exit 1
     }
 }
