@@ -43,8 +43,7 @@ static int run(int argc, char *const *argv)
 
 int main(int argc, char **argv)
 {
-    /* A reader that went away is an error of writing, so that temporary files are
-     * removed on the way out. */
+    /* A reader that went away must not kill a run whose files are still open. */
     signal(SIGPIPE, SIG_IGN);
     const int code = run(argc > 0 ? argc - 1 : 0, argv + (argc > 0 ? 1 : 0));
     struct err err = {0};

@@ -48,6 +48,11 @@ bool say_flush(struct err *err)
 {
     errno = 0;
     if (fflush(stdout) != 0 || ferror(stdout) != 0) {
+        if (errno == EPIPE) {
+            /* `| head` has seen enough: no reason to lose the store of the run. */
+            clearerr(stdout);
+            return true;
+        }
         return err_set(err, ERR_IO, "standard output: %s; the result is incomplete",
                        strerror(errno == 0 ? EIO : errno));
     }

@@ -20,7 +20,8 @@ void say_wrote(const char *path);
  * NULL) was not written. Returns the exit code 130. */
 int say_interrupted(const char *done_so_far, const char *path);
 
-/* Flushes standard output; false with err when the bytes could not be written. */
+/* Flushes standard output; false with err when the bytes could not be written. A reader
+ * that went away is no error. */
 NODISCARD bool say_flush(struct err *err);
 
 #endif

@@ -43,6 +43,11 @@ if command -v sqlite3 >/dev/null; then
     [ "$lean" = 0 ] || fail "lean.db holds $lean requests, expected none"
 fi
 
+# A reader that has seen enough does not cost the store.
+"$STACKSIM_BIN" run demo "${small[@]}" --format json --out piped.db 2>err | true
+[ -s piped.db ] || fail "a closed pipe lost the store: $(cat err)"
+exits 0 report piped.db --no-report
+
 # JSON holds totals that add up.
 exits 0 run demo "${small[@]}" --format json
 if command -v python3 >/dev/null; then
