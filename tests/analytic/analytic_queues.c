@@ -10,7 +10,7 @@
 #include <inttypes.h>
 #include <math.h>
 
-enum { SEEDS = 20, REQUESTS = 20000 };
+enum { SEEDS = 20, REQUESTS = 10000 };
 /* Student's t for 19 degrees of freedom, two-sided 99 %. */
 static const double t_99 = 2.861;
 
@@ -55,7 +55,8 @@ static void run(uint64_t seed, const char *output, double rate_per_s,
                 "      input: {kind: const, value: 1}\n      output: %s\n"
                 "cluster:\n  pools:\n    - gpu: h100_sxm\n      model: opt_125m\n"
                 "      engine: {max_num_seqs: 1, max_num_batched_tokens: 64, "
-                "max_model_len: 2000, compat: v085, cpu_step: 0s, cpu_sequence: 0s}\n"
+                "max_model_len: 2000, prefix_caching: false, "
+                "compat: v085, cpu_step: 0s, cpu_sequence: 0s}\n"
                 "      cost: {model: linear, step: 10us}\n"
                 "sample_interval: 7ms\n",
                 seed, REQUESTS, rate_per_s, output);
