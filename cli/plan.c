@@ -6,7 +6,6 @@
 
 #include "base/unit.h"
 #include "sim/scenario.h"
-#include "traces/workload.h"
 
 #include <inttypes.h>
 
@@ -69,11 +68,10 @@ static void print_routing(const struct scenario *scenario, struct text *out)
     }
 }
 
-static void print_workload(const struct scenario *scenario,
-                           const struct workload *workload, struct text *out)
+static void print_workload(const struct scenario *scenario, const char *origin,
+                           uint64_t expected, struct text *out)
 {
-    text_printf(out, "workload\n  %-12s%s\n", "source", workload_origin(workload));
-    const uint64_t expected = workload_expected(workload);
+    text_printf(out, "workload\n  %-12s%s\n", "source", origin);
     if (expected > 0) {
         text_printf(out, "  %-12s%" PRIu64 "\n", "requests", expected);
     }
@@ -84,7 +82,7 @@ static void print_workload(const struct scenario *scenario,
     text_printf(out, "  %-12s%" PRIu64 "\n", "seed", scenario->seed);
 }
 
-void plan_print(const struct scenario *scenario, const struct workload *workload,
+void plan_print(const struct scenario *scenario, const char *origin, uint64_t expected,
                 struct text *out)
 {
     text_printf(out, "scenario %s\n", scenario->name);
@@ -92,7 +90,7 @@ void plan_print(const struct scenario *scenario, const struct workload *workload
         print_pool(&scenario->pools[i], out);
     }
     print_routing(scenario, out);
-    print_workload(scenario, workload, out);
+    print_workload(scenario, origin, expected, out);
     if (scenario->slo_ttft_ns > 0 || scenario->slo_tpot_ns > 0 ||
         scenario->slo_e2e_ns > 0) {
         text_add(out, "targets\n");

@@ -7,11 +7,13 @@
 
 #include "base/text.h"
 
-struct scenario;
-struct workload;
+#include <stdint.h>
 
-/* Engines with their KV blocks and cost models, routing, workload, limits, SLOs. */
-void plan_print(const struct scenario *scenario, const struct workload *workload,
+struct scenario;
+
+/* Engines with their KV blocks and cost models, routing, workload, limits, SLOs.
+ * origin: of the workload; expected: its requests, 0 = unknown. */
+void plan_print(const struct scenario *scenario, const char *origin, uint64_t expected,
                 struct text *out);
 
 #endif

@@ -25,8 +25,9 @@ struct runner {
     struct sim *sim;
     struct recorder recorder;
     struct observer observer;
-    char *trace_note; /* NULL, or that the workload is not the scenario's */
-    int64_t wall_ns;  /* spent in runner_advance */
+    char *trace_note;  /* NULL, or that the workload is not the scenario's */
+    uint64_t expected; /* requests of the workload, 0 = unknown */
+    int64_t wall_ns;   /* spent in runner_advance */
 };
 
 /* Absolute, because a scenario's relative paths start at its own folder. */
@@ -103,6 +104,7 @@ bool runner_new(struct runner **out, const struct runner_setup *setup, struct er
         !open_workload(runner, setup, err)) {
         goto fail;
     }
+    runner->expected = workload_expected(runner->workload);
     recorder_begin(&runner->recorder, runner->scenario, setup->name, setup->decisions);
     recorder_observe(&runner->recorder, &runner->observer);
     if (!sim_new(&runner->sim, runner->scenario, runner->workload, &runner->observer,
@@ -199,5 +201,6 @@ void runner_print_config(const struct runner *runner, struct text *out)
 
 void runner_print_plan(const struct runner *runner, struct text *out)
 {
-    plan_print(runner->scenario, runner->workload, out);
+    plan_print(runner->scenario, workload_origin(runner->workload), runner->expected,
+               out);
 }
