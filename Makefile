@@ -35,8 +35,12 @@ format: ## Format our files
 	@scripts/deps.sh --dev
 	scripts/lint.sh --fix
 
-install: build ## Install to PREFIX (default /usr/local)
-	cmake --install build/release $(if $(PREFIX),--prefix $(PREFIX))
+# The program looks for its configs under the prefix it was configured with.
+install: ## Build release and install it to PREFIX (default /usr/local)
+	@scripts/deps.sh
+	cmake --preset release -DCMAKE_INSTALL_PREFIX=$(or $(PREFIX),/usr/local)
+	cmake --build --preset release --target stacksim -j $(JOBS)
+	cmake --install build/release
 
 clean: ## Remove all build folders and the results in out/
 	rm -rf build out

@@ -11,11 +11,6 @@
 
 enum { HELP_WIDTH = 80, HELP_INDENT = 8, OPTIONS_MAX = 256 };
 
-const char *opt_nearest(const char *word, const char *const *names, size_t count)
-{
-    return nearest_word(word, names, count);
-}
-
 static bool usage(struct err *err, const struct opt_command *command, const char *what)
 {
     return err_set(err, ERR_USAGE, "%s; see 'stacksim %s --help'", what, command->name);

@@ -64,7 +64,4 @@ NODISCARD bool opt_parse(const struct opt_command *command, int argc, char *cons
 /* program: "stacksim". */
 void opt_help(const struct opt_command *command, const char *program, struct text *out);
 
-/* Of `names`, the one nearest to word by edit distance, or NULL when none is near. */
-const char *opt_nearest(const char *word, const char *const *names, size_t count);
-
 #endif
