@@ -6,10 +6,6 @@
 
 #include <string.h>
 
-#define FORMAT(name) extern const struct trace_format format_##name;
-#include "traces/registry.def"
-#undef FORMAT
-
 const struct trace_format *const trace_formats[] = {
 #define FORMAT(name) &format_##name,
 #include "traces/registry.def"

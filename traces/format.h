@@ -33,6 +33,10 @@ struct trace_format {
     bool coarse_clock;     /* known to come with ticks of seconds */
 };
 
+#define FORMAT(name) extern const struct trace_format format_##name;
+#include "traces/registry.def"
+#undef FORMAT
+
 /* In the order of registry.def, which is the order of detection. */
 extern const struct trace_format *const trace_formats[];
 extern const size_t trace_format_count;
