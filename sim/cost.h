@@ -47,6 +47,8 @@ struct cost_setup {
     const struct model_spec *model;
     const struct engine_config *engine;
     const struct conf_node *map; /* `cost:` of the scenario, or NULL: roofline */
+    const struct conf_node *fit; /* root of a fit file, for `affine`; NULL: map's */
+    const char *config_dir;      /* --config-dir, or NULL; fits are looked up there */
 };
 
 /* map: `model: roofline|linear` and the model's own keys (docs/cost-models.md). Host
