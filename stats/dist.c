@@ -330,7 +330,7 @@ static double quantile_plain(const struct dist *dist, double p)
     case DIST_MIXTURE:
     case DIST_KIND_COUNT:
     default:
-        CHECK(false, "no quantile function for %s", kind_names[dist->kind]);
+        CHECK(false, "no quantile function for kind %d", (int)dist->kind);
         return 0;
     }
 }

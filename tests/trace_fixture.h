@@ -6,10 +6,10 @@
 #define STACKSIM_TESTS_TRACE_FIXTURE_H
 
 #include "base/conf.h"
+#include "base/mem.h"
 #include "tests/harness.h"
 #include "traces/workload.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum { FIXTURE_ROWS = 64, FIXTURE_PIECES = 16 };
@@ -55,10 +55,9 @@ static inline void fixture_drain(struct fixture *fixture)
 static inline struct fixture *fixture_read(const char *name, const char *text,
                                            const struct trace_options *options)
 {
-    struct fixture *const fixture = calloc(1, sizeof(*fixture));
+    struct fixture *const fixture = mem_alloc(1, sizeof(*fixture));
     const struct trace_options none = {0};
     struct err err = {0};
-    REQUIRE(fixture != NULL);
     const char *const path = harness_temp_file(name, text, strlen(text));
     REQUIRE_OK(workload_open_trace(&fixture->workload, path,
                                    options != NULL ? options : &none, &err),
@@ -70,10 +69,9 @@ static inline struct fixture *fixture_read(const char *name, const char *text,
 /* Draws the whole workload of a YAML text. */
 static inline struct fixture *fixture_conf(const char *text, uint64_t seed)
 {
-    struct fixture *const fixture = calloc(1, sizeof(*fixture));
+    struct fixture *const fixture = mem_alloc(1, sizeof(*fixture));
     struct conf *conf = NULL;
     struct err err = {0};
-    REQUIRE(fixture != NULL);
     REQUIRE_OK(conf_parse(&conf, "test.yaml", text, strlen(text), &err), &err);
     REQUIRE_OK(workload_open_conf(&fixture->workload, conf_root(conf), seed,
                                   harness_temp(""), &err),
@@ -86,7 +84,7 @@ static inline struct fixture *fixture_conf(const char *text, uint64_t seed)
 static inline void fixture_free(struct fixture *fixture)
 {
     workload_close(fixture->workload);
-    free(fixture);
+    mem_free(fixture);
 }
 
 /* Opening this text as a trace fails with all these words. */

@@ -78,7 +78,7 @@ struct reader {
 
 static void pass_close(struct pass *pass, const struct trace_format *format)
 {
-    if (pass->state != NULL && format->close != NULL) {
+    if (pass->state != NULL && format != NULL && format->close != NULL) {
         format->close(pass->state);
     }
     mem_free(pass->state);
@@ -100,7 +100,8 @@ static bool pass_detect(struct reader *reader, struct pass *pass, struct err *er
             return false;
         }
         if (byte_count == 0) {
-            return err_set(err, ERR_INPUT, "%s: the file is empty", reader->path);
+            (void)err_set(err, ERR_INPUT, "%s: the file is empty", reader->path);
+            return false;
         }
         reader->format = trace_format_detect(head, byte_count);
     }
@@ -148,6 +149,19 @@ static bool pass_open(struct reader *reader, struct pass *pass, struct err *err)
     return true;
 }
 
+/* The record is complete: lends its pieces and counts it. */
+static void finish_row(struct trace_input *input)
+{
+    struct trace_record *const record = &input->record;
+    record->segments = input->segments;
+    record->segment_count = (uint32_t)input->segment_count;
+    DCHECK(segment_tokens(record->segments, record->segment_count) ==
+               record->prompt_tokens,
+           "request %llu: segments do not add up", (unsigned long long)record->id);
+    input->counts.rows++;
+    input->next_id++;
+}
+
 /* The next good row; broken ones are skipped or end the pass. */
 static enum format_result pass_next(struct reader *reader, struct pass *pass,
                                     struct err *err)
@@ -158,15 +172,7 @@ static enum format_result pass_next(struct reader *reader, struct pass *pass,
         const enum format_result result =
             reader->format->next(pass->state, input, &broken);
         if (result == FORMAT_RECORD) {
-            struct trace_record *const record = &input->record;
-            record->segments = input->segments;
-            record->segment_count = (uint32_t)input->segment_count;
-            DCHECK(segment_tokens(record->segments, record->segment_count) ==
-                       record->prompt_tokens,
-                   "request %llu: segments do not add up",
-                   (unsigned long long)record->id);
-            input->counts.rows++;
-            input->next_id++;
+            finish_row(input);
             return result;
         }
         if (result == FORMAT_END) {

@@ -170,6 +170,8 @@ static uint64_t chain_block(uint64_t chain, uint64_t code)
     return hash_mix(chain + code);
 }
 
+/* Six parameters: a struct for what is a mere range of memory would hide it. */
+/* NOLINTNEXTLINE(readability-function-size) */
 size_t segment_block_hashes(const struct segment *segments, size_t count,
                             uint32_t block_tokens, uint64_t salt, uint64_t *hashes,
                             size_t max)

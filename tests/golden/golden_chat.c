@@ -7,11 +7,11 @@
  */
 #include "base/hash.h"
 #include "base/map.h"
+#include "base/mem.h"
 #include "stats/ks.h"
 #include "tests/harness.h"
 #include "traces/trace_info.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum { SEEDS = 6, ROWS_MAX = 16384, BLOCK_TOKENS = 512, CHUNKS_MAX = 512 };
@@ -53,11 +53,10 @@ static size_t leading_hits(struct map *seen, const uint64_t *hashes, size_t coun
 
 static struct sample *take_sample(struct workload *workload)
 {
-    struct sample *const sample = calloc(1, sizeof(*sample));
+    struct sample *const sample = mem_alloc(1, sizeof(*sample));
     struct map *const seen = map_new(1 << 19, 1 << 20);
     const struct trace_record *record = NULL;
     struct err err = {0};
-    REQUIRE(sample != NULL);
     while (workload_next(workload, &record, &err) == WORKLOAD_RECORD) {
         uint64_t hashes[CHUNKS_MAX];
         REQUIRE(sample->rows < ROWS_MAX);
@@ -160,12 +159,12 @@ static void runs_are_about_as_near_to_the_recorded_trace_as_the_reference(void)
             EXPECT_NEAR(distance[i], 0, worst_max[i]);
             sum[i] += distance[i];
         }
-        free(made);
+        mem_free(made);
     }
     for (size_t i = 0; i < MARGINALS; i++) {
         EXPECT_NEAR(sum[i] / SEEDS, 0, mean_max[i]);
     }
-    free(real);
+    mem_free(real);
 }
 
 static void outputs_of_a_conversation_resemble_one_another(void)

@@ -4,12 +4,12 @@
  *
  * The data is not ours to copy: without it these tests are skipped.
  */
+#include "base/mem.h"
 #include "tests/harness.h"
 #include "traces/trace_info.h"
 #include "traces/trace_write.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define MOONCAKE "traces/mooncake_conversation.jsonl.zst"
@@ -26,10 +26,13 @@ static struct workload *open_trace(const char *path, int64_t tick_ns)
     return workload;
 }
 
+/* With one LRU cache: eight take most of the time. */
 static void collect(struct trace_info *info, const char *path, int64_t tick_ns)
 {
+    static const uint64_t capacity = 5000;
     struct workload *const workload = open_trace(path, tick_ns);
-    const struct trace_info_options options = {0};
+    const struct trace_info_options options = {.capacities = &capacity,
+                                               .capacity_count = 1};
     struct err err = {0};
     REQUIRE_OK(trace_info_collect(info, workload, &options, &err), &err);
     workload_close(workload);
@@ -66,7 +69,11 @@ static void mooncake_has_its_published_prefix_hits(void)
     if (path == NULL) {
         return;
     }
-    collect(&info, path, TRACE_TICK_KEEP);
+    struct workload *const workload = open_trace(path, TRACE_TICK_KEEP);
+    const struct trace_info_options options = {0};
+    struct err err = {0};
+    REQUIRE_OK(trace_info_collect(&info, workload, &options, &err), &err);
+    workload_close(workload);
     EXPECT_U64(info.block_tokens, 512);
     EXPECT_U64(info.blocks, 288500);
     EXPECT_U64(info.distinct_blocks, 182790);
@@ -221,8 +228,7 @@ static uint64_t saved_tokens(const char *path)
     struct err err = {0};
     uint64_t saved = 0;
     size_t seen_count = 0;
-    uint64_t *const seen = malloc(BLOCKS * sizeof(*seen));
-    REQUIRE(seen != NULL);
+    uint64_t *const seen = mem_alloc(BLOCKS, sizeof(*seen));
     while (workload_next(workload, &record, &err) == WORKLOAD_RECORD) {
         struct segment pieces[64];
         uint64_t hashes[1024];
@@ -246,7 +252,7 @@ static uint64_t saved_tokens(const char *path)
         memcpy(seen + seen_count, hashes, blocks * sizeof(*seen));
         seen_count += blocks;
     }
-    free(seen);
+    mem_free(seen);
     workload_close(workload);
     return saved;
 }
@@ -268,8 +274,7 @@ static char *read_file(const char *path, size_t *byte_count)
 {
     FILE *const file = fopen(path, "rb");
     REQUIRE(file != NULL);
-    char *const bytes = malloc(1 << 24);
-    REQUIRE(bytes != NULL);
+    char *const bytes = mem_alloc(1 << 24, 1);
     *byte_count = fread(bytes, 1, 1 << 24, file);
     (void)fclose(file);
     return bytes;
@@ -300,8 +305,8 @@ static void recorded_traces_survive_our_own_format(void)
         char *const b = read_file(second, &second_bytes);
         EXPECT_U64(second_bytes, first_bytes);
         EXPECT(first_bytes == second_bytes && memcmp(a, b, first_bytes) == 0);
-        free(a);
-        free(b);
+        mem_free(a);
+        mem_free(b);
         struct trace_info original;
         struct trace_info copy;
         collect(&original, path, TRACE_TICK_KEEP);
@@ -309,7 +314,7 @@ static void recorded_traces_survive_our_own_format(void)
         EXPECT_U64(copy.rows, rows);
         EXPECT_U64(copy.prompt.sum, original.prompt.sum);
         EXPECT_U64(copy.hit_blocks, original.hit_blocks);
-        EXPECT_U64(copy.lru[2].hit_blocks, original.lru[2].hit_blocks);
+        EXPECT_U64(copy.lru[0].hit_blocks, original.lru[0].hit_blocks);
         EXPECT_I64(copy.last_arrival_ns, original.last_arrival_ns);
     }
 }

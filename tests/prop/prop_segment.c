@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-enum { SEEDS = 3000, PIECES = 8, TOKENS_MAX = 512, RUNS_MAX = 64 };
+enum { SEEDS = 3000, PIECES = 8, TOKENS_MAX = 512, CUTS_MAX = 2048, RUNS_MAX = 64 };
 
 struct token {
     uint64_t stream;
@@ -19,7 +19,7 @@ struct token {
 };
 
 struct prompt {
-    struct segment pieces[4 * TOKENS_MAX];
+    struct segment pieces[CUTS_MAX];
     size_t count;
     struct token tokens[TOKENS_MAX];
     size_t token_count;
@@ -55,7 +55,7 @@ static void recut(struct prompt *out, const struct prompt *prompt, struct rng *r
                 (struct segment){left.stream, left.offset, take, 0};
             left.offset += take;
             left.tokens -= take;
-            if (out->count > 3 * TOKENS_MAX) { /* enough empty ones */
+            if (out->count > CUTS_MAX - TOKENS_MAX) { /* enough empty ones */
                 out->pieces[out->count++] = left;
                 break;
             }

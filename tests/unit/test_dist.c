@@ -3,13 +3,13 @@
  * test_dist.c: every distribution against its own mean, spread and quantile function,
  * and the distances and moments that compare samples.
  */
+#include "base/mem.h"
 #include "stats/arrivals.h"
 #include "stats/dist.h"
 #include "stats/ks.h"
 #include "tests/harness.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 enum { DRAWS = 200000 };
 
@@ -69,9 +69,8 @@ static void draws_have_the_mean_and_spread_of_their_law(void)
 static void quantile_function_fits_the_draws(void)
 {
     enum { SAMPLE = 20000 };
-    double *const drawn = malloc(SAMPLE * sizeof(double));
-    double *const mapped = malloc(SAMPLE * sizeof(double));
-    REQUIRE(drawn != NULL && mapped != NULL);
+    double *const drawn = mem_alloc(SAMPLE, sizeof(double));
+    double *const mapped = mem_alloc(SAMPLE, sizeof(double));
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
         struct dist *const dist = make(known[i].kind, known[i].first, known[i].second);
         struct rng rng;
@@ -86,8 +85,8 @@ static void quantile_function_fits_the_draws(void)
         }
         dist_delete(dist);
     }
-    free(drawn);
-    free(mapped);
+    mem_free(drawn);
+    mem_free(mapped);
 }
 
 static void quantile_table_meets_its_knots(void)

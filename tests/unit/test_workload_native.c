@@ -66,7 +66,7 @@ static void blocks_are_counted_in_blocks(void)
         &(struct trace_options){.on_error = TRACE_SKIP});
     REQUIRE(read->count == 2); /* the second row's u9 has no length */
     REQUIRE(read->rows[0].record.segment_count == 2);
-    EXPECT_U64(read->rows[0].pieces[1].offset, 14 * 16);
+    EXPECT_U64(read->rows[0].pieces[1].offset, 224);
     EXPECT_U64(read->rows[0].pieces[1].tokens, 34); /* cut by the prompt's length */
     REQUIRE(read->rows[1].record.segment_count == 3);
     EXPECT_U64(read->rows[1].pieces[0].stream, segment_stream(SEGMENT_BLOCK, 3));
