@@ -24,8 +24,13 @@ enum {
     DEFAULT_BLOCK_TOKENS = 16,
 };
 
+/* In blocks of 512 tokens, as the published figures; other blocks: as many tokens. */
 static const uint64_t default_capacities[] = {1000,  2000,  5000,  10000,
                                               20000, 30000, 50000, 100000};
+enum {
+    DEFAULT_CAPACITY_COUNT = sizeof(default_capacities) / sizeof(default_capacities[0]),
+    DEFAULT_CAPACITY_BLOCK = 512,
+};
 static const int64_t windows_ns[TRACE_INFO_WINDOWS] = {
     INT64_C(1000000000), INT64_C(10000000000), INT64_C(60000000000),
     INT64_C(300000000000)};
@@ -105,20 +110,26 @@ static void finish_lengths(struct trace_info_lengths *out, const struct tally *t
     out->p99 = tally_quantile(tally, rows, 0.99);
 }
 
+static void choose_capacities(struct trace_info *info,
+                              const struct trace_info_options *options)
+{
+    const bool told = options->capacities != NULL;
+    const size_t count = told ? options->capacity_count : DEFAULT_CAPACITY_COUNT;
+    info->lru_count =
+        count < TRACE_INFO_CAPACITIES_MAX ? count : TRACE_INFO_CAPACITIES_MAX;
+    for (size_t i = 0; i < info->lru_count; i++) {
+        info->lru[i].capacity_blocks =
+            told ? options->capacities[i]
+                 : default_capacities[i] * DEFAULT_CAPACITY_BLOCK / info->block_tokens;
+    }
+}
+
 static void begin(struct collector *collector, struct trace_info *info,
                   const struct workload *workload,
                   const struct trace_info_options *options)
 {
     const uint32_t recorded = workload_block_tokens(workload);
-    const uint64_t *capacities = options->capacities;
-    *info = (struct trace_info){.lru_count = options->capacity_count};
-    if (capacities == NULL) {
-        capacities = default_capacities;
-        info->lru_count = sizeof(default_capacities) / sizeof(default_capacities[0]);
-    }
-    if (info->lru_count > TRACE_INFO_CAPACITIES_MAX) {
-        info->lru_count = TRACE_INFO_CAPACITIES_MAX;
-    }
+    *info = (struct trace_info){0};
     info->block_tokens = options->block_tokens;
     if (info->block_tokens == 0) {
         info->block_tokens = recorded > 0 ? recorded : DEFAULT_BLOCK_TOKENS;
@@ -130,9 +141,9 @@ static void begin(struct collector *collector, struct trace_info *info,
     if (recorded == info->block_tokens) {
         collector->parents = map_new(1024, BLOCKS_MAX);
     }
+    choose_capacities(info, options);
     for (size_t i = 0; i < info->lru_count; i++) {
-        info->lru[i].capacity_blocks = capacities[i];
-        collector->lru[i] = block_lru_new(capacities[i]);
+        collector->lru[i] = block_lru_new(info->lru[i].capacity_blocks);
     }
 }
 

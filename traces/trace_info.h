@@ -16,7 +16,8 @@ enum { TRACE_INFO_CAPACITIES_MAX = 16, TRACE_INFO_WINDOWS = 4 };
 
 struct trace_info_options {
     uint32_t block_tokens; /* 0: of the recorded ids, else 16 */
-    /* Sizes of LRU caches to try, in blocks; NULL: 1 000 to 100 000 in eight steps. */
+    /* Sizes of LRU caches to try, in blocks; NULL: eight from 0.5 to 51 million tokens
+     * (1 000 to 100 000 blocks of 512). */
     const uint64_t *capacities;
     size_t capacity_count;
 };

@@ -46,8 +46,8 @@ static void figures_of_four_requests_by_hand(void)
     EXPECT_U64(info.blocks, 10);
     EXPECT_U64(info.distinct_blocks, 5);
     EXPECT_U64(info.hit_blocks, 5);
-    EXPECT_U64(info.hit_tokens, 2 * 512 + 1500);
-    EXPECT_U64(info.hit_tokens_full, 4 * 512);
+    EXPECT_U64(info.hit_tokens, 1024 + 1500);
+    EXPECT_U64(info.hit_tokens_full, 2048);
     EXPECT_NEAR(trace_info_hit_ratio_blocks(&info), 0.5, 1e-12);
     EXPECT_U64(info.counts.ids_ceil, 4);
     EXPECT_U64(info.block_contents_of_two_prefixes, 0);
