@@ -8,7 +8,9 @@
  */
 #include "cli/arms.h"
 
+#include "base/check.h"
 #include "base/mem.h"
+#include "base/opt.h"
 #include "cli/interrupt.h"
 #include "cli/jobs.h"
 #include "cli/progress.h"
@@ -34,19 +36,32 @@ struct arms {
     atomic_bool stop;
 };
 
-bool arms_new(struct arms **out, const struct runner_setup *setup,
-              const char *const *policies, size_t count, struct err *err)
+static bool arm_new(struct arm *arm, const struct runner_setup *setup,
+                    const struct policy_choice *choice, struct err *err)
 {
-    if (count > ARMS_MAX) {
-        return err_set(err, ERR_USAGE, "--policies: at most %d policies at once",
-                       ARMS_MAX);
+    const char *overrides[OPT_LIST_MAX + 1 + ARM_PARAMS_MAX];
+    struct runner_setup own = *setup;
+    CHECK(setup->override_count <= OPT_LIST_MAX + 1, "%zu overrides",
+          setup->override_count);
+    for (size_t i = 0; i < setup->override_count; i++) {
+        overrides[i] = setup->overrides[i];
     }
+    for (size_t i = 0; i < choice->override_count; i++) {
+        overrides[own.override_count++] = choice->overrides[i];
+    }
+    own.overrides = overrides;
+    own.policy = choice->policy;
+    own.name = choice->name;
+    return runner_new(&arm->runner, &own, err);
+}
+
+bool arms_new(struct arms **out, const struct runner_setup *setup,
+              const struct policy_list *policies, struct err *err)
+{
     struct arms *arms = mem_alloc(1, sizeof *arms);
-    while (arms->count < count) {
-        struct runner_setup own = *setup;
-        own.policy = policies[arms->count];
-        own.name = own.policy;
-        if (!runner_new(&arms->arm[arms->count].runner, &own, err)) {
+    while (arms->count < policies->count) {
+        if (!arm_new(&arms->arm[arms->count], setup, &policies->choices[arms->count],
+                     err)) {
             arms_delete(arms);
             return false;
         }

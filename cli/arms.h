@@ -5,21 +5,20 @@
 #ifndef STACKSIM_CLI_ARMS_H
 #define STACKSIM_CLI_ARMS_H
 
+#include "cli/policy_list.h"
 #include "cli/runner.h"
 
 #include <stddef.h>
 #include <stdint.h>
 
-enum { ARMS_MAX = 32 };
-
 struct arms;
 
 enum arms_end { ARMS_DONE, ARMS_FAILED, ARMS_INTERRUPTED };
 
-/* One arm per policy; setup is shared but for policy and name. Loads everything, so
- * that every error of the input is found before any work. */
+/* One arm per choice; setup is shared but for policy, name and parameters. Loads
+ * everything, so that every error of the input is found before any work. */
 NODISCARD bool arms_new(struct arms **out, const struct runner_setup *setup,
-                        const char *const *policies, size_t count, struct err *err);
+                        const struct policy_list *policies, struct err *err);
 void arms_delete(struct arms *arms); /* NULL is legal */
 
 /* Runs all arms on at most `threads` threads. Results depend on nothing but the arms.

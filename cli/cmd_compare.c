@@ -34,8 +34,9 @@ struct compare_args {
 static const struct opt COMPARE_OPTIONS[] = {
     {"--policies", "A,B,C", OPT_STR, offsetof(struct compare_args, policies),
      "every policy",
-     "Routing policies to compare, with commas; 'stacksim policies' lists them. "
-     "Example: --policies round_robin,prefix_aware"},
+     "Routing policies to compare, with commas, each with parameters of its own behind "
+     "colons; 'stacksim policies' lists both. "
+     "Example: --policies round_robin,prefix_aware:prefix_min_match_length=4096"},
     SCENARIO_OPTIONS(compare_args, scenario),
     {"--out", "DIR|FILE.db", OPT_STR, offsetof(struct compare_args, out), "out",
      "Where the store, the plots and the HTML page go: a folder, in which they are "
@@ -156,8 +157,7 @@ static bool load(struct compare_call *call, struct err *err)
     return policy_list_parse(&call->policies, args->policies, err) &&
            scenario_args_apply(&args->scenario, call->scenario_path, &storage, &setup,
                                err) &&
-           arms_new(&call->arms, &setup, call->policies.names, call->policies.count,
-                    err);
+           arms_new(&call->arms, &setup, &call->policies, err);
 }
 
 /* Before the runs, so that a wrong path costs none. */

@@ -122,7 +122,7 @@ static int policies_run(int argc, char *const *argv)
             return say_error(&err);
         }
         for (size_t i = 0; i < list.count; i++) {
-            print_policy(route_policy_find(list.names[i]), &out);
+            print_policy(route_policy_find(list.choices[i].policy), &out);
         }
     } else if (args.format != NULL) {
         enum table_format format = TABLE_TEXT;

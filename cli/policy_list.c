@@ -4,19 +4,20 @@
  */
 #include "cli/policy_list.h"
 
+#include "base/mem.h"
 #include "base/nearest.h"
 #include "policies/policy.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum { POLICY_NAME_BYTES = 128 };
-
 static bool all_policies(struct policy_list *list)
 {
     const struct route_policy *policy = NULL;
     while (list->count < ARMS_MAX && (policy = route_policy_at(list->count)) != NULL) {
-        list->names[list->count++] = policy->name;
+        struct policy_choice *choice = &list->choices[list->count++];
+        choice->policy = policy->name;
+        snprintf(choice->name, sizeof choice->name, "%s", policy->name);
     }
     return true;
 }
@@ -38,24 +39,80 @@ static bool unknown(const char *name, struct err *err)
                    "unknown policy '%s'; 'stacksim policies' lists them", name);
 }
 
-static bool add(struct policy_list *list, const char *name, struct err *err)
+/* A scenario may hold parameters of other policies and so leaves unknown ones alone;
+ * here a typing error would go unseen. */
+static bool knows_param(const struct route_policy *policy, const char *key,
+                        size_t length)
 {
-    const struct route_policy *policy = route_policy_find(name);
-    if (policy == NULL) {
-        return unknown(name, err);
+    for (const struct policy_param *param = policy->params;
+         param != NULL && param->name != NULL; param++) {
+        if (strlen(param->name) == length && strncmp(param->name, key, length) == 0) {
+            return true;
+        }
     }
+    return false;
+}
+
+/* ":key=value:key=value" behind the name. */
+static bool read_params(struct policy_choice *choice, const char *text, struct err *err)
+{
+    while (*text == ':') {
+        text++;
+        const size_t length = strcspn(text, ":");
+        const size_t key_length = strcspn(text, "=:");
+        if (!knows_param(route_policy_find(choice->policy), text, key_length)) {
+            return err_set(
+                err, ERR_USAGE,
+                "--policies: %s has no parameter '%.*s'; 'stacksim policies %s' "
+                "lists them",
+                choice->policy, (int)key_length, text, choice->policy);
+        }
+        if (key_length == length) {
+            return err_set(err, ERR_USAGE,
+                           "--policies: '%.*s' is no parameter; write NAME:KEY=VALUE",
+                           (int)length, text);
+        }
+        if (choice->override_count == ARM_PARAMS_MAX ||
+            length + sizeof "routing.params." > ARM_PARAM_BYTES) {
+            return err_set(err, ERR_USAGE,
+                           "--policies: at most %d parameters of at most %d bytes each",
+                           ARM_PARAMS_MAX, ARM_PARAM_BYTES);
+        }
+        snprintf(choice->overrides[choice->override_count++], ARM_PARAM_BYTES,
+                 "routing.params.%.*s", (int)length, text);
+        text += length;
+    }
+    return true;
+}
+
+/* entry: "name:key=value"; changed in place. */
+static bool add(struct policy_list *list, char *entry, struct err *err)
+{
+    char *colon = entry + strcspn(entry, ":");
+    const char end = *colon;
+    *colon = '\0';
+    const struct route_policy *policy = route_policy_find(entry);
+    if (policy == NULL) {
+        return unknown(entry, err);
+    }
+    *colon = end;
+    struct policy_choice choice = {.policy = policy->name};
+    snprintf(choice.name, sizeof choice.name, "%.60s%.60s", policy->name, colon);
     for (size_t i = 0; i < list->count; i++) {
-        if (list->names[i] == policy->name) {
+        if (strcmp(list->choices[i].name, choice.name) == 0) {
             return err_set(err, ERR_USAGE,
                            "--policies: '%s' is named twice; name each policy once",
-                           name);
+                           choice.name);
         }
     }
     if (list->count == ARMS_MAX) {
         return err_set(err, ERR_USAGE, "--policies: at most %d at once; compare fewer",
                        ARMS_MAX);
     }
-    list->names[list->count++] = policy->name;
+    if (!read_params(&choice, colon, err)) {
+        return false;
+    }
+    list->choices[list->count++] = choice;
     return true;
 }
 
@@ -65,20 +122,17 @@ bool policy_list_parse(struct policy_list *list, const char *text, struct err *e
     if (text == NULL) {
         return all_policies(list);
     }
-    while (true) {
-        const size_t length = strcspn(text, ",");
-        char name[POLICY_NAME_BYTES];
-        if (length >= sizeof name) {
-            return err_set(err, ERR_USAGE, "--policies: a name of %zu bytes is no name",
-                           length);
+    char *copy = mem_strdup(text);
+    char *entry = copy;
+    bool ok = true;
+    while (ok && entry != NULL) {
+        char *comma = strchr(entry, ',');
+        if (comma != NULL) {
+            *comma = '\0';
         }
-        snprintf(name, sizeof name, "%.*s", (int)length, text);
-        if (!add(list, name, err)) {
-            return false;
-        }
-        if (text[length] == '\0') {
-            return true;
-        }
-        text += length + 1;
+        ok = add(list, entry, err);
+        entry = comma == NULL ? NULL : comma + 1;
     }
+    mem_free(copy);
+    return ok;
 }

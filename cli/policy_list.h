@@ -1,22 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * policy_list.h: "--policies a,b,c" as names.
+ * policy_list.h: "--policies a,b:key=value,c" as arms of a comparison.
  */
 #ifndef STACKSIM_CLI_POLICY_LIST_H
 #define STACKSIM_CLI_POLICY_LIST_H
 
 #include "base/err.h"
-#include "cli/arms.h"
 
 #include <stddef.h>
 
+enum { ARMS_MAX = 32, ARM_NAME_BYTES = 128, ARM_PARAMS_MAX = 8, ARM_PARAM_BYTES = 160 };
+
+struct policy_choice {
+    const char *policy;        /* of the registry: static */
+    char name[ARM_NAME_BYTES]; /* "b:key=value"; the policy's own name, not its alias */
+    char overrides[ARM_PARAMS_MAX][ARM_PARAM_BYTES]; /* "routing.params.key=value" */
+    size_t override_count;
+};
+
 struct policy_list {
-    const char *names[ARMS_MAX]; /* of the registry: static */
+    struct policy_choice choices[ARMS_MAX];
     size_t count;
 };
 
-/* text NULL: every policy of the registry. Aliases become the policy's own name;
- * unknown names fail with the nearest known one, a name given twice fails. */
+/* text NULL: every policy of the registry. Unknown names fail with the nearest known
+ * one; a choice given twice fails. Parameters are checked when a scenario is loaded. */
 NODISCARD bool policy_list_parse(struct policy_list *list, const char *text,
                                  struct err *err);
 

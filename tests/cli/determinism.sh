@@ -55,6 +55,16 @@ else
     echo "sqlite3 is not installed: exported rows not compared"
 fi
 
+# Parameters behind a policy's name are those of its run alone.
+exits 0 compare demo "${small[@]}" --digest --no-report --quiet --out params \
+    --policies prefix_aware,prefix_aware:prefix_min_match_length=4096
+cp out digests
+[ "$(sort -u -k 3 digests | wc -l)" -eq 2 ] || fail "a parameter changes nothing: $(cat digests)"
+exits 0 run demo "${small[@]}" --digest --quiet --policy prefix_aware \
+    --set routing.params.prefix_min_match_length=4096
+[ "$(cut -d ' ' -f 2 out)" = "$(sed -n 2p digests | cut -d ' ' -f 3)" ] ||
+    fail "compare and run differ: $(cat out digests)"
+
 # A decision log is a result too.
 exits 0 run demo "${small[@]}" --decisions one.csv
 exits 0 run demo "${small[@]}" --decisions two.csv --step-by-step

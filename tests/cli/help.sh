@@ -42,6 +42,8 @@ refuses 2 ".*--sede.*--seed" run demo --sede 3
 refuses 2 "unknown policy 'round_robbin'; did you mean 'round_robin'\?" \
     compare demo --policies round_robbin
 refuses 2 ".*'session' is named twice" compare demo --policies session,session
+refuses 2 "--policies: session has no parameter 'foo'" compare demo --policies session:foo=1
+refuses 2 "--policies: 'pinning' is no parameter" compare demo --policies prefix_aware:pinning
 refuses 2 '.*' run
 refuses 2 '.*xml.*' run demo --format xml
 refuses 2 '--seed: ' run demo --seed minus-one

@@ -13,9 +13,10 @@ fail() {
     failures=$((failures + 1))
 }
 
-# Runs the program; leaves its exit code in $code, its output in files out and err.
+# Runs the program; leaves its exit code in $code, its output in files out and err of
+# $STACKSIM_TMP, which is the current folder unless a test changes it.
 stacksim() {
-    "$STACKSIM_BIN" "$@" >out 2>err
+    "$STACKSIM_BIN" "$@" >"$STACKSIM_TMP/out" 2>"$STACKSIM_TMP/err"
     code=$?
 }
 
@@ -26,7 +27,7 @@ exits() {
     stacksim "$@"
     if [ "$code" -ne "$wanted" ]; then
         fail "'stacksim $*' exits with $code, expected $wanted"
-        sed 's/^/    /' err >&2
+        sed 's/^/    /' "$STACKSIM_TMP/err" >&2
     fi
 }
 
@@ -37,7 +38,7 @@ refuses() {
     exits "$wanted" "$@"
     if [ "$(wc -l <err)" -ne 1 ]; then
         fail "'stacksim $*' prints $(wc -l <err) lines, expected one"
-        sed 's/^/    /' err >&2
+        sed 's/^/    /' "$STACKSIM_TMP/err" >&2
     fi
     if ! grep -Eq "^stacksim: $pattern" err; then
         fail "'stacksim $*' says '$(cat err)', expected /$pattern/"
