@@ -80,11 +80,16 @@ bool harness_bytes(struct harness_at at, const void *got, const void *expected,
                    size_t byte_count);
 bool harness_has(struct harness_at at, const char *got, const char *part);
 bool harness_ok(struct harness_at at, bool got, const struct err *err);
+/* Fails and ends the test; err may be NULL. */
+_Noreturn bool harness_end(struct harness_at at, const struct err *err);
 bool harness_fails(struct harness_at at, bool got, const struct err *err,
                    const char *part);
 
-#define EXPECT(got)               harness_true(HARNESS_AT(#got, false), got)
-#define REQUIRE(got)              harness_true(HARNESS_AT(#got, true), got)
+#define EXPECT(got) harness_true(HARNESS_AT(#got, false), got)
+/* Two branches, so that compilers and analysers learn what holds afterwards. */
+#define REQUIRE(got)                                                                   \
+    ((got) ? harness_true(HARNESS_AT(#got, true), true)                                \
+           : harness_end(HARNESS_AT(#got, true), NULL))
 #define EXPECT_I64(got, expected) harness_i64(HARNESS_AT(#got, false), got, expected)
 #define EXPECT_U64(got, expected) harness_u64(HARNESS_AT(#got, false), got, expected)
 /* |got - expected| <= tolerance; NaN never holds. */
@@ -100,8 +105,10 @@ bool harness_fails(struct harness_at at, bool got, const struct err *err,
 /* The text holds this part. */
 #define EXPECT_HAS(got, part) harness_has(HARNESS_AT(#got, false), got, part)
 /* Prints the error's text when the call failed; ends the test. */
-#define REQUIRE_OK(got, err) harness_ok(HARNESS_AT(#got, true), got, err)
-#define EXPECT_OK(got, err)  harness_ok(HARNESS_AT(#got, false), got, err)
+#define REQUIRE_OK(got, err)                                                           \
+    ((got) ? harness_ok(HARNESS_AT(#got, true), true, err)                             \
+           : harness_end(HARNESS_AT(#got, true), err))
+#define EXPECT_OK(got, err) harness_ok(HARNESS_AT(#got, false), got, err)
 /* The call must fail, and its message hold this part. */
 #define EXPECT_FAILS(got, err, part)                                                   \
     harness_fails(HARNESS_AT(#got, false), got, err, part)
