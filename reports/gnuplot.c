@@ -46,8 +46,8 @@ static void read_said(int descriptor, char said[static SAID_BYTES])
 static int spawn(const char *folder, const char *script, const int pipe_ends[2],
                  pid_t *child)
 {
-    static char name[] = "gnuplot";
-    static char no_start_up_files[] = "-d";
+    char name[] = "gnuplot"; /* posix_spawn wants them writable */
+    char no_start_up_files[] = "-d";
     char *const argv[] = {name, no_start_up_files, strdupa(script), NULL};
     posix_spawn_file_actions_t actions;
     int code = posix_spawn_file_actions_init(&actions);

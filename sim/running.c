@@ -74,8 +74,8 @@ void running_prefill_remove(struct replica *replica, struct request *request)
     }
 }
 
-/* Whether a ends before b. Those that end in one step do so in order of admission, as in
- * vLLM, whose free queue remembers it. */
+/* Whether a ends before b. Those that end in one step do so in order of admission, as
+ * in vLLM, whose free queue remembers it. */
 static bool drains_before(const struct request *a, const struct request *b)
 {
     return a->last_step != b->last_step ? a->last_step < b->last_step

@@ -4,8 +4,8 @@
  * and request by request, to be compared with the real one. Slow and obvious on
  * purpose; shares no code with sim/ but the cost model and the block hashes.
  */
-#ifndef STACKSIM_TESTS_NAIVE_ENGINE_H
-#define STACKSIM_TESTS_NAIVE_ENGINE_H
+#ifndef STACKSIM_TESTS_PROP_NAIVE_ENGINE_H
+#define STACKSIM_TESTS_PROP_NAIVE_ENGINE_H
 
 #include "base/check.h"
 #include "base/mem.h"
@@ -75,7 +75,7 @@ struct naive_engine {
     uint32_t preemptions;
 };
 
-static void list_drop(uint32_t *list, uint32_t *count, uint32_t value)
+static inline void list_drop(uint32_t *list, uint32_t *count, uint32_t value)
 {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < *count; i++) {
@@ -86,21 +86,22 @@ static void list_drop(uint32_t *list, uint32_t *count, uint32_t value)
     *count = kept;
 }
 
-static void list_insert(uint32_t *list, uint32_t *count, uint32_t at, uint32_t value)
+static inline void list_insert(uint32_t *list, uint32_t *count, uint32_t at,
+                               uint32_t value)
 {
     memmove(&list[at + 1], &list[at], (*count - at) * sizeof(uint32_t));
     list[at] = value;
     ++*count;
 }
 
-static uint32_t ceil_div(uint32_t a, uint32_t b)
+static inline uint32_t ceil_div(uint32_t a, uint32_t b)
 {
     return (a + b - 1) / b;
 }
 
 /* ---- blocks ---- */
 
-static uint32_t naive_find(const struct naive_engine *engine, uint64_t hash)
+static inline uint32_t naive_find(const struct naive_engine *engine, uint64_t hash)
 {
     uint32_t found = UINT32_MAX;
     for (uint32_t i = 0; i < engine->block_count; i++) {
@@ -112,7 +113,7 @@ static uint32_t naive_find(const struct naive_engine *engine, uint64_t hash)
     return found;
 }
 
-static uint32_t naive_take(struct naive_engine *engine)
+static inline uint32_t naive_take(struct naive_engine *engine)
 {
     CHECK(engine->queued > 0, "naive engine out of blocks");
     const uint32_t block = engine->queue[0];
@@ -124,8 +125,8 @@ static uint32_t naive_take(struct naive_engine *engine)
 /* The one rule that is ours (ADR 0004): who fills a block that is registered already
  * becomes a holder of that one and keeps its own as surplus, or leaves its own in the
  * free queue where the registered one stood. */
-static void naive_register(struct naive_engine *engine, struct naive_request *request,
-                           uint32_t upto)
+static inline void naive_register(struct naive_engine *engine,
+                                  struct naive_request *request, uint32_t upto)
 {
     if (!engine->config->prefix_caching) {
         return;
@@ -154,14 +155,15 @@ static void naive_register(struct naive_engine *engine, struct naive_request *re
     }
 }
 
-static uint32_t naive_known(const struct naive_request *request)
+static inline uint32_t naive_known(const struct naive_request *request)
 {
     return request->record->prompt_tokens + request->known;
 }
 
 /* scheduled: tokens of the step that is being formed, not in computed yet. */
-static void naive_register_known(struct naive_engine *engine,
-                                 struct naive_request *request, uint32_t scheduled)
+static inline void naive_register_known(struct naive_engine *engine,
+                                        struct naive_request *request,
+                                        uint32_t scheduled)
 {
     const uint32_t known = naive_known(request);
     const uint32_t computed = request->computed + scheduled;
@@ -169,14 +171,15 @@ static void naive_register_known(struct naive_engine *engine,
     naive_register(engine, request, tokens / engine->config->block_tokens);
 }
 
-static void naive_free_private(struct naive_engine *engine, uint32_t block)
+static inline void naive_free_private(struct naive_engine *engine, uint32_t block)
 {
     engine->block[block] = (struct naive_block){0};
     const bool front = engine->config->compat == ENGINE_HEAD;
     list_insert(engine->queue, &engine->queued, front ? 0 : engine->queued, block);
 }
 
-static void naive_release(struct naive_engine *engine, struct naive_request *request)
+static inline void naive_release(struct naive_engine *engine,
+                                 struct naive_request *request)
 {
     for (uint32_t i = 0; i < request->surpluses; i++) {
         naive_free_private(engine, request->surplus[i]);
@@ -197,7 +200,8 @@ static void naive_release(struct naive_engine *engine, struct naive_request *req
 
 /* ---- scheduler ---- */
 
-static bool naive_urgent(const struct naive_request *a, const struct naive_request *b)
+static inline bool naive_urgent(const struct naive_request *a,
+                                const struct naive_request *b)
 {
     if (a->record->priority != b->record->priority) {
         return a->record->priority < b->record->priority;
@@ -208,7 +212,7 @@ static bool naive_urgent(const struct naive_request *a, const struct naive_reque
     return a->record->id < b->record->id;
 }
 
-static void naive_queue(struct naive_engine *engine, uint32_t id, bool front)
+static inline void naive_queue(struct naive_engine *engine, uint32_t id, bool front)
 {
     uint32_t at = front ? 0 : engine->waiting_count;
     if (engine->config->priority_scheduling) {
@@ -228,13 +232,13 @@ struct naive_forming {
     bool preempted;
 };
 
-static bool naive_last_in_flight(const struct naive_request *request)
+static inline bool naive_last_in_flight(const struct naive_request *request)
 {
     return request->produced == request->output;
 }
 
-static void naive_preempt(struct naive_engine *engine, struct naive_forming *forming,
-                          uint32_t id)
+static inline void naive_preempt(struct naive_engine *engine,
+                                 struct naive_forming *forming, uint32_t id)
 {
     struct naive_request *request = &engine->request[id];
     forming->budget += forming->tokens[id];
@@ -254,7 +258,7 @@ static void naive_preempt(struct naive_engine *engine, struct naive_forming *for
     }
 }
 
-static uint32_t naive_victim(const struct naive_engine *engine)
+static inline uint32_t naive_victim(const struct naive_engine *engine)
 {
     uint32_t victim = engine->running[engine->running_count - 1];
     for (uint32_t i = 0;
@@ -267,8 +271,9 @@ static uint32_t naive_victim(const struct naive_engine *engine)
     return victim;
 }
 
-static bool naive_allocate(struct naive_engine *engine, struct naive_forming *forming,
-                           uint32_t id, uint32_t tokens)
+static inline bool naive_allocate(struct naive_engine *engine,
+                                  struct naive_forming *forming, uint32_t id,
+                                  uint32_t tokens)
 {
     struct naive_request *request = &engine->request[id];
     const uint32_t need =
@@ -287,13 +292,14 @@ static bool naive_allocate(struct naive_engine *engine, struct naive_forming *fo
     return true;
 }
 
-static uint32_t naive_cut(const struct naive_engine *engine, uint32_t tokens)
+static inline uint32_t naive_cut(const struct naive_engine *engine, uint32_t tokens)
 {
     const uint32_t threshold = engine->config->long_prefill_token_threshold;
     return threshold > 0 && tokens > threshold ? threshold : tokens;
 }
 
-static void naive_phase_1(struct naive_engine *engine, struct naive_forming *forming)
+static inline void naive_phase_1(struct naive_engine *engine,
+                                 struct naive_forming *forming)
 {
     for (uint32_t i = 0; i < engine->running_count && forming->budget > 0; i++) {
         const uint32_t id = engine->running[i];
@@ -317,9 +323,9 @@ static void naive_phase_1(struct naive_engine *engine, struct naive_forming *for
     }
 }
 
-static void naive_lookup_quoted(struct naive_engine *engine,
-                                const struct naive_forming *forming,
-                                const struct naive_request *request)
+static inline void naive_lookup_quoted(struct naive_engine *engine,
+                                       const struct naive_forming *forming,
+                                       const struct naive_request *request)
 {
     for (uint32_t s = 0; s < request->record->segment_count; s++) {
         const uint64_t stream = request->record->segments[s].stream;
@@ -334,8 +340,8 @@ static void naive_lookup_quoted(struct naive_engine *engine,
     }
 }
 
-static bool naive_admit(struct naive_engine *engine, struct naive_forming *forming,
-                        int64_t now_ns)
+static inline bool naive_admit(struct naive_engine *engine,
+                               struct naive_forming *forming, int64_t now_ns)
 {
     const struct engine_config *config = engine->config;
     const uint32_t id = engine->waiting[0];
@@ -392,8 +398,9 @@ static bool naive_admit(struct naive_engine *engine, struct naive_forming *formi
 
 /* The shape of what was decided; then books it. `decoding` says who was in the middle
  * of decoding before the step. */
-static int64_t naive_commit(struct naive_engine *engine, struct naive_forming *forming,
-                            const bool *decoding, struct naive_step *step)
+static inline int64_t naive_commit(struct naive_engine *engine,
+                                   struct naive_forming *forming, const bool *decoding,
+                                   struct naive_step *step)
 {
     struct batch_shape shape = {0};
     for (uint32_t i = 0; i < engine->running_count; i++) {
@@ -425,7 +432,8 @@ static int64_t naive_commit(struct naive_engine *engine, struct naive_forming *f
     return cost_step_fx(engine->cost, &shape);
 }
 
-static bool naive_form(struct naive_engine *engine, int64_t now_ns, bool *preempted)
+static inline bool naive_form(struct naive_engine *engine, int64_t now_ns,
+                              bool *preempted)
 {
     struct naive_forming forming = {.budget = engine->config->max_num_batched_tokens};
     bool decoding[NAIVE_REQUESTS] = {false};
@@ -463,7 +471,7 @@ static bool naive_form(struct naive_engine *engine, int64_t now_ns, bool *preemp
     return true;
 }
 
-static void naive_fill(struct naive_engine *engine, int64_t now_ns)
+static inline void naive_fill(struct naive_engine *engine, int64_t now_ns)
 {
     const uint32_t depth = engine->config->async_scheduling ? 2 : 1;
     while (engine->steps < depth) {
@@ -475,7 +483,7 @@ static void naive_fill(struct naive_engine *engine, int64_t now_ns)
     }
 }
 
-static int64_t naive_next_ns(const struct naive_engine *engine)
+static inline int64_t naive_next_ns(const struct naive_engine *engine)
 {
     if (engine->steps == 0) {
         return INT64_MAX;
@@ -484,7 +492,7 @@ static int64_t naive_next_ns(const struct naive_engine *engine)
            (engine->start_rest + engine->step[0].length_fx) / COST_FX_PER_NS;
 }
 
-static void naive_step_done(struct naive_engine *engine)
+static inline void naive_step_done(struct naive_engine *engine)
 {
     const struct naive_step step = engine->step[0];
     const int64_t end_fx = engine->start_rest + step.length_fx;
@@ -519,8 +527,8 @@ static void naive_step_done(struct naive_engine *engine)
 }
 
 /* records: in order of arrival, at most NAIVE_REQUESTS. */
-static void naive_run(struct naive_engine *engine, const struct trace_record *records,
-                      uint32_t count)
+static inline void naive_run(struct naive_engine *engine,
+                             const struct trace_record *records, uint32_t count)
 {
     engine->request_count = count;
     for (uint32_t next = 0;;) {
@@ -556,8 +564,9 @@ static void naive_run(struct naive_engine *engine, const struct trace_record *re
     }
 }
 
-static struct naive_engine *naive_new(const struct engine_config *config,
-                                      const struct cost *cost, uint32_t kv_blocks)
+static inline struct naive_engine *naive_new(const struct engine_config *config,
+                                             const struct cost *cost,
+                                             uint32_t kv_blocks)
 {
     struct naive_engine *engine = mem_alloc(1, sizeof(*engine));
     CHECK(kv_blocks - 1 <= NAIVE_BLOCKS, "%u blocks", kv_blocks);
