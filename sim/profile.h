@@ -17,7 +17,7 @@
 enum { PROFILE_NAME_BYTES = 64 };
 
 /* Measured points, ascending in x; linear between, held below the first, extended by
- * the last piece above. A step's time may not be negative: never below 0. */
+ * the last piece above, never below 0. A point measured twice counts as its mean. */
 struct profile_curve {
     size_t count;
     double *x;
@@ -91,7 +91,7 @@ struct kernel_profile {
     size_t moe_count;
 };
 
-/* Fails with file:line on a missing column, a bad number, a repeated point. */
+/* Fails with file:line on a missing column or a bad number. */
 NODISCARD bool kernel_profile_load(struct kernel_profile **out, const char *dir,
                                    struct err *err);
 void kernel_profile_delete(struct kernel_profile *profile);
@@ -101,8 +101,8 @@ void profile_curve_fini(struct profile_curve *curve);
 
 /* Step totals over `layers` layers, one point per token (sequence) count that occurs in
  * any layer's table: D(T) has layernorm twice per layer, embedding and final_layernorm
- * once, all other layers once per layer; S'(S) has everything once. Fails when a layer
- * that every model has is missing. The caller gives the curve back. */
+ * once, all other layers once per layer; S'(S) has everything once. Fails when there is
+ * nothing to add up. The caller gives the curve back. */
 NODISCARD bool kernel_profile_dense(const struct kernel_profile *profile,
                                     uint32_t layers, struct profile_curve *out,
                                     struct err *err);
