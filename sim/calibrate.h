@@ -13,11 +13,16 @@
 /* What the fit must know of the GPU beyond the times; of one GPU of the group. */
 struct calibrate_gpu {
     char name[FACT_NAME_BYTES];
-    uint32_t sm_count;         /* streaming multiprocessors */
-    double memory_bytes_per_s; /* peak; 0 = unknown: no semi-physical form */
-    uint64_t l2_bytes;         /* 0 = unknown: no cliff rule */
-    uint32_t tensor_parallel;  /* that the profile was taken at; 1 = single GPU */
+    uint32_t sm_count;             /* streaming multiprocessors */
+    double memory_bytes_per_s;     /* peak; 0 = unknown: no semi-physical form */
+    uint64_t l2_bytes;             /* 0 = unknown: no cliff rule */
+    uint32_t tensor_parallel;      /* that the profile was taken at; 1 = single GPU */
+    struct fact_curve allreduce_s; /* measured at that degree; no points = no table */
 };
+
+/* The default domain: decode contexts that are fitted, in tokens. Outside, the fit
+ * extrapolates. */
+enum { CALIBRATE_CONTEXT_MIN = 128, CALIBRATE_CONTEXT_MAX = 4096 };
 
 /* Of a run's facts.json: gpu.name, gpu.sm_count, gpu.peak_mem_bw_GBps, gpu.l2_MiB,
  * engine.tensor_parallel, model, model_shape. Other keys are ignored. */

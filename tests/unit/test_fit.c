@@ -6,6 +6,8 @@
 #include "stats/fit.h"
 #include "tests/harness.h"
 
+#include <math.h>
+
 enum { ROWS = 200 };
 
 static void exact_data_give_exact_coefficients(void)
@@ -15,7 +17,7 @@ static void exact_data_give_exact_coefficients(void)
     for (size_t i = 0; i < ROWS; i++) {
         x[3 * i] = 1.0;
         x[3 * i + 1] = (double)(i % 16);
-        x[3 * i + 2] = 1e6 * (double)(i / 16);
+        x[3 * i + 2] = 1e6 * floor((double)i / 16.0);
         y[i] = 100.0 + 3.0 * x[3 * i + 1] + 2e-5 * x[3 * i + 2];
     }
     struct fit_result fit;
