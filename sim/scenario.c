@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const int64_t default_scrape_ns = INT64_C(15000000000); /* chart's interval */
@@ -20,7 +21,9 @@ static const int64_t default_scrape_ns = INT64_C(15000000000); /* chart's interv
 
 static bool readable(const char *path)
 {
-    return access(path, R_OK) == 0;
+    struct stat status;
+    return stat(path, &status) == 0 && !S_ISDIR(status.st_mode) &&
+           access(path, R_OK) == 0;
 }
 
 /* The first of the configs folders that holds folder/name.yaml. */
@@ -220,8 +223,18 @@ static const struct policy_param *param_find(const struct route_policy *policy,
     return NULL;
 }
 
-/* A comparison runs one file under several policies: parameters of another policy than
- * the one in the file are left out when --policy overrides it. */
+static bool param_of_any(const char *name)
+{
+    for (size_t i = 0; route_policy_at(i) != NULL; i++) {
+        if (param_find(route_policy_at(i), name) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A comparison runs one file under several policies: parameters that only another
+ * policy has are left out when --policy overrides the one in the file. */
 static bool params_read(struct scenario *scenario, const struct conf_node *params,
                         bool overridden, struct err *err)
 {
@@ -231,7 +244,7 @@ static bool params_read(struct scenario *scenario, const struct conf_node *param
     for (size_t i = 0; i < conf_count(params); i++) {
         const char *name = conf_key_at(params, i);
         const struct policy_param *param = param_find(scenario->policy, name);
-        if (param == NULL && overridden) {
+        if (param == NULL && overridden && param_of_any(name)) {
             continue;
         }
         if (param == NULL) {
