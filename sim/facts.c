@@ -1,48 +1,146 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * facts.c: reads GPU and model files and refuses what cannot be.
+ *
+ * The files are tables of figures, so the readers are tables, too: key, unit, range.
+ * The ranges are wide; they are there for slips of a unit (GB/s for TB/s is not caught,
+ * bytes for gigabytes is), and so that no later arithmetic can overflow.
  */
 #include "sim/facts.h"
 
 #include "base/conf.h"
+#include "base/unit.h"
 
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 
-static const double parameters_tolerance = 0.02;
+enum field_kind {
+    FIELD_NUMBER,  /* double, plain or with an SI letter */
+    FIELD_BYTES,   /* uint64_t */
+    FIELD_RATE,    /* double, written as bytes */
+    FIELD_SECONDS, /* double, written as a duration */
+    FIELD_U32,
+    FIELD_BOOL,
+};
 
-/* "989T": a number with an SI letter. */
-static bool read_number(const struct conf_node *map, const char *key, double *out,
-                        struct err *err)
-{
-    return conf_f64(map, key, out, 0.0, 1e30, err);
-}
+struct field {
+    const char *key;
+    enum field_kind kind;
+    bool required;
+    size_t offset;
+    double min;
+    double max;
+};
 
-static bool read_rate(const struct conf_node *map, const char *key, double *out,
-                      struct err *err)
-{
-    uint64_t bytes = (uint64_t)*out;
-    if (!conf_bytes(map, key, &bytes, err)) {
-        return false;
+static const double parameters_tolerance = 0.01;
+
+#define GPU(key, kind, required, member, min, max)                                     \
+    {                                                                                  \
+        key, kind, required, offsetof(struct gpu_spec, member), min, max               \
     }
-    *out = (double)bytes;
-    return true;
-}
+static const struct field gpu_fields[] = {
+    GPU("memory_bytes", FIELD_BYTES, true, memory_bytes, 1 << 28, 1e14),
+    GPU("memory_bytes_per_s", FIELD_RATE, true, memory_bytes_per_s, 1e9, 1e15),
+    GPU("bf16_flops_per_s", FIELD_NUMBER, true, bf16_flops_per_s, 1e11, 1e18),
+    GPU("fp8_flops_per_s", FIELD_NUMBER, false, fp8_flops_per_s, 1e11, 1e18),
+    GPU("gemm_memory_efficiency", FIELD_NUMBER, true, gemm_memory_efficiency, .05, 1),
+    GPU("fp8_gemm_memory_efficiency", FIELD_NUMBER, false, fp8_gemm_memory_efficiency,
+        .05, 1),
+    GPU("decode_attention_efficiency", FIELD_NUMBER, true, decode_attention_efficiency,
+        .05, 1),
+    GPU("attention_floor", FIELD_SECONDS, true, attention_floor_s, 0, 1e-2),
+    GPU("small_kernel", FIELD_SECONDS, true, small_kernel_s, 0, 1e-2),
+    GPU("link_bytes_per_s", FIELD_RATE, true, link_bytes_per_s, 1e8, 1e14),
+    GPU("link_latency", FIELD_SECONDS, true, link_latency_s, 0, 1),
+    GPU("power_w", FIELD_NUMBER, false, power_w, 1, 1e5),
+    GPU("price_per_hour_low_usd", FIELD_NUMBER, false, price_per_hour_low, 0, 1e4),
+    GPU("price_per_hour_high_usd", FIELD_NUMBER, false, price_per_hour_high, 0, 1e4),
+};
+#undef GPU
 
-static bool read_seconds(const struct conf_node *map, const char *key, double *out,
-                         struct err *err)
-{
-    int64_t ns = (int64_t)(*out * 1e9);
-    if (!conf_duration_ns(map, key, &ns, err)) {
-        return false;
+#define MODEL(key, kind, required, member, min, max)                                   \
+    {                                                                                  \
+        key, kind, required, offsetof(struct model_spec, member), min, max             \
     }
-    *out = (double)ns / 1e9;
-    return true;
+static const struct field model_fields[] = {
+    MODEL("layers", FIELD_U32, true, layers, 1, 1000),
+    MODEL("hidden", FIELD_U32, true, hidden, 1, 1 << 20),
+    MODEL("query_heads", FIELD_U32, true, query_heads, 1, 4096),
+    MODEL("kv_heads", FIELD_U32, true, kv_heads, 1, 4096),
+    MODEL("head_dim", FIELD_U32, true, head_dim, 1, 4096),
+    MODEL("mlp_width", FIELD_U32, true, mlp_width, 1, 1 << 24),
+    MODEL("mlp_gated", FIELD_BOOL, false, mlp_gated, 0, 1),
+    MODEL("vocabulary", FIELD_U32, true, vocabulary, 1, 1 << 24),
+    MODEL("tied_embeddings", FIELD_BOOL, false, tied_embeddings, 0, 1),
+    MODEL("max_position_tokens", FIELD_U32, true, max_position, 2, 1 << 24),
+    MODEL("learned_position_rows", FIELD_U32, false, position_rows, 0, 1 << 24),
+    MODEL("weight_bits", FIELD_U32, false, weight_bits, 4, 16),
+    MODEL("kv_bits", FIELD_U32, false, kv_bits, 8, 16),
+    MODEL("parameters", FIELD_NUMBER, false, parameters, 1e6, 1e13),
+};
+#undef MODEL
+
+static bool field_in_range(const struct conf_node *map, const struct field *field,
+                           double value, struct err *err)
+{
+    if (value >= field->min && value <= field->max) {
+        return true;
+    }
+    return conf_fail(conf_get(map, field->key), err,
+                     "%s: %s is not between %g and %g (bytes, seconds); is the unit "
+                     "right?",
+                     field->key, conf_scalar(conf_get(map, field->key)), field->min,
+                     field->max);
 }
 
-static bool read_name(const struct conf_node *map, char *out, struct err *err)
+static bool field_read_double(const struct conf_node *map, const struct field *field,
+                              double *out, struct err *err)
 {
-    const char *name = NULL;
+    uint64_t bytes = 0;
+    int64_t ns = 0;
+    if (field->kind == FIELD_NUMBER) {
+        return conf_f64(map, field->key, out, field->min, field->max, err);
+    }
+    if (field->kind == FIELD_RATE) {
+        if (!conf_bytes(map, field->key, &bytes, err)) {
+            return false;
+        }
+        *out = (double)bytes;
+    } else {
+        if (!conf_duration_ns(map, field->key, &ns, err)) {
+            return false;
+        }
+        *out = (double)ns / 1e9;
+    }
+    return field_in_range(map, field, *out, err);
+}
+
+static bool field_read(const struct conf_node *map, const struct field *field,
+                       void *spec, struct err *err)
+{
+    if (conf_get(map, field->key) == NULL) {
+        return !field->required || conf_require(map, field->key, err);
+    }
+    unsigned char *at = (unsigned char *)spec + field->offset;
+    if (field->kind == FIELD_U32) {
+        return conf_u32(map, field->key, (uint32_t *)(void *)at, (uint32_t)field->min,
+                        (uint32_t)field->max, err);
+    }
+    if (field->kind == FIELD_BOOL) {
+        return conf_bool(map, field->key, (bool *)(void *)at, err);
+    }
+    if (field->kind == FIELD_BYTES) {
+        uint64_t *bytes = (uint64_t *)(void *)at;
+        return conf_bytes(map, field->key, bytes, err) &&
+               field_in_range(map, field, (double)*bytes, err);
+    }
+    return field_read_double(map, field, (double *)(void *)at, err);
+}
+
+static bool name_read(const struct conf_node *map, char *out, struct err *err)
+{
+    const char *name = "";
     if (!conf_require(map, "name", err) || !conf_str(map, "name", &name, err)) {
         return false;
     }
@@ -54,9 +152,8 @@ static bool read_name(const struct conf_node *map, char *out, struct err *err)
     return true;
 }
 
-/* [[x, y], ...] or {x: y, ...} would both do; a map of x: y reads better in the file.
- */
-static bool read_curve(const struct conf_node *map, const char *key, double y_max,
+/* A map of x: y. */
+static bool curve_read(const struct conf_node *map, const char *key, double y_max,
                        struct fact_curve *curve, struct err *err)
 {
     const struct conf_node *points = NULL;
@@ -64,19 +161,24 @@ static bool read_curve(const struct conf_node *map, const char *key, double y_ma
         return false;
     }
     curve->count = (uint32_t)conf_count(points);
-    if (curve->count == 0 || curve->count > FACT_POINTS_MAX) {
-        return conf_fail(points, err, "%s: 1 to %d points", key, FACT_POINTS_MAX);
+    if (conf_count(points) == 0 || conf_count(points) > FACT_POINTS_MAX) {
+        return conf_fail(conf_get(map, key), err, "%s: 1 to %d points \"x: y\"", key,
+                         FACT_POINTS_MAX);
     }
     for (uint32_t i = 0; i < curve->count; i++) {
         const char *x_text = conf_key_at(points, i);
-        double x = 0.0;
-        if (sscanf(x_text, "%lf", &x) != 1 || x <= 0.0 ||
-            (i > 0 && x <= curve->x[i - 1])) {
-            return conf_fail(conf_at(points, i), err, "%s: %s: points must ascend", key,
+        double *x = &curve->x[i];
+        struct err why;
+        if (!unit_number(x_text, x, &why) || *x < 1.0 || *x > 1e15) {
+            return conf_fail(conf_at(points, i), err,
+                             "%s: %s is no number of 1 or more", key, x_text);
+        }
+        if (i > 0 && *x <= curve->x[i - 1]) {
+            return conf_fail(conf_at(points, i), err,
+                             "%s: %s is not above the point before; sort them", key,
                              x_text);
         }
-        curve->x[i] = x;
-        if (!conf_f64(points, x_text, &curve->y[i], 1e-9, y_max, err)) {
+        if (!conf_f64(points, x_text, &curve->y[i], 1e-6, y_max, err)) {
             return false;
         }
     }
@@ -84,26 +186,32 @@ static bool read_curve(const struct conf_node *map, const char *key, double y_ma
 }
 
 /* allreduce_us: {2: {16384: 4.5, ...}, 4: ...}: group size, bytes, microseconds. */
-static bool read_allreduce(const struct conf_node *map, struct gpu_spec *gpu,
+static bool allreduce_read(const struct conf_node *map, struct gpu_spec *gpu,
                            struct err *err)
 {
     const struct conf_node *groups = NULL;
     if (!conf_map(map, "allreduce_us", &groups, err)) {
         return false;
     }
-    gpu->allreduce_count = (uint32_t)conf_count(groups);
-    if (gpu->allreduce_count > FACT_TP_MAX) {
+    if (conf_count(groups) > FACT_TP_MAX) {
         return conf_fail(groups, err, "allreduce_us: at most %d group sizes",
                          FACT_TP_MAX);
     }
+    gpu->allreduce_count = (uint32_t)conf_count(groups);
     for (uint32_t i = 0; i < gpu->allreduce_count; i++) {
-        const char *size = conf_key_at(groups, i);
-        if (sscanf(size, "%u", &gpu->allreduce_tp[i]) != 1 ||
-            gpu->allreduce_tp[i] < 2) {
-            return conf_fail(groups, err, "allreduce_us: %s is no group size", size);
+        const char *text = conf_key_at(groups, i);
+        uint64_t size = 0;
+        struct err why;
+        if (!unit_u64(text, &size, &why) || size < 2 || size > 1024 ||
+            (i > 0 && size <= gpu->allreduce_tp[i - 1])) {
+            return conf_fail(conf_at(groups, i), err,
+                             "allreduce_us: %s: group sizes are whole numbers from 2 "
+                             "to 1024 and ascend",
+                             text);
         }
+        gpu->allreduce_tp[i] = (uint32_t)size;
         struct fact_curve *curve = &gpu->allreduce_s[i];
-        if (!read_curve(groups, size, 1e9, curve, err)) {
+        if (!curve_read(groups, text, 1e8, curve, err)) {
             return false;
         }
         for (uint32_t j = 0; j < curve->count; j++) {
@@ -113,59 +221,49 @@ static bool read_allreduce(const struct conf_node *map, struct gpu_spec *gpu,
     return true;
 }
 
-static bool gpu_read(const struct conf_node *map, struct gpu_spec *gpu, struct err *err)
+/* `sources:` says where figures come from, under any names. */
+static bool sources_read(const struct conf_node *map, struct err *err)
 {
-    static const char *const needed[] = {"memory_bytes",
-                                         "memory_bytes_per_s",
-                                         "bf16_flops_per_s",
-                                         "gemm_memory_efficiency",
-                                         "decode_attention_efficiency",
-                                         "attention_floor",
-                                         "small_kernel"};
-    for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
-        if (!conf_require(map, needed[i], err)) {
+    const struct conf_node *sources = NULL;
+    if (!conf_map(map, "sources", &sources, err)) {
+        return false;
+    }
+    for (size_t i = 0; i < conf_count(sources); i++) {
+        const char *text = NULL;
+        if (!conf_str(sources, conf_key_at(sources, i), &text, err)) {
             return false;
         }
     }
-    gpu->link_bytes_per_s = 25e9;
-    gpu->link_latency_s = 10e-6;
-    const bool ok =
-        read_name(map, gpu->name, err) &&
-        conf_bytes(map, "memory_bytes", &gpu->memory_bytes, err) &&
-        read_rate(map, "memory_bytes_per_s", &gpu->memory_bytes_per_s, err) &&
-        read_number(map, "bf16_flops_per_s", &gpu->bf16_flops_per_s, err) &&
-        read_number(map, "fp8_flops_per_s", &gpu->fp8_flops_per_s, err) &&
-        conf_f64(map, "gemm_memory_efficiency", &gpu->gemm_memory_efficiency, 0.05, 1.0,
-                 err) &&
-        read_curve(map, "gemm_mfu", 1.0, &gpu->gemm_mfu, err) &&
-        conf_f64(map, "decode_attention_efficiency", &gpu->decode_attention_efficiency,
-                 0.05, 1.0, err) &&
-        read_seconds(map, "attention_floor", &gpu->attention_floor_s, err) &&
-        read_curve(map, "prefill_attention_mfu", 1.0, &gpu->prefill_attention_mfu,
-                   err) &&
-        read_seconds(map, "small_kernel", &gpu->small_kernel_s, err) &&
-        read_allreduce(map, gpu, err) &&
-        read_rate(map, "link_bytes_per_s", &gpu->link_bytes_per_s, err) &&
-        read_seconds(map, "link_latency", &gpu->link_latency_s, err) &&
-        read_number(map, "power_w", &gpu->power_w, err) &&
-        read_number(map, "price_per_hour_low_usd", &gpu->price_per_hour_low, err) &&
-        read_number(map, "price_per_hour_high_usd", &gpu->price_per_hour_high, err);
-    if (ok && (gpu->memory_bytes == 0 || gpu->memory_bytes_per_s <= 0.0 ||
-               gpu->bf16_flops_per_s <= 0.0)) {
-        return conf_fail(map, err, "memory, bandwidth and FLOPS must not be 0");
-    }
-    return ok;
+    return true;
 }
 
-/* `sources:` says where the figures come from; any keys, all of them known. */
-static void sources_skip(const struct conf_node *map)
+static bool gpu_read(const struct conf_node *map, struct gpu_spec *gpu, struct err *err)
 {
-    const struct conf_node *sources = conf_get(map, "sources");
-    for (size_t i = 0; i < conf_count(sources); i++) {
-        if (conf_kind(sources) == CONF_MAP) {
-            conf_key_at(sources, i);
+    if (!name_read(map, gpu->name, err)) {
+        return false;
+    }
+    for (size_t i = 0; i < sizeof(gpu_fields) / sizeof(gpu_fields[0]); i++) {
+        if (!field_read(map, &gpu_fields[i], gpu, err)) {
+            return false;
         }
     }
+    if (!curve_read(map, "gemm_mfu", 1.0, &gpu->gemm_mfu, err) ||
+        !curve_read(map, "prefill_attention_mfu", 1.0, &gpu->prefill_attention_mfu,
+                    err) ||
+        !allreduce_read(map, gpu, err)) {
+        return false;
+    }
+    const bool fp8_curve = conf_get(map, "fp8_gemm_mfu") != NULL;
+    if (fp8_curve && (!conf_require(map, "fp8_flops_per_s", err) ||
+                      !conf_require(map, "fp8_gemm_memory_efficiency", err) ||
+                      !curve_read(map, "fp8_gemm_mfu", 1.0, &gpu->fp8_gemm_mfu, err))) {
+        return false;
+    }
+    if (gpu->price_per_hour_low > gpu->price_per_hour_high) {
+        return conf_fail(conf_get(map, "price_per_hour_low_usd"), err,
+                         "price_per_hour_low_usd: above price_per_hour_high_usd");
+    }
+    return true;
 }
 
 bool gpu_spec_load(struct gpu_spec *gpu, const char *path, struct err *err)
@@ -176,49 +274,28 @@ bool gpu_spec_load(struct gpu_spec *gpu, const char *path, struct err *err)
     }
     *gpu = (struct gpu_spec){0};
     const struct conf_node *map = conf_root(conf);
-    sources_skip(map);
-    const bool ok = gpu_read(map, gpu, err) && conf_done(map, err);
+    const bool ok =
+        sources_read(map, err) && gpu_read(map, gpu, err) && conf_done(map, err);
     conf_delete(conf);
     return ok;
 }
 
-static bool model_read(const struct conf_node *map, struct model_spec *model,
-                       struct err *err)
+static bool model_check(const struct conf_node *map, const struct model_spec *model,
+                        struct err *err)
 {
-    static const char *const needed[] = {
-        "layers",   "hidden",    "query_heads", "kv_heads",
-        "head_dim", "mlp_width", "vocabulary",  "max_position_tokens"};
-    for (size_t i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
-        if (!conf_require(map, needed[i], err)) {
-            return false;
-        }
-    }
-    model->mlp_gated = true;
-    model->weight_bits = 16;
-    model->kv_bits = 16;
-    const uint32_t most = 1 << 24;
-    const bool ok =
-        read_name(map, model->name, err) &&
-        conf_u32(map, "layers", &model->layers, 1, 1000, err) &&
-        conf_u32(map, "hidden", &model->hidden, 1, most, err) &&
-        conf_u32(map, "query_heads", &model->query_heads, 1, 4096, err) &&
-        conf_u32(map, "kv_heads", &model->kv_heads, 1, 4096, err) &&
-        conf_u32(map, "head_dim", &model->head_dim, 1, 4096, err) &&
-        conf_u32(map, "mlp_width", &model->mlp_width, 1, most, err) &&
-        conf_bool(map, "mlp_gated", &model->mlp_gated, err) &&
-        conf_u32(map, "vocabulary", &model->vocabulary, 1, most, err) &&
-        conf_bool(map, "tied_embeddings", &model->tied_embeddings, err) &&
-        conf_u32(map, "max_position_tokens", &model->max_position, 1, most, err) &&
-        conf_u32(map, "weight_bits", &model->weight_bits, 4, 16, err) &&
-        conf_u32(map, "kv_bits", &model->kv_bits, 8, 16, err) &&
-        read_number(map, "parameters", &model->parameters, err);
-    if (!ok) {
-        return false;
-    }
     if (model->query_heads % model->kv_heads != 0) {
         return conf_fail(conf_get(map, "kv_heads"), err,
-                         "kv_heads: %u does not divide %u query heads", model->kv_heads,
-                         model->query_heads);
+                         "kv_heads: %u does not divide the %u query heads",
+                         model->kv_heads, model->query_heads);
+    }
+    if (model->weight_bits != 4 && model->weight_bits != 8 &&
+        model->weight_bits != 16) {
+        return conf_fail(conf_get(map, "weight_bits"), err,
+                         "weight_bits: %u; it must be 4, 8 or 16", model->weight_bits);
+    }
+    if (model->kv_bits != 8 && model->kv_bits != 16) {
+        return conf_fail(conf_get(map, "kv_bits"), err,
+                         "kv_bits: %u; it must be 8 or 16", model->kv_bits);
     }
     const double computed = model_parameters(model);
     if (model->parameters > 0.0 &&
@@ -231,6 +308,23 @@ static bool model_read(const struct conf_node *map, struct model_spec *model,
     return true;
 }
 
+static bool model_read(const struct conf_node *map, struct model_spec *model,
+                       struct err *err)
+{
+    model->mlp_gated = true;
+    model->weight_bits = 16;
+    model->kv_bits = 16;
+    if (!name_read(map, model->name, err)) {
+        return false;
+    }
+    for (size_t i = 0; i < sizeof(model_fields) / sizeof(model_fields[0]); i++) {
+        if (!field_read(map, &model_fields[i], model, err)) {
+            return false;
+        }
+    }
+    return model_check(map, model, err);
+}
+
 bool model_spec_load(struct model_spec *model, const char *path, struct err *err)
 {
     struct conf *conf = NULL;
@@ -239,8 +333,8 @@ bool model_spec_load(struct model_spec *model, const char *path, struct err *err
     }
     *model = (struct model_spec){0};
     const struct conf_node *map = conf_root(conf);
-    sources_skip(map);
-    const bool ok = model_read(map, model, err) && conf_done(map, err);
+    const bool ok =
+        sources_read(map, err) && model_read(map, model, err) && conf_done(map, err);
     conf_delete(conf);
     return ok;
 }
@@ -259,7 +353,8 @@ static double layer_parameters(const struct model_spec *model)
 static double embedding_parameters(const struct model_spec *model)
 {
     const double one = (double)model->vocabulary * model->hidden;
-    return model->tied_embeddings ? one : 2.0 * one;
+    return (model->tied_embeddings ? one : 2.0 * one) +
+           (double)model->position_rows * model->hidden;
 }
 
 double model_parameters(const struct model_spec *model)

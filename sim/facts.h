@@ -29,6 +29,8 @@ struct gpu_spec {
     double fp8_flops_per_s;             /* dense; 0 = none */
     double gemm_memory_efficiency;      /* of peak bandwidth, small batches */
     struct fact_curve gemm_mfu;         /* tokens in the step -> part of peak FLOPS */
+    double fp8_gemm_memory_efficiency;  /* the same for 8-bit weights; 0 = no figure */
+    struct fact_curve fp8_gemm_mfu;     /* of the fp8 peak; no points = no figure */
     double decode_attention_efficiency; /* of peak bandwidth */
     double attention_floor_s;           /* least time of one attention kernel */
     struct fact_curve prefill_attention_mfu; /* chunk length -> part of peak FLOPS */
@@ -54,10 +56,11 @@ struct model_spec {
     bool mlp_gated; /* SwiGLU: three matrices instead of two */
     uint32_t vocabulary;
     bool tied_embeddings;
-    uint32_t max_position; /* tokens */
-    uint32_t weight_bits;  /* 16 unless quantised */
-    uint32_t kv_bits;      /* 16 unless quantised */
-    double parameters;     /* as published, for checking against the formulas */
+    uint32_t max_position;  /* tokens */
+    uint32_t position_rows; /* of a learned position table; 0 = rotary */
+    uint32_t weight_bits;   /* 16 unless quantised */
+    uint32_t kv_bits;       /* 16 unless quantised */
+    double parameters;      /* as published, for checking against the formulas */
 };
 
 NODISCARD bool gpu_spec_load(struct gpu_spec *gpu, const char *path, struct err *err);
