@@ -23,7 +23,7 @@ for folder in base stats traces policies sim reports; do
             if (section !~ /^(\.data|\.bss|\.tdata|\.tbss|\.ldata|\.lbss|\*COM\*)/) next
             if (section ~ /^\.data\.rel\.ro/) next
             # What compilers add for coverage, sanitizers and fuzzers.
-            if ($NF ~ /^(__?gcov|__llvm|__asan|__odr_asan|__ubsan|__sancov|__sanitizer|\.|__profc)/)
+            if ($NF ~ /^(__?gcov|__llvm|__asan|__odr_asan|__unnamed_|__ubsan|__sancov|__sanitizer|\.|__profc)/)
                 next
             printf "%s/%s: mutable object %s in %s\n", folder, object, $NF, section
         }' >>"$STACKSIM_TMP/offences"
