@@ -248,7 +248,9 @@ static uint32_t node_split(struct kvpool *pool, uint32_t slot, uint32_t blocks)
     nodes[slot].offset += (uint64_t)blocks * pool->config.block_tokens;
     nodes[slot].blocks -= blocks;
     if (nodes[slot].holders == 0) {
-        queue_link(pool, front, slot); /* the end is evicted first */
+        /* Behind the end, which is evicted first. */
+        /* NOLINTNEXTLINE(readability-suspicious-call-argument) */
+        queue_link(pool, front, slot);
     }
     index_add(pool, front);
     index_add(pool, slot);
@@ -406,27 +408,36 @@ void kvpool_register(struct kvpool *pool, struct kv_sequence *sequence, uint32_t
     }
 }
 
+static void private_give(struct kvpool *pool, uint32_t blocks)
+{
+    pool->free_blocks += blocks;
+    if (blocks > 0 && pool->config.prefix_caching) {
+        const uint32_t after =
+            pool->config.reuse_private_first ? ROOT : pool->nodes[ROOT].previous;
+        queue_put_anonymous(pool, after, blocks);
+    }
+}
+
+/* One holder less of a node and all before it; the last one puts it in the queue. */
+static void path_give(struct kvpool *pool, uint32_t tail)
+{
+    struct node *nodes = pool->nodes;
+    for (uint32_t slot = tail; slot != ROOT; slot = nodes[slot].parent) {
+        CHECK(nodes[slot].holders > 0, "node %u released twice", slot);
+        if (--nodes[slot].holders == 0) {
+            pool->free_blocks += nodes[slot].blocks;
+            queue_link(pool, slot, nodes[ROOT].previous);
+        }
+    }
+}
+
 void kvpool_release(struct kvpool *pool, struct kv_sequence *sequence, uint32_t owned)
 {
     CHECK(owned >= sequence->registered, "%u blocks owned, %u registered", owned,
           sequence->registered);
-    const uint32_t private_blocks = owned - sequence->registered + sequence->surplus;
-    pool->free_blocks += private_blocks;
-    if (pool->config.prefix_caching) {
-        struct node *nodes = pool->nodes;
-        if (private_blocks > 0) {
-            const uint32_t after =
-                pool->config.reuse_private_first ? ROOT : nodes[ROOT].previous;
-            queue_put_anonymous(pool, after, private_blocks);
-            nodes = pool->nodes;
-        }
-        for (uint32_t slot = sequence->tail; slot != ROOT; slot = nodes[slot].parent) {
-            CHECK(nodes[slot].holders > 0, "node %u released twice", slot);
-            if (--nodes[slot].holders == 0) {
-                pool->free_blocks += nodes[slot].blocks;
-                queue_link(pool, slot, nodes[ROOT].previous);
-            }
-        }
+    private_give(pool, owned - sequence->registered + sequence->surplus);
+    if (sequence->tail != ROOT) {
+        path_give(pool, sequence->tail);
     }
     CHECK(pool->free_blocks <= pool->config.blocks, "%u blocks free of %u",
           pool->free_blocks, pool->config.blocks);
@@ -496,23 +507,15 @@ static uint64_t check_queue(const struct kvpool *pool)
     return queued;
 }
 
-void kvpool_check(const struct kvpool *pool, uint64_t held)
+/* Returns the blocks of held nodes. */
+static uint64_t check_nodes(const struct kvpool *pool)
 {
-    uint64_t used = held;
-    if (!pool->config.prefix_caching) {
-        CHECK(used + pool->free_blocks == pool->config.blocks,
-              "INV-4: %llu held + %u free blocks are not %u", (unsigned long long)used,
-              pool->free_blocks, pool->config.blocks);
-        return;
-    }
+    uint64_t used = 0;
     uint32_t in_use = 1;
     for (uint32_t slot = 1; slot < pool->node_high; slot++) {
         const struct node *node = &pool->nodes[slot];
-        if (node->blocks == 0) {
-            continue;
-        }
-        in_use++;
-        if (node->parent == ANONYMOUS) {
+        in_use += node->blocks > 0 ? 1 : 0;
+        if (node->blocks == 0 || node->parent == ANONYMOUS) {
             continue;
         }
         const struct node *parent = &pool->nodes[node->parent];
@@ -524,10 +527,19 @@ void kvpool_check(const struct kvpool *pool, uint64_t held)
     }
     CHECK(in_use == pool->node_count, "%u nodes in use, %u counted", in_use,
           pool->node_count);
-    const uint64_t queued = check_queue(pool);
-    CHECK(queued == pool->free_blocks, "INV-4: %llu blocks queued, %u free",
-          (unsigned long long)queued, pool->free_blocks);
-    CHECK(used + queued == pool->config.blocks,
-          "INV-4: %llu used + %llu free blocks are not %u", (unsigned long long)used,
-          (unsigned long long)queued, pool->config.blocks);
+    return used;
+}
+
+void kvpool_check(const struct kvpool *pool, uint64_t held)
+{
+    uint64_t used = held;
+    if (pool->config.prefix_caching) {
+        used += check_nodes(pool);
+        const uint64_t queued = check_queue(pool);
+        CHECK(queued == pool->free_blocks, "INV-4: %llu blocks queued, %u free",
+              (unsigned long long)queued, pool->free_blocks);
+    }
+    CHECK(used + pool->free_blocks == pool->config.blocks,
+          "INV-4: %llu used + %u free blocks are not %u", (unsigned long long)used,
+          pool->free_blocks, pool->config.blocks);
 }

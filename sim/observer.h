@@ -31,15 +31,15 @@ struct request_outcome {
     uint64_t session;
     uint32_t turn;
     enum outcome_status status;
-    int64_t arrival_ns;      /* at the gateway */
-    int64_t queued_ns;       /* the engine took it from its input queue */
-    int64_t scheduled_ns;    /* first put in a batch */
+    int64_t arrival_ns;   /* at the gateway */
+    int64_t queued_ns;    /* the engine took it from its input queue */
+    int64_t scheduled_ns; /* first put in a batch */
     int64_t first_token_ns;
     int64_t end_ns;
-    uint32_t engine;         /* index over all pools; UINT32_MAX = none */
+    uint32_t engine; /* index over all pools; UINT32_MAX = none */
     uint32_t prompt_tokens;
-    uint32_t output_tokens;  /* produced */
-    uint32_t cached_tokens;  /* prefix hit at the first admission */
+    uint32_t output_tokens; /* produced */
+    uint32_t cached_tokens; /* prefix hit at the first admission */
     uint32_t preemptions;
     uint32_t recomputed_tokens; /* tokens computed again after preemptions */
 };

@@ -239,36 +239,49 @@ void replica_delete(struct replica *replica)
 /* ---- invariants
  * ------------------------------------------------------------------------- */
 
+/* What the aggregates of the decode set should be. */
+struct census {
+    uint64_t held; /* private blocks */
+    uint64_t context;
+    uint64_t admission;
+    uint32_t longest;
+    uint32_t decoding;
+};
+
+static void census_add(const struct replica *replica, const struct request *request,
+                       struct census *census)
+{
+    const struct decode_set *set = &replica->decodes;
+    CHECK(request->admission > census->admission,
+          "running list is not in order of admission");
+    census->admission = request->admission;
+    uint32_t computed = request->computed;
+    if (request->state == REQUEST_DECODING) {
+        computed = decode_set_computed(set, request);
+        census->decoding++;
+        census->context += computed;
+        census->longest = computed > census->longest ? computed : census->longest;
+        CHECK(request->last_step > set->formed, "decoding beyond its last step");
+    }
+    CHECK(computed <= (uint64_t)request->prompt_tokens + request->output_tokens,
+          "computed more than there is");
+    census->held += replica_blocks_of(replica, computed) - request->kv.registered +
+                    request->kv.surplus;
+}
+
 static uint64_t check_running(const struct replica *replica)
 {
     const struct decode_set *set = &replica->decodes;
-    uint64_t held = 0;
-    uint64_t context = 0;
-    uint32_t longest = 0;
-    uint64_t admission = 0;
-    uint32_t decoding = 0;
+    struct census census = {0};
     for (const struct request *at = replica->running.first; at != NULL; at = at->next) {
-        CHECK(at->admission > admission, "running list is not in order of admission");
-        admission = at->admission;
-        uint32_t computed = at->computed;
-        if (at->state == REQUEST_DECODING) {
-            decoding++;
-            computed = decode_set_computed(set, at);
-            context += computed;
-            longest = computed > longest ? computed : longest;
-            CHECK(at->last_step > set->formed, "decoding beyond its last step");
-            CHECK(set->heap[0][at->heap_place[0]] == at, "lost its place in the heap");
-        }
-        CHECK(computed <= (uint64_t)at->prompt_tokens + at->output_tokens,
-              "computed more than there is");
-        held +=
-            replica_blocks_of(replica, computed) - at->kv.registered + at->kv.surplus;
+        census_add(replica, at, &census);
     }
-    CHECK(decoding == set->count, "%u decode, %u in the set", decoding, set->count);
-    CHECK(context == decode_set_context(set), "context of the set is off");
-    CHECK(!set->knows_longest || longest == decode_set_longest(set),
+    CHECK(census.decoding == set->count, "%u decode, %u in the set", census.decoding,
+          set->count);
+    CHECK(census.context == decode_set_context(set), "context of the set is off");
+    CHECK(!set->knows_longest || census.longest == decode_set_longest(set),
           "longest member of the set is off");
-    return held;
+    return census.held;
 }
 
 void replica_check(const struct replica *replica)

@@ -25,35 +25,35 @@ enum sim_state { SIM_RUNNING, SIM_DONE, SIM_FAILED };
 
 /* Of one engine, over the whole run. */
 struct sim_engine_summary {
-    uint64_t requests;        /* ended here */
+    uint64_t requests; /* ended here */
     uint64_t steps;
     uint64_t preemptions;
     uint64_t prefix_query_tokens; /* looked up at first admissions */
     uint64_t prefix_hit_tokens;
-    int64_t busy_ns;          /* a step was running */
+    int64_t busy_ns; /* a step was running */
 };
 
 struct sim_summary {
-    uint64_t requests;        /* ended, any status */
+    uint64_t requests; /* ended, any status */
     uint64_t completed;
     uint64_t refused;
     uint64_t rejected;
     uint64_t cancelled;
     uint64_t unfinished;
     uint64_t events;
-    uint64_t steps;           /* engine steps, skipped ones included */
-    uint64_t prompt_tokens;   /* of completed requests */
+    uint64_t steps;         /* engine steps, skipped ones included */
+    uint64_t prompt_tokens; /* of completed requests */
     uint64_t output_tokens;
     uint64_t prefix_query_tokens;
     uint64_t prefix_hit_tokens;
     uint64_t preemptions;
     uint64_t recomputed_tokens;
     int64_t first_arrival_ns;
-    int64_t end_ns;           /* of the last request */
-    double load_imbalance;    /* largest over mean of requests in flight per engine,
-                                 averaged over the time any request was in flight */
-    uint64_t digest;          /* of all outcomes in order of their end */
-    uint64_t policy_bytes;    /* memory of the policy's state at the end */
+    int64_t end_ns;        /* of the last request */
+    double load_imbalance; /* largest over mean of requests in flight per engine,
+                              averaged over the time any request was in flight */
+    uint64_t digest;       /* of all outcomes in order of their end */
+    uint64_t policy_bytes; /* memory of the policy's state at the end */
 };
 
 /* Borrows everything but options. The observer may be NULL. */

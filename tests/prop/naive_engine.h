@@ -122,6 +122,16 @@ static inline uint32_t naive_take(struct naive_engine *engine)
     return block;
 }
 
+static inline void naive_queue_replace(struct naive_engine *engine, uint32_t old,
+                                       uint32_t new_block)
+{
+    for (uint32_t q = 0; q < engine->queued; q++) {
+        if (engine->queue[q] == old) {
+            engine->queue[q] = new_block;
+        }
+    }
+}
+
 /* The one rule that is ours (ADR 0004): who fills a block that is registered already
  * becomes a holder of that one and keeps its own as surplus, or leaves its own in the
  * free queue where the registered one stood. */
@@ -143,11 +153,7 @@ static inline void naive_register(struct naive_engine *engine,
             request->block[i] = there;
             request->surplus[request->surpluses++] = own;
         } else {
-            for (uint32_t q = 0; q < engine->queued; q++) {
-                if (engine->queue[q] == there) {
-                    engine->queue[q] = own;
-                }
-            }
+            naive_queue_replace(engine, there, own);
             engine->block[own].holders = 0;
             engine->block[there].holders = 1;
             request->block[i] = there;

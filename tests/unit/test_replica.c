@@ -159,7 +159,7 @@ static void decodes_take_their_tokens_from_the_same_budget(void)
     }
     replica_step_done(bench.replica); /* the first one came alone */
     replica_step_done(bench.replica);
-    const int64_t start_ns = 2 * step_ns + 10 * 16 * token_ns;
+    const int64_t start_ns = 2 * step_ns + 160 * token_ns;
     submit(&bench, 11, 11, 5000, 1);
     replica_step_done(bench.replica);
     const uint32_t chunks[] = {2038, 2038, 924};
