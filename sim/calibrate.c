@@ -373,6 +373,8 @@ static void tables_copy(struct step_fit *fit, const struct kernel_profile *profi
         fit->allreduce_us.us[i] = allreduce->y[i] * 1e6;
     }
     fit->allreduce_us.count = allreduce->count;
+    fit->experts = gpu->experts;
+    fit->experts_per_token = gpu->experts_per_token;
     fit->moe = mem_alloc(profile->moe_count, sizeof *fit->moe);
     fit->moe_count = profile->moe_count;
     for (size_t i = 0; i < profile->moe_count; i++) {
@@ -393,6 +395,14 @@ static bool inputs_check(const struct kernel_profile *profile,
                        "%s: the number of SMs, the tensor-parallel degree, layers and "
                        "KV heads must be known to fit it",
                        profile->dir);
+    }
+    if (profile->moe_count > 0 &&
+        (gpu->experts_per_token == 0 || gpu->experts < gpu->experts_per_token)) {
+        return err_set(
+            err, ERR_INPUT,
+            "%s/moe.csv: the model's experts, and how many of them one token "
+            "takes, must be known to use it",
+            profile->dir);
     }
     return true;
 }

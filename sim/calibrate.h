@@ -17,6 +17,8 @@ struct calibrate_gpu {
     double memory_bytes_per_s;     /* peak; 0 = unknown: no semi-physical form */
     uint64_t l2_bytes;             /* 0 = unknown: no cliff rule */
     uint32_t tensor_parallel;      /* that the profile was taken at; 1 = single GPU */
+    uint32_t experts;              /* of the model, for moe.csv; 0 = dense */
+    uint32_t experts_per_token;    /* of them, for one token */
     struct fact_curve allreduce_s; /* measured at that degree; no points = no table */
 };
 
@@ -25,7 +27,8 @@ struct calibrate_gpu {
 enum { CALIBRATE_CONTEXT_MIN = 128, CALIBRATE_CONTEXT_MAX = 4096 };
 
 /* Of a run's facts.json: gpu.name, gpu.sm_count, gpu.peak_mem_bw_GBps, gpu.l2_MiB,
- * engine.tensor_parallel, model, model_shape. Other keys are ignored. */
+ * engine.tensor_parallel, model, model_shape with its experts. Other keys are ignored.
+ */
 NODISCARD bool calibrate_facts_load(const char *path, struct model_spec *model,
                                     struct calibrate_gpu *gpu, struct err *err);
 

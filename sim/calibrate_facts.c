@@ -37,7 +37,7 @@ static bool read_gpu(const struct conf_node *root, struct calibrate_gpu *gpu,
 }
 
 static bool read_shape(const struct conf_node *root, struct model_spec *model,
-                       struct err *err)
+                       struct calibrate_gpu *gpu, struct err *err)
 {
     const struct conf_node *map = NULL;
     const char *name = "unknown model";
@@ -59,6 +59,8 @@ static bool read_shape(const struct conf_node *root, struct model_spec *model,
         {"head_dim", &model->head_dim, true},
         {"intermediate", &model->mlp_width, false},
         {"vocab", &model->vocabulary, false},
+        {"experts", &gpu->experts, false},
+        {"experts_per_token", &gpu->experts_per_token, false},
     };
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
         if ((fields[i].required && !conf_require(map, fields[i].key, err)) ||
@@ -79,8 +81,8 @@ bool calibrate_facts_load(const char *path, struct model_spec *model,
     }
     *model = (struct model_spec){.mlp_gated = true, .weight_bits = 16, .kv_bits = 16};
     *gpu = (struct calibrate_gpu){0};
-    const bool held =
-        read_gpu(conf_root(conf), gpu, err) && read_shape(conf_root(conf), model, err);
+    const bool held = read_gpu(conf_root(conf), gpu, err) &&
+                      read_shape(conf_root(conf), model, gpu, err);
     conf_delete(conf);
     return held;
 }

@@ -47,13 +47,13 @@ struct cost_setup {
     const struct model_spec *model;
     const struct engine_config *engine;
     const struct conf_node *map; /* `cost:` of the scenario, or NULL: roofline */
-    const struct conf_node *fit; /* root of a fit file, for `affine`; NULL: map's */
-    const char *config_dir;      /* --config-dir, or NULL; fits are looked up there */
+    const struct conf_node *fit; /* root of a fit file, for `affine`; NULL: by path */
+    const char *fit_path;        /* where map's `fit` was found; NULL: as written */
 };
 
-/* map: `model: roofline|linear` and the model's own keys (docs/cost-models.md). Host
- * work is included: added to the GPU's time, or its maximum with it under async
- * scheduling. */
+/* map: `model: roofline|affine|table|linear` and the model's own keys
+ * (docs/cost-models.md). Host work is included: added to the GPU's time, or its maximum
+ * with it under async scheduling. */
 NODISCARD bool cost_new(struct cost **out, const struct cost_setup *setup,
                         struct err *err);
 void cost_delete(struct cost *cost);

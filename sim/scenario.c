@@ -45,8 +45,8 @@ static bool config_find(const char *config_dir, const char *folder, const char *
     return false;
 }
 
-/* `gpu: h100_sxm` names a file in configs/gpus; anything with a slash or .yaml is a
- * path, relative to the scenario's folder. */
+/* `gpu: h100_sxm` names a file in configs/gpus, `fit` one in configs/fits; anything
+ * with a slash or .yaml is a path, relative to the scenario's folder. */
 static bool fact_path(const struct scenario *scenario,
                       const struct scenario_options *options,
                       const struct conf_node *pool, const char *key,
@@ -56,7 +56,9 @@ static bool fact_path(const struct scenario *scenario,
     if (!conf_require(pool, key, err) || !conf_str(pool, key, &name, err)) {
         return false;
     }
-    const char *folder = strcmp(key, "gpu") == 0 ? "gpus" : "models";
+    const char *folder = strcmp(key, "gpu") == 0   ? "gpus"
+                         : strcmp(key, "fit") == 0 ? "fits"
+                                                   : "models";
     if (strchr(name, '/') == NULL && strstr(name, ".yaml") == NULL) {
         if (config_find(options->config_dir, folder, name, path)) {
             return true;
@@ -121,8 +123,14 @@ static bool pool_read(struct scenario *scenario, const struct scenario_options *
                           &pool->kv_blocks, err)) {
         return false;
     }
-    const struct cost_setup setup = {
+    struct cost_setup setup = {
         .gpu = &pool->gpu, .model = &pool->model, .engine = &pool->engine, .map = cost};
+    if (conf_get(cost, "fit") != NULL) {
+        if (!fact_path(scenario, options, cost, "fit", path, err)) {
+            return false;
+        }
+        setup.fit_path = path;
+    }
     if (!cost_new(&pool->cost, &setup, err)) {
         return false;
     }

@@ -105,6 +105,8 @@ static void write_semi(struct text *out, const struct semi_physical *semi)
 
 static void write_moe(struct text *out, const struct step_fit *fit)
 {
+    text_printf(out, "experts_per_layer: %u\nexperts_per_token: %u\n", fit->experts,
+                fit->experts_per_token);
     text_add(out, "experts: # of one layer: tokens, activated experts, us\n");
     for (size_t i = 0; i < fit->moe_count; i++) {
         text_printf(out, "  - [%u, %u, %.9g]\n", fit->moe[i].tokens,
@@ -292,8 +294,17 @@ static bool read_moe(const struct conf_node *root, struct step_fit *fit,
                      struct err *err)
 {
     const struct conf_node *list = NULL;
-    if (!conf_list(root, "experts", &list, err)) {
+    if (!conf_list(root, "experts", &list, err) ||
+        !conf_u32(root, "experts_per_layer", &fit->experts, 1, 1U << 16, err) ||
+        !conf_u32(root, "experts_per_token", &fit->experts_per_token, 1, 1U << 16,
+                  err)) {
         return false;
+    }
+    if (conf_count(list) > 0 &&
+        (fit->experts_per_token == 0 || fit->experts_per_token > fit->experts)) {
+        return conf_fail(list, err,
+                         "experts: experts_per_layer and experts_per_token "
+                         "(not more) are due, too");
     }
     fit->moe = mem_alloc(conf_count(list), sizeof *fit->moe);
     for (size_t i = 0; i < conf_count(list); i++) {

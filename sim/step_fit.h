@@ -60,7 +60,9 @@ struct step_fit {
     struct profile_curve dense_us;     /* D(T) */
     struct profile_curve rows_us;      /* S'(S) */
     struct profile_curve allreduce_us; /* by message bytes; count 0 = no table */
-    struct moe_row *moe;               /* experts of one layer; count 0 = dense */
+    uint32_t experts;                  /* of a layer; 0 = dense */
+    uint32_t experts_per_token;
+    struct moe_row *moe; /* experts of one layer on one GPU, as measured */
     size_t moe_count;
 };
 
