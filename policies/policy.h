@@ -58,13 +58,13 @@ enum param_kind { PARAM_U64, PARAM_F64, PARAM_BOOL };
 struct policy_param {
     const char *name; /* NULL ends the table */
     enum param_kind kind;
+    /* A behaviour that the stack's specification calls a defect: a switch (PARAM_BOOL)
+     * that release 0.1.3 has on, so that its cost can be measured. */
+    bool defect;
     double default_value; /* at compat head; for a defect: tag 1, tag-fixed 0 */
     double min;
     double max;
     const char *help; /* with unit */
-    /* A behaviour that the stack's specification calls a defect: a switch (PARAM_BOOL)
-     * that release 0.1.3 has on, so that its cost can be measured. */
-    bool defect;
 };
 
 /* Memory of the host. resize(NULL, n) allocates, resize(p, 0) frees; never NULL for
