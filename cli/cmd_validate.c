@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * cmd_validate.c: `stacksim validate`: how far the simulator is from a measured run.
+ */
+#include "base/outfile.h"
+#include "cli/command.h"
+#include "cli/say.h"
+#include "cli/validate/print.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+struct validate_args {
+    const char *model;
+    const char *format;
+    const char *scales_from;
+    const char *scales_out;
+    const char *config_dir;
+    double scale_decode; /* NaN: not given */
+    double scale_mixed;
+    double max_error_pct;
+    bool autoscale;
+    bool step_by_step;
+    const char *collectives;
+};
+
+static const struct opt VALIDATE_OPTIONS[] = {
+    {"--model", "NAME", OPT_STR, offsetof(struct validate_args, model), "affine",
+     "Cost model: affine (fitted on profile/), table (LLMServingSim's interpolation of "
+     "profile/) or roofline (data sheet, no profile needed). Example: --model table"},
+    {"--scale-decode", "X", OPT_F64, offsetof(struct validate_args, scale_decode), "1",
+     "Factor on the time of steps that only decode. Example: --scale-decode 0.95"},
+    {"--scale-mixed", "X", OPT_F64, offsetof(struct validate_args, scale_mixed), "1",
+     "Factor on the time of steps with prefill. Example: --scale-mixed 1.04"},
+    {"--autoscale", NULL, OPT_FLAG, offsetof(struct validate_args, autoscale), "off",
+     "Search the two factors that fit this run best. What comes out is no prediction "
+     "of this run; use it on others. Example: --autoscale"},
+    {"--scales-out", "FILE.yaml", OPT_STR, offsetof(struct validate_args, scales_out),
+     "none",
+     "Write the factors that --autoscale found. "
+     "Example: --autoscale --scales-out rtx_4090.yaml"},
+    {"--scales-from", "FILE.yaml", OPT_STR, offsetof(struct validate_args, scales_from),
+     "none",
+     "Read both factors from a file that --scales-out wrote. "
+     "Example: --scales-from rtx_4090.yaml"},
+    {"--collectives", "HOW", OPT_STR, offsetof(struct validate_args, collectives),
+     "measured",
+     "Where all-reduce times come from, for --model affine: measured (the table of the "
+     "GPU's file, if it has one) or ring (20 us and 16 GiB/s). "
+     "Example: --collectives ring"},
+    {"--max-error", "PCT", OPT_F64, offsetof(struct validate_args, max_error_pct),
+     "none",
+     "Exit with 3 when the worst of the 15 errors is above this many percent. "
+     "Example: --max-error 1"},
+    {"--format", "FORMAT", OPT_STR, offsetof(struct validate_args, format), "table",
+     "table for people, or json with every figure. Example: --format json"},
+    {"--step-by-step", NULL, OPT_FLAG, offsetof(struct validate_args, step_by_step),
+     "off",
+     "Simulate every engine step singly; gives the same figures. "
+     "Example: --step-by-step"},
+    {"--config-dir", "DIR", OPT_STR, offsetof(struct validate_args, config_dir),
+     "$STACKSIM_CONFIGS, else the installed one",
+     "Folder with gpus/, for --model roofline. Example: --config-dir ./my-configs"},
+    {0},
+};
+
+static bool model_check(const char *model, struct err *err)
+{
+    static const char *const known[] = {"affine", "table", "roofline"};
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (strcmp(model, known[i]) == 0) {
+            return true;
+        }
+    }
+    if (strcmp(model, "ops") == 0) {
+        return err_set(err, ERR_USAGE,
+                       "option --model: ops is not available yet; use affine, table or "
+                       "roofline");
+    }
+    return err_set(err, ERR_USAGE,
+                   "option --model: '%s'; use affine, table or roofline", model);
+}
+
+static bool scale_check(const char *option, double scale, struct err *err)
+{
+    return isnan(scale) || (scale >= 0.125 && scale <= SCALE_MAX) ||
+           err_set(err, ERR_USAGE, "option %s: %g; use a factor from 0.125 to %d",
+                   option, scale, SCALE_MAX);
+}
+
+static bool args_check(const struct validate_args *args, struct err *err)
+{
+    const bool given = !isnan(args->scale_decode) || !isnan(args->scale_mixed);
+    const int sources = given + (args->scales_from != NULL) + args->autoscale;
+    if (!model_check(args->model, err) ||
+        !scale_check("--scale-decode", args->scale_decode, err) ||
+        !scale_check("--scale-mixed", args->scale_mixed, err)) {
+        return false;
+    }
+    if (sources > 1) {
+        return err_set(err, ERR_USAGE,
+                       "option --autoscale, --scales-from and --scale-decode or "
+                       "--scale-mixed exclude one another; give one of them");
+    }
+    if (strcmp(args->collectives, "measured") != 0 &&
+        strcmp(args->collectives, "ring") != 0) {
+        return err_set(err, ERR_USAGE,
+                       "option --collectives: '%s'; use measured or ring",
+                       args->collectives);
+    }
+    if (sources > 0 && strcmp(args->model, "roofline") == 0) {
+        return err_set(err, ERR_USAGE,
+                       "option --model: roofline has its own efficiencies and takes no "
+                       "factors; leave out the scales or use --model affine");
+    }
+    if (args->scales_out != NULL && !args->autoscale) {
+        return err_set(err, ERR_USAGE,
+                       "option --scales-out: writes what --autoscale found; add it");
+    }
+    if (strcmp(args->format, "table") != 0 && strcmp(args->format, "json") != 0) {
+        return err_set(err, ERR_USAGE, "option --format: '%s'; use table or json",
+                       args->format);
+    }
+    if (!isnan(args->max_error_pct) && !(args->max_error_pct > 0.0)) {
+        return err_set(err, ERR_USAGE, "option --max-error: %g; use a percentage > 0",
+                       args->max_error_pct);
+    }
+    return true;
+}
+
+static bool scales_choose(struct validation *validation,
+                          const struct validate_args *args,
+                          struct autoscale_result *found, struct err *err)
+{
+    validation->scales = (struct validate_scales){1.0, 1.0};
+    validation->scales_source = "none";
+    if (args->autoscale) {
+        validation->scales_source = "found on this very run";
+        validation->found = found;
+        if (!autoscale(found, validation->run, err)) {
+            return false;
+        }
+        validation->scales = found->scales;
+    } else if (args->scales_from != NULL) {
+        validation->scales_source = args->scales_from;
+        return scales_read(&validation->scales, args->scales_from, err);
+    } else if (!isnan(args->scale_decode) || !isnan(args->scale_mixed)) {
+        validation->scales_source = "given";
+        validation->scales.decode =
+            isnan(args->scale_decode) ? 1.0 : args->scale_decode;
+        validation->scales.mixed = isnan(args->scale_mixed) ? 1.0 : args->scale_mixed;
+    }
+    return true;
+}
+
+static bool scales_store(struct outfile *file, const struct validation *validation,
+                         struct err *err)
+{
+    struct text yaml = {0};
+    scales_write(&yaml, validation->run, validation->found);
+    fputs(text_str(&yaml), outfile_stream(file));
+    text_fini(&yaml);
+    return outfile_commit(file, err);
+}
+
+static bool print(const struct validation *validation, bool as_json, struct err *err)
+{
+    struct text out = {0};
+    if (as_json) {
+        validation_print_json(validation, &out);
+    } else {
+        validation_print_table(validation, &out);
+    }
+    fputs(text_str(&out), stdout);
+    text_fini(&out);
+    return say_flush(err);
+}
+
+static bool bound_check(const struct score *score, double max_error_pct,
+                        struct err *err)
+{
+    return isnan(max_error_pct) || score->worst_abs_error_pct <= max_error_pct ||
+           err_set(err, ERR_BOUND,
+                   "worst absolute error %.2f %% (%s %s) is above --max-error %g %%",
+                   score->worst_abs_error_pct, score_metric_name(score->worst_metric),
+                   score_statistic_name(score->worst_statistic), max_error_pct);
+}
+
+static int execute(const struct validate_args *args, const char *dir)
+{
+    struct err err = {0};
+    struct outfile *file = NULL;
+    struct validate_case *run = NULL;
+    struct simulated simulated = {0};
+    struct autoscale_result found;
+    struct score score;
+    struct validation validation = {.simulated = &simulated, .score = &score};
+    const struct validate_case_setup setup = {
+        .dir = dir,
+        .model = args->model,
+        .config_dir = args->config_dir,
+        .ring = strcmp(args->collectives, "ring") == 0,
+    };
+    bool ok = validate_case_load(&run, &setup, &err) &&
+              (args->scales_out == NULL || outfile_open(&file, args->scales_out, &err));
+    validation.run = run;
+    ok = ok && scales_choose(&validation, args, &found, &err);
+    if (ok) {
+        const struct simulate_options options = {validation.scales, args->step_by_step};
+        ok = simulate_case(&simulated, run, &options, &err);
+    }
+    if (ok) {
+        score_of(&score, run, &simulated);
+        ok = print(&validation, strcmp(args->format, "json") == 0, &err);
+    }
+    if (ok && file != NULL) {
+        ok = scales_store(file, &validation, &err);
+        file = NULL;
+    }
+    ok = ok && bound_check(&score, args->max_error_pct, &err);
+    outfile_abort(file);
+    simulated_fini(&simulated);
+    validate_case_delete(run);
+    return ok ? EXIT_DONE : say_error(&err);
+}
+
+static int validate_run(int argc, char *const *argv)
+{
+    struct validate_args args = {
+        .model = "affine",
+        .format = "table",
+        .collectives = "measured",
+        .scale_decode = NAN,
+        .scale_mixed = NAN,
+        .max_error_pct = NAN,
+    };
+    struct command_call call = {0};
+    struct err err = {0};
+    if (!command_parse(&command_validate, argc, argv, &args, &call)) {
+        return call.exit_code;
+    }
+    if (!args_check(&args, &err)) {
+        return say_error(&err);
+    }
+    return execute(&args, call.result.positional[0]);
+}
+
+const struct command command_validate = {
+    .options =
+        {
+            .name = "validate",
+            .usage = "DIR [OPTIONS]",
+            .summary = "compare the simulator with a measured run",
+            .description =
+                "DIR holds workload.jsonl, vllm_requests.jsonl, facts.json, profile/ "
+                "and, if recorded,\nvllm_timeseries.csv (docs/validation.md). The "
+                "engine is built from the facts, its step\ntimes from the profile; "
+                "then the workload is simulated and every request compared.\n\n"
+                "Examples:\n"
+                "  stacksim validate my-run\n"
+                "  stacksim validate my-run --autoscale --scales-out my-gpu.yaml\n"
+                "  stacksim validate other-run --scales-from my-gpu.yaml --max-error 2",
+            .options = VALIDATE_OPTIONS,
+            .positional_min = 1,
+            .positional_max = 1,
+        },
+    .run = validate_run,
+};

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * case.c: reads the folder; what belongs together must agree, row by row.
+ */
+#include "cli/validate/case.h"
+
+#include "base/mem.h"
+#include "cli/validate/gpu_find.h"
+#include "sim/profile.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void path_of(struct text *path, const struct validate_case *run,
+                    const char *name)
+{
+    text_fini(path);
+    text_printf(path, "%s/%s", run->dir, name);
+}
+
+static bool folder_check(const struct validate_case *run, struct err *err)
+{
+    struct stat about;
+    if (stat(run->dir, &about) != 0) {
+        return err_set(err, ERR_INPUT, "%s: %s", run->dir, strerror(errno));
+    }
+    if (!S_ISDIR(about.st_mode)) {
+        return err_set(err, ERR_INPUT,
+                       "%s: is not a folder; give the one that holds facts.json",
+                       run->dir);
+    }
+    return true;
+}
+
+static bool supported(const struct validate_case *run, const char *facts_path,
+                      struct err *err)
+{
+    if (run->facts.data_parallel > 1) {
+        return err_set(err, ERR_INPUT,
+                       "%s: engine.data_parallel: %" PRIu32
+                       " ranks in lock-step cannot be simulated yet, only 1",
+                       facts_path, run->facts.data_parallel);
+    }
+    if (run->facts.experts > 0) {
+        return err_set(err, ERR_INPUT,
+                       "%s: model_shape.experts: models with experts cannot be "
+                       "validated yet, only dense ones (experts: 0)",
+                       facts_path);
+    }
+    return true;
+}
+
+bool validate_case_workload(const struct validate_case *run, struct workload **out,
+                            struct err *err)
+{
+    struct text path = {0};
+    const struct trace_options options = {
+        .format = "llmservingsim",
+        .block_tokens = run->facts.engine.block_tokens,
+        .tick_ns = TRACE_TICK_KEEP,
+    };
+    path_of(&path, run, "workload.jsonl");
+    const bool ok = workload_open_trace(out, text_str(&path), &options, err);
+    text_fini(&path);
+    return ok;
+}
+
+static bool record_check(struct validate_case *run, const struct trace_record *record,
+                         struct err *err)
+{
+    if (record->id >= run->measured.count) {
+        return err_set(err, ERR_INPUT,
+                       "%s: workload.jsonl has more requests than the %zu of "
+                       "vllm_requests.jsonl",
+                       run->dir, run->measured.count);
+    }
+    const struct measured_request *measured = &run->measured.requests[record->id];
+    if (record->prompt_tokens != measured->prompt_tokens ||
+        record->output_tokens != measured->output_tokens) {
+        return err_set(err, ERR_INPUT,
+                       "%s/vllm_requests.jsonl: request %" PRIu64 ": %" PRIu32
+                       " + %" PRIu32 " tokens, but workload.jsonl has %" PRIu32
+                       " + %" PRIu32 " there; both files must have the same order",
+                       run->dir, record->id, measured->prompt_tokens,
+                       measured->output_tokens, record->prompt_tokens,
+                       record->output_tokens);
+    }
+    const uint64_t tokens = (uint64_t)record->prompt_tokens + record->output_tokens;
+    if (tokens > run->facts.engine.max_model_len) {
+        return err_set(err, ERR_INPUT,
+                       "%s/workload.jsonl: request %" PRIu64 ": %" PRIu64
+                       " tokens are more than engine.max_model_len %" PRIu32
+                       " of facts.json",
+                       run->dir, record->id, tokens, run->facts.engine.max_model_len);
+    }
+    run->arrival_ns[record->id] = record->arrival_ns;
+    return true;
+}
+
+/* The two files must tell of the same requests. */
+static bool workload_check(struct validate_case *run, struct err *err)
+{
+    struct workload *workload = NULL;
+    if (!validate_case_workload(run, &workload, err)) {
+        return false;
+    }
+    run->arrival_ns = mem_alloc(run->measured.count, sizeof(int64_t));
+    size_t count = 0;
+    bool ok = true;
+    const struct trace_record *record = NULL;
+    enum workload_result result = workload_next(workload, &record, err);
+    while (ok && result == WORKLOAD_RECORD) {
+        ok = record_check(run, record, err);
+        count++;
+        result = ok ? workload_next(workload, &record, err) : result;
+    }
+    ok = ok && result == WORKLOAD_END;
+    workload_close(workload);
+    if (ok && count != run->measured.count) {
+        return err_set(err, ERR_INPUT,
+                       "%s: workload.jsonl has %zu requests, vllm_requests.jsonl %zu",
+                       run->dir, count, run->measured.count);
+    }
+    return ok;
+}
+
+static bool fit_make(struct validate_case *run, struct err *err)
+{
+    struct text path = {0};
+    struct text name = {0};
+    struct text yaml = {0};
+    struct kernel_profile *profile = NULL;
+    path_of(&path, run, "profile");
+    text_printf(&name, "fit of %s", text_str(&path));
+    const bool ok =
+        kernel_profile_load(&profile, text_str(&path), err) &&
+        calibrate_profile(&yaml, profile, &run->facts.model, &run->facts.gpu, err) &&
+        conf_parse(&run->fit, text_str(&name), text_str(&yaml), yaml.length, err);
+    kernel_profile_delete(profile);
+    text_fini(&yaml);
+    text_fini(&name);
+    text_fini(&path);
+    return ok;
+}
+
+/* The facts tell little of the GPU. What our own file knows beyond them is all that the
+ * roofline has; for the others it is the collectives, which no profile holds. */
+static bool gpu_prepare(struct validate_case *run,
+                        const struct validate_case_setup *setup, struct err *err)
+{
+    const bool roofline = strcmp(run->model, "roofline") == 0;
+    const struct gpu_search search = {
+        .full_name = run->facts.gpu.name,
+        .config_dir = setup->config_dir,
+        .required = roofline,
+    };
+    if (!gpu_find(&run->gpu, &search, err)) {
+        return false;
+    }
+    if (!roofline) {
+        memcpy(run->gpu.name, run->facts.gpu.name, sizeof run->gpu.name);
+        run->gpu.memory_bytes_per_s = run->facts.gpu.memory_bytes_per_s;
+    }
+    return true;
+}
+
+static bool model_prepare(struct validate_case *run,
+                          const struct validate_case_setup *setup, struct err *err)
+{
+    return gpu_prepare(run, setup, err) &&
+           (strcmp(run->model, "affine") != 0 || fit_make(run, err));
+}
+
+static bool files_read(struct validate_case *run, struct err *err)
+{
+    struct text path = {0};
+    path_of(&path, run, "facts.json");
+    bool ok = run_facts_load(&run->facts, text_str(&path), err) &&
+              supported(run, text_str(&path), err);
+    path_of(&path, run, "vllm_requests.jsonl");
+    ok = ok && measured_run_load(&run->measured, text_str(&path), err) &&
+         workload_check(run, err);
+    path_of(&path, run, "vllm_timeseries.csv");
+    if (ok && access(text_str(&path), F_OK) == 0) {
+        ok = measured_series_load(&run->series, text_str(&path), err);
+    }
+    text_fini(&path);
+    return ok;
+}
+
+bool validate_case_load(struct validate_case **out,
+                        const struct validate_case_setup *setup, struct err *err)
+{
+    struct validate_case *run = mem_alloc(1, sizeof *run);
+    size_t length = strlen(setup->dir);
+    while (length > 1 && setup->dir[length - 1] == '/') {
+        length--;
+    }
+    run->dir = mem_strdup(setup->dir);
+    run->dir[length] = '\0';
+    run->model = setup->model;
+    run->ring = setup->ring;
+    if (!folder_check(run, err) || !files_read(run, err) ||
+        !model_prepare(run, setup, err)) {
+        validate_case_delete(run);
+        return false;
+    }
+    *out = run;
+    return true;
+}
+
+void validate_case_delete(struct validate_case *run)
+{
+    if (run == NULL) {
+        return;
+    }
+    measured_run_fini(&run->measured);
+    measured_series_fini(&run->series);
+    conf_delete(run->fit);
+    mem_free(run->arrival_ns);
+    mem_free(run->dir);
+    mem_free(run);
+}
