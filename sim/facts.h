@@ -37,7 +37,7 @@ struct gpu_spec {
     double small_kernel_s;    /* norm, rope, activation...: one, in a graph */
     uint32_t allreduce_count; /* measured tables, by group size */
     uint32_t allreduce_tp[FACT_TP_MAX];
-    struct fact_curve allreduce_s[FACT_TP_MAX]; /* message bytes -> seconds */
+    struct fact_curve allreduce_s[FACT_TP_MAX]; /* bytes -> seconds, linear in bytes */
     double link_bytes_per_s; /* per direction, fall-back ring formula */
     double link_latency_s;
     double power_w;

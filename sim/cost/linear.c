@@ -14,6 +14,19 @@ struct linear {
     int64_t chunk_token_ns;
 };
 
+/* An hour a step is far beyond any test and far from overflow. */
+static const double longest_step_ns = 3600e9;
+
+static double longest_ns(const struct linear *linear,
+                         const struct engine_config *engine)
+{
+    const double sequences = engine->max_num_seqs;
+    const double context = sequences * engine->max_model_len;
+    return (double)linear->step_ns + (double)linear->decode_ns * sequences +
+           (double)linear->context_ns * context + (double)linear->chunk_ns * sequences +
+           (double)linear->chunk_token_ns * engine->max_num_batched_tokens;
+}
+
 static bool linear_init(void *state, const struct cost_setup *setup, struct err *err)
 {
     struct linear *linear = state;
@@ -25,9 +38,17 @@ static bool linear_init(void *state, const struct cost_setup *setup, struct err 
         !conf_duration_ns(map, "per_chunk_token", &linear->chunk_token_ns, err)) {
         return false;
     }
-    if (linear->step_ns + linear->decode_ns == 0) {
+    if (linear->step_ns == 0 &&
+        (linear->decode_ns == 0 ||
+         (linear->chunk_ns == 0 && linear->chunk_token_ns == 0))) {
         return conf_fail(map, err,
-                         "cost: a decode step must take time; set step or per_decode");
+                         "cost: every step must take time; set step, or per_decode and "
+                         "per_chunk or per_chunk_token");
+    }
+    if (longest_ns(linear, setup->engine) >= longest_step_ns) {
+        return conf_fail(map, err,
+                         "cost: a full step would take %.3g s; at most an hour",
+                         longest_ns(linear, setup->engine) / 1e9);
     }
     return true;
 }

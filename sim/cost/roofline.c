@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * roofline.c: step time from a data sheet and measured efficiencies, for dense models
- * (spec/vllm-engine.md 10.1 to 10.6).
+ * (spec/vllm-engine.md 10.1 to 10.6; docs/cost-models.md has the equations).
  *
  *     step = tokens(T) + rows(S) + decode attention + prefill attention
  *
@@ -12,9 +12,8 @@
  * less than a floor: max(floor, slope * context), with a slope in whole 2^-16 ns per
  * token, is what makes the law of cost.h hold exactly.
  *
- * Decode batches are padded to CUDA-graph sizes. What a mixed step pays beyond the sum
- * of its parts is not modelled; a calibration scalar per kind of step (scale_decode,
- * scale_mixed) is how a measurement corrects it.
+ * What a mixed step pays beyond the sum of its parts is not modelled; a scalar per kind
+ * of step (scale_decode, scale_mixed) is how a measurement corrects it.
  */
 #include "base/mem.h"
 #include "sim/cost/fx.h"
@@ -22,14 +21,21 @@
 
 #include <math.h>
 
-enum { ACTIVATION_BYTES = 2, GRAPH_TOKENS_MAX = 512 };
+enum { ACTIVATION_BYTES = 2, LOGIT_BYTES = 2, BITS_16 = 16 };
 static const double small_kernel_efficiency = 0.8; /* of peak bandwidth */
-static const double sampler_s = 100e-6; /* vllm-engine.md 10.7: "sampler .1" */
+static const double fp8_product_floor_s = 5e-6;    /* quantise, then multiply: 10.2 */
+static const double sampler_s = 100e-6;            /* vllm-engine.md 10.7 */
+/* Without a CUDA graph the host's launches set the pace of a layer: 12 kernels of 4.5
+ * us (vllm-engine.md 10.3, a guess by its own words). */
+static const double eager_layer_s = 12 * 4.5e-6;
+static const double longest_step_s = 3600.0;
 
 struct roofline {
     struct gpu_spec gpu;
     struct model_spec model;
     uint32_t tensor_parallel;
+    uint32_t graph_tokens_max; /* largest captured CUDA graph */
+    uint32_t graph_wide_from;  /* sizes from here on are 16 apart, not 8 */
     double scale_decode;
     double scale_mixed;
     double kv_bytes; /* per token and layer on one GPU */
@@ -42,6 +48,10 @@ struct roofline {
     int64_t decode_slope_fx;   /* and per token of context */
     int64_t mixed_floor_fx;
     int64_t mixed_slope_fx;
+    double chunk_pair_s; /* per two token pairs, at peak, all layers, scaled */
+    double chunk_kv_s;   /* per token read, all layers, scaled */
+    double chunk_floor_s;
+    double log2_length[FACT_POINTS_MAX]; /* of gpu.prefill_attention_mfu */
 };
 
 static double curve_at(const struct fact_curve *curve, double x)
@@ -59,33 +69,57 @@ static double curve_at(const struct fact_curve *curve, double x)
     return curve->y[curve->count - 1];
 }
 
-/* Largest captured graph that the engine would pad to; beyond, no padding. */
-static uint32_t graph_tokens(uint32_t tokens)
+/* Sizes of captured CUDA graphs: 1, 2, 4, then every 8 (v019 and head: every 16 beyond
+ * 256) up to a limit. */
+static void graphs_init(struct roofline *roofline, const struct engine_config *engine)
 {
-    if (tokens <= 2) {
+    const bool late = engine->compat == ENGINE_V019 || engine->compat == ENGINE_HEAD;
+    uint32_t limit = engine->max_num_batched_tokens;
+    if (late && 2 * engine->max_num_seqs < limit) {
+        limit = 2 * engine->max_num_seqs;
+    }
+    limit = limit < 512 ? limit : 512;
+    roofline->graph_wide_from = late ? 256 : 512;
+    if (limit > roofline->graph_wide_from) {
+        limit = limit / 16 * 16;
+    } else if (limit >= 8) {
+        limit = limit / 8 * 8;
+    } else {
+        limit = limit >= 4 ? 4 : limit < 2 ? 1 : 2;
+    }
+    roofline->graph_tokens_max = limit;
+}
+
+/* Tokens are padded to the next captured size; beyond the last one there is no graph
+ * and no padding. */
+static uint32_t graph_tokens(const struct roofline *roofline, uint32_t tokens)
+{
+    if (tokens <= 2 || tokens > roofline->graph_tokens_max) {
         return tokens;
     }
     if (tokens <= 4) {
         return 4;
     }
-    return tokens <= GRAPH_TOKENS_MAX ? (tokens + 7) / 8 * 8 : tokens;
+    const uint32_t step = tokens > roofline->graph_wide_from ? 16 : 8;
+    return (tokens + step - 1) / step * step;
 }
 
+/* rows x inner times inner x columns, weights of so many bits. */
 static double product_s(const struct roofline *roofline, double rows, double inner,
-                        double columns)
+                        double columns, uint32_t bits)
 {
     const struct gpu_spec *gpu = &roofline->gpu;
-    const double weight_bytes = roofline->model.weight_bits / 8.0;
-    const double peak = roofline->model.weight_bits == 8 && gpu->fp8_flops_per_s > 0.0
-                            ? gpu->fp8_flops_per_s
-                            : gpu->bf16_flops_per_s;
-    const double compute_s =
-        2.0 * rows * inner * columns / (peak * curve_at(&gpu->gemm_mfu, rows));
+    const bool fp8 = bits == 8 && gpu->fp8_gemm_mfu.count > 0;
+    const double peak = fp8 ? gpu->fp8_flops_per_s : gpu->bf16_flops_per_s;
+    const double mfu = curve_at(fp8 ? &gpu->fp8_gemm_mfu : &gpu->gemm_mfu, rows);
+    const double efficiency =
+        fp8 ? gpu->fp8_gemm_memory_efficiency : gpu->gemm_memory_efficiency;
+    const double compute_s = 2.0 * rows * inner * columns / (peak * mfu);
     const double bytes =
-        inner * columns * weight_bytes + rows * (inner + columns) * ACTIVATION_BYTES;
-    const double memory_s =
-        bytes / (gpu->memory_bytes_per_s * gpu->gemm_memory_efficiency);
-    return fmax(fmax(compute_s, memory_s), gpu->small_kernel_s);
+        inner * columns * bits / 8.0 + rows * (inner + columns) * ACTIVATION_BYTES;
+    const double memory_s = bytes / (gpu->memory_bytes_per_s * efficiency);
+    return fmax(fmax(compute_s, memory_s),
+                fp8 ? fp8_product_floor_s : gpu->small_kernel_s);
 }
 
 static double small_s(const struct roofline *roofline, double bytes)
@@ -95,6 +129,24 @@ static double small_s(const struct roofline *roofline, double bytes)
                 bytes / (gpu->memory_bytes_per_s * small_kernel_efficiency));
 }
 
+/* Between two measured messages a straight line in bytes; beyond the last one the
+ * link's bandwidth decides. */
+static double message_s(const struct fact_curve *curve, double bytes)
+{
+    if (bytes <= curve->x[0]) {
+        return curve->y[0];
+    }
+    for (uint32_t i = 1; i < curve->count; i++) {
+        if (bytes <= curve->x[i]) {
+            const double part =
+                (bytes - curve->x[i - 1]) / (curve->x[i] - curve->x[i - 1]);
+            return curve->y[i - 1] + part * (curve->y[i] - curve->y[i - 1]);
+        }
+    }
+    const uint32_t last = curve->count - 1;
+    return curve->y[last] * bytes / curve->x[last];
+}
+
 /* Of one message, after the measured table of the group's size, else a ring. */
 static double allreduce_s(const struct roofline *roofline, double bytes)
 {
@@ -102,11 +154,7 @@ static double allreduce_s(const struct roofline *roofline, double bytes)
     const double n = roofline->tensor_parallel;
     for (uint32_t i = 0; i < gpu->allreduce_count; i++) {
         if (gpu->allreduce_tp[i] == roofline->tensor_parallel) {
-            const struct fact_curve *curve = &gpu->allreduce_s[i];
-            const double last = curve->x[curve->count - 1];
-            /* Beyond the table the link's bandwidth decides. */
-            return bytes > last ? curve_at(curve, last) * bytes / last
-                                : curve_at(curve, bytes);
+            return message_s(&gpu->allreduce_s[i], bytes);
         }
     }
     return gpu->link_latency_s + 2.0 * (n - 1.0) / n * bytes / gpu->link_bytes_per_s;
@@ -115,16 +163,17 @@ static double allreduce_s(const struct roofline *roofline, double bytes)
 static double layer_s(const struct roofline *roofline, double tokens)
 {
     const struct model_spec *model = &roofline->model;
+    const uint32_t bits = model->weight_bits;
     const double tp = roofline->tensor_parallel;
     const double hidden = model->hidden;
     const double query = model->query_heads * (double)model->head_dim / tp;
     const double kv = fmax(1.0, model->kv_heads / tp) * model->head_dim;
     const double width = model->mlp_width / tp;
     const double up = model->mlp_gated ? 2.0 * width : width;
-    double seconds = product_s(roofline, tokens, hidden, query + 2.0 * kv) +
-                     product_s(roofline, tokens, query, hidden) +
-                     product_s(roofline, tokens, hidden, up) +
-                     product_s(roofline, tokens, width, hidden);
+    double seconds = product_s(roofline, tokens, hidden, query + 2.0 * kv, bits) +
+                     product_s(roofline, tokens, query, hidden, bits) +
+                     product_s(roofline, tokens, hidden, up, bits) +
+                     product_s(roofline, tokens, width, hidden, bits);
     /* Residual in, residual out; what the product before has written is still in L2. */
     const double norm_bytes = 2.0 * tokens * hidden * ACTIVATION_BYTES;
     seconds += 2.0 * small_s(roofline, norm_bytes);
@@ -139,17 +188,32 @@ static double layer_s(const struct roofline *roofline, double tokens)
 
 static double tokens_s(const struct roofline *roofline, uint32_t tokens)
 {
-    const double hidden = roofline->model.hidden;
-    const double embedding_s =
-        small_s(roofline, 2.0 * tokens * hidden * ACTIVATION_BYTES);
-    return embedding_s + roofline->model.layers * layer_s(roofline, tokens);
+    const uint32_t padded = graph_tokens(roofline, tokens);
+    const double message = (double)padded * roofline->model.hidden * ACTIVATION_BYTES;
+    double embedding_s = small_s(roofline, 2.0 * message);
+    if (roofline->tensor_parallel > 1) {
+        embedding_s += allreduce_s(roofline, message);
+    }
+    double one_s = layer_s(roofline, padded);
+    if (tokens > roofline->graph_tokens_max) {
+        one_s = fmax(one_s, eager_layer_s);
+    }
+    return embedding_s + roofline->model.layers * one_s;
 }
 
+/* LM head, its logits gathered from the group, sampler. */
 static double rows_s(const struct roofline *roofline, uint32_t rows)
 {
-    const double columns =
-        (double)roofline->model.vocabulary / roofline->tensor_parallel;
-    return product_s(roofline, rows, roofline->model.hidden, columns) + sampler_s;
+    const double tp = roofline->tensor_parallel;
+    const double columns = roofline->model.vocabulary / tp;
+    double seconds =
+        product_s(roofline, rows, roofline->model.hidden, columns, BITS_16) + sampler_s;
+    if (roofline->tensor_parallel > 1) {
+        const double bytes = rows * (tp - 1.0) * columns * LOGIT_BYTES;
+        seconds +=
+            roofline->gpu.link_latency_s + bytes / roofline->gpu.link_bytes_per_s;
+    }
+    return seconds;
 }
 
 /* Of all layers: reading the context once per token. */
@@ -165,25 +229,85 @@ static double attention_floor_s(const struct roofline *roofline)
     return roofline->model.layers * roofline->gpu.attention_floor_s;
 }
 
+/* What is too long is an error of the input (roofline_init), not of the rounding. */
+static int64_t capped_fx(double seconds)
+{
+    return cost_fx_of_s(fmin(seconds, longest_step_s));
+}
+
 static void tables_fill(struct roofline *roofline)
 {
+    const double decode = roofline->scale_decode;
+    const double mixed = roofline->scale_mixed;
     for (uint32_t n = 1; n <= roofline->rows_max; n++) {
         const double rows = rows_s(roofline, n);
-        roofline->decode_tokens_fx[n] = cost_fx_of_s(
-            roofline->scale_decode * (tokens_s(roofline, graph_tokens(n)) + rows));
-        roofline->mixed_rows_fx[n] = cost_fx_of_s(roofline->scale_mixed * rows);
+        roofline->decode_tokens_fx[n] =
+            capped_fx(decode * (tokens_s(roofline, n) + rows));
+        roofline->mixed_rows_fx[n] = capped_fx(mixed * rows);
     }
     for (uint32_t tokens = 1; tokens <= roofline->tokens_max; tokens++) {
-        const double seconds = tokens_s(roofline, graph_tokens(tokens));
         roofline->mixed_tokens_fx[tokens] =
-            cost_fx_of_s(roofline->scale_mixed * seconds);
+            capped_fx(mixed * tokens_s(roofline, tokens));
     }
     const double slope_s = attention_slope_s(roofline);
     const double floor_s = attention_floor_s(roofline);
-    roofline->decode_slope_fx = cost_fx_of_s(roofline->scale_decode * slope_s);
-    roofline->decode_floor_fx = cost_fx_of_s(roofline->scale_decode * floor_s);
-    roofline->mixed_slope_fx = cost_fx_of_s(roofline->scale_mixed * slope_s);
-    roofline->mixed_floor_fx = cost_fx_of_s(roofline->scale_mixed * floor_s);
+    roofline->decode_slope_fx = capped_fx(decode * slope_s);
+    roofline->decode_floor_fx = capped_fx(decode * floor_s);
+    roofline->mixed_slope_fx = capped_fx(mixed * slope_s);
+    roofline->mixed_floor_fx = capped_fx(mixed * floor_s);
+}
+
+static void chunks_init(struct roofline *roofline)
+{
+    const struct gpu_spec *gpu = &roofline->gpu;
+    const double layers = roofline->model.layers;
+    const double width = roofline->model.query_heads *
+                         (double)roofline->model.head_dim / roofline->tensor_parallel;
+    /* QK and PV of one token pair are 4 * width FLOPs; pairs come counted twice. */
+    roofline->chunk_pair_s =
+        roofline->scale_mixed * layers * 2.0 * width / gpu->bf16_flops_per_s;
+    roofline->chunk_kv_s = roofline->scale_mixed * attention_slope_s(roofline);
+    roofline->chunk_floor_s = roofline->scale_mixed * attention_floor_s(roofline);
+    const struct fact_curve *curve = &gpu->prefill_attention_mfu;
+    for (uint32_t i = 0; i < curve->count; i++) {
+        roofline->log2_length[i] = log2(curve->x[i]);
+    }
+}
+
+/* No less than any step that the engine can ask for, so that none overflows later. */
+static double longest_s(const struct roofline *roofline,
+                        const struct engine_config *engine)
+{
+    const double tokens = engine->max_num_batched_tokens;
+    const double context = (double)engine->max_num_seqs * engine->max_model_len;
+    const double pairs_twice = tokens * (2.0 * engine->max_model_len + tokens);
+    double least_mfu = 1.0;
+    for (uint32_t i = 0; i < roofline->gpu.prefill_attention_mfu.count; i++) {
+        least_mfu = fmin(least_mfu, roofline->gpu.prefill_attention_mfu.y[i]);
+    }
+    int64_t tables_fx = 0;
+    for (uint32_t t = 1; t <= roofline->tokens_max; t++) {
+        const int64_t fx = roofline->mixed_tokens_fx[t];
+        tables_fx = fx > tables_fx ? fx : tables_fx;
+    }
+    for (uint32_t n = 1; n <= roofline->rows_max; n++) {
+        const int64_t fx = roofline->decode_tokens_fx[n];
+        tables_fx = fx > tables_fx ? fx : tables_fx;
+    }
+    tables_fx += roofline->mixed_rows_fx[roofline->rows_max];
+    const double scale = fmax(roofline->scale_decode, roofline->scale_mixed);
+    return (double)tables_fx / COST_FX_PER_NS / 1e9 +
+           2.0 * scale *
+               (attention_floor_s(roofline) + context * attention_slope_s(roofline)) +
+           roofline->chunk_pair_s * pairs_twice / least_mfu;
+}
+
+static void roofline_fini(void *state)
+{
+    struct roofline *roofline = state;
+    mem_free(roofline->decode_tokens_fx);
+    mem_free(roofline->mixed_rows_fx);
+    mem_free(roofline->mixed_tokens_fx);
 }
 
 static bool roofline_init(void *state, const struct cost_setup *setup, struct err *err)
@@ -205,22 +329,22 @@ static bool roofline_init(void *state, const struct cost_setup *setup, struct er
         (double)model_kv_bytes_per_token(setup->model, tp) / setup->model->layers;
     roofline->rows_max = setup->engine->max_num_seqs;
     roofline->tokens_max = setup->engine->max_num_batched_tokens;
-    roofline->decode_tokens_fx =
-        mem_alloc((size_t)roofline->rows_max + 1, sizeof(int64_t));
-    roofline->mixed_rows_fx =
-        mem_alloc((size_t)roofline->rows_max + 1, sizeof(int64_t));
+    graphs_init(roofline, setup->engine);
+    chunks_init(roofline);
+    const size_t rows = (size_t)roofline->rows_max + 1;
+    roofline->decode_tokens_fx = mem_alloc(rows, sizeof(int64_t));
+    roofline->mixed_rows_fx = mem_alloc(rows, sizeof(int64_t));
     roofline->mixed_tokens_fx =
         mem_alloc((size_t)roofline->tokens_max + 1, sizeof(int64_t));
     tables_fill(roofline);
+    if (longest_s(roofline, setup->engine) >= longest_step_s) {
+        roofline_fini(state);
+        return conf_fail(setup->map, err,
+                         "cost: the longest step of %s on %s would take more than an "
+                         "hour; is a figure of one of them off by a unit?",
+                         setup->model->name, setup->gpu->name);
+    }
     return true;
-}
-
-static void roofline_fini(void *state)
-{
-    struct roofline *roofline = state;
-    mem_free(roofline->decode_tokens_fx);
-    mem_free(roofline->mixed_rows_fx);
-    mem_free(roofline->mixed_tokens_fx);
 }
 
 static struct decode_cost roofline_decode(const void *state, uint32_t decodes,
@@ -235,31 +359,46 @@ static struct decode_cost roofline_decode(const void *state, uint32_t decodes,
     if (read_fx >= roofline->decode_floor_fx) {
         return (struct decode_cost){base_fx + read_fx, grow_fx, COST_STEPS_MAX};
     }
-    const int64_t steps = (roofline->decode_floor_fx - read_fx) / grow_fx + 1;
+    const int64_t steps = grow_fx > 0
+                              ? (roofline->decode_floor_fx - read_fx) / grow_fx + 1
+                              : COST_STEPS_MAX;
     return (struct decode_cost){
         .first_fx = base_fx + roofline->decode_floor_fx,
         .valid_steps = steps < COST_STEPS_MAX ? (uint32_t)steps : COST_STEPS_MAX,
     };
 }
 
-/* Chunks: causal FLOPs at the speed of their mean length, or the KV of what came before
- * read once, whichever is longer. */
+/* The chunk curve at 2 ^ log2_length, as curve_at, without its logarithms. */
+static double chunk_mfu(const struct roofline *roofline, double log2_length)
+{
+    const double *x = roofline->log2_length;
+    const struct fact_curve *curve = &roofline->gpu.prefill_attention_mfu;
+    if (log2_length <= x[0]) {
+        return curve->y[0];
+    }
+    for (uint32_t i = 1; i < curve->count; i++) {
+        if (log2_length <= x[i]) {
+            const double part = (log2_length - x[i - 1]) / (x[i] - x[i - 1]);
+            return curve->y[i - 1] + part * (curve->y[i] - curve->y[i - 1]);
+        }
+    }
+    return curve->y[curve->count - 1];
+}
+
+/* Chunks: their causal FLOPs, or reading their KV and that of what came before once,
+ * whichever is longer. What a kernel reaches is known for one fresh chunk by its
+ * length; a chunk behind a prefix, or several, count as the fresh chunk with as many
+ * token pairs. (By length alone, the short chunk behind a long cached prefix came out
+ * several times too slow: docs/cost-models.md.) */
 static double chunks_attention_s(const struct roofline *roofline,
                                  const struct batch_shape *shape)
 {
-    const struct gpu_spec *gpu = &roofline->gpu;
-    const double layers = roofline->model.layers;
-    const double width = roofline->model.query_heads *
-                         (double)roofline->model.head_dim / roofline->tensor_parallel;
-    const double length = (double)shape->chunk_tokens / shape->chunks;
-    const double flops = 2.0 * (double)shape->chunk_pairs_twice * width;
-    const double compute_s =
-        flops / (gpu->bf16_flops_per_s * curve_at(&gpu->prefill_attention_mfu, length));
-    const double bytes =
-        (double)(shape->chunk_context + shape->chunk_tokens) * roofline->kv_bytes;
+    const double pairs_twice = (double)shape->chunk_pairs_twice;
+    const double compute_s = roofline->chunk_pair_s * pairs_twice /
+                             chunk_mfu(roofline, 0.5 * log2(pairs_twice));
     const double memory_s =
-        bytes / (gpu->memory_bytes_per_s * gpu->decode_attention_efficiency);
-    return layers * fmax(fmax(compute_s, memory_s), gpu->attention_floor_s);
+        roofline->chunk_kv_s * (double)(shape->chunk_context + shape->chunk_tokens);
+    return fmax(fmax(compute_s, memory_s), roofline->chunk_floor_s);
 }
 
 static int64_t roofline_step_fx(const void *state, const struct batch_shape *shape)
@@ -273,8 +412,7 @@ static int64_t roofline_step_fx(const void *state, const struct batch_shape *sha
                                 (int64_t)(shape->decode_context + shape->decodes);
         fx += read_fx > roofline->mixed_floor_fx ? read_fx : roofline->mixed_floor_fx;
     }
-    return fx +
-           cost_fx_of_s(roofline->scale_mixed * chunks_attention_s(roofline, shape));
+    return fx + cost_fx_of_s(chunks_attention_s(roofline, shape));
 }
 
 static void roofline_describe(const void *state, struct text *out)
