@@ -6,44 +6,17 @@
 #include "sim/scenario.h"
 
 #include "base/mem.h"
+#include "sim/config_path.h"
 
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 static const int64_t default_scrape_ns = INT64_C(15000000000); /* chart's interval */
 
 /* ---- files ------------------------------------------------------------------------
  */
-
-static bool readable(const char *path)
-{
-    struct stat status;
-    return stat(path, &status) == 0 && !S_ISDIR(status.st_mode) &&
-           access(path, R_OK) == 0;
-}
-
-/* The first of the configs folders that holds folder/name.yaml. */
-static bool config_find(const char *config_dir, const char *folder, const char *name,
-                        char path[PATH_MAX])
-{
-    const char *roots[] = {config_dir, getenv("STACKSIM_CONFIGS"),
-                           STACKSIM_INSTALL_CONFIGS, STACKSIM_SOURCE_CONFIGS};
-    for (size_t i = 0; i < sizeof(roots) / sizeof(roots[0]); i++) {
-        if (roots[i] == NULL || roots[i][0] == '\0') {
-            continue;
-        }
-        const int length =
-            snprintf(path, PATH_MAX, "%s/%s/%s.yaml", roots[i], folder, name);
-        if (length < PATH_MAX && readable(path)) {
-            return true;
-        }
-    }
-    return false;
-}
 
 /* `gpu: h100_sxm` names a file in configs/gpus, `fit` one in configs/fits; anything
  * with a slash or .yaml is a path, relative to the scenario's folder. */
@@ -60,7 +33,7 @@ static bool fact_path(const struct scenario *scenario,
                          : strcmp(key, "fit") == 0 ? "fits"
                                                    : "models";
     if (strchr(name, '/') == NULL && strstr(name, ".yaml") == NULL) {
-        if (config_find(options->config_dir, folder, name, path)) {
+        if (config_path_find(options->config_dir, folder, name, path)) {
             return true;
         }
         return conf_fail(
@@ -73,7 +46,7 @@ static bool fact_path(const struct scenario *scenario,
     const int length =
         snprintf(path, PATH_MAX, "%s%s%s", absolute ? "" : scenario->base_dir,
                  absolute ? "" : "/", name);
-    if (length >= PATH_MAX || !readable(path)) {
+    if (length >= PATH_MAX || !config_path_readable(path)) {
         return conf_fail(conf_get(pool, key), err, "%s: cannot read %s", key, name);
     }
     return true;
@@ -399,8 +372,8 @@ bool scenario_load(struct scenario **out, const char *path,
 {
     char found[PATH_MAX];
     const bool bare = strchr(path, '/') == NULL && strstr(path, ".yaml") == NULL;
-    if (bare && !readable(path) &&
-        config_find(options->config_dir, "scenarios", path, found)) {
+    if (bare && !config_path_readable(path) &&
+        config_path_find(options->config_dir, "scenarios", path, found)) {
         path = found;
     }
     struct scenario *scenario = mem_alloc(1, sizeof(*scenario));
