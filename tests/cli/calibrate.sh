@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# calibrate: a fit from a small profile, a scenario that runs on it, and what is refused.
+. "$STACKSIM_SOURCE/tests/cli/lib.bash"
+
+mkdir -p run/profile
+awk 'BEGIN {
+    print "prefill_chunk,kv_prefill,n_decode,kv_decode,time_us"
+    for (q = 0; q <= 512; q = q ? 4 * q : 32)
+        for (n = 0; n <= 128; n = n ? 2 * n : 1)
+            for (c = n ? 128 : 0; c <= (n ? 2048 : 0); c = c ? 2 * c : 1)
+                if (q + n)
+                    printf "%d,0,%d,%d,%.6f\n", q, n, c,
+                        10 + n / 4 + n * c / 250 + q / 100 + q * q / 5000
+}' >run/profile/attention.csv
+awk 'BEGIN {
+    print "layer,tokens,time_us"
+    for (t = 1; t <= 2048; t *= 2) {
+        printf "embedding,%d,3\nlayernorm,%d,3\nqkv_proj,%d,%f\n", t, t, t, 60 + t / 4
+    }
+}' >run/profile/dense.csv
+printf 'layer,sequences,time_us\nlm_head,1,1000\nlm_head,256,1300\nsampler,1,40\n' \
+    >run/profile/per_sequence.csv
+cat >run/facts.json <<'END'
+{"model": "toy", "gpu": {"name": "toy GPU", "sm_count": 128, "peak_mem_bw_GBps": 1008,
+ "l2_MiB": 72}, "engine": {"tensor_parallel": 1},
+ "model_shape": {"layers": 32, "hidden": 4096, "q_heads": 32, "kv_heads": 8,
+ "head_dim": 128}}
+END
+
+# The facts beside the folder are found; the report names what was not measured.
+exits 0 calibrate run/profile --out fit.yaml
+grep -q '^split: .* mean error 0.0 %' out || fail "the split terms do not fit exactly"
+grep -q '^not determined:.*mixed.per_excess_token' out ||
+    fail "uneven batches were not measured, and nobody says so"
+cp fit.yaml first.yaml
+exits 0 calibrate run/profile --facts run/facts.json --out fit.yaml
+same first.yaml fit.yaml
+exits 0 calibrate run/profile --out -
+same first.yaml out
+
+# Without facts, from the files in configs/.
+mv run/profile alone
+exits 0 calibrate alone --gpu rtx_4090 --model llama_3_1_8b --sm-count 128 --l2 72MiB \
+    --out fit.yaml
+cat >scenario.yaml <<'END'
+name: fitted
+seed: 1
+cluster:
+  pools:
+    - gpu: rtx_4090
+      model: llama_3_1_8b
+      engine: {max_model_len: 8192}
+      cost: {model: affine, fit: fit.yaml, scale_decode: 0.95}
+routing: {policy: round_robin}
+workload:
+  generate:
+    - program: single
+      requests: 50
+      arrival: {kind: gamma, rate_per_s: 2, cv: 1}
+      input: {kind: lognormal, mu: 5.7, sigma: 0.9, min: 1, max: 2000}
+      output: {kind: lognormal, mu: 4.2, sigma: 0.8, min: 1, max: 500}
+END
+exits 0 check scenario.yaml
+grep -q 'affine form, fitted to kernel profile' out ||
+    fail "check does not say what the step times rest on"
+exits 0 run scenario.yaml --digest
+mv out first
+exits 0 run scenario.yaml --digest --step-by-step
+same first out
+
+refuses 2 'alone: the model.s shape and the GPU.s SMs are not known' calibrate alone
+refuses 2 'no gpus/nothing.yaml' calibrate alone --gpu nothing --model llama_3_1_8b
+refuses 2 'nowhere/dense.csv' calibrate nowhere --facts run/facts.json
+absent never.yaml
+printf 'layer,tokens,time_us\nqkv_proj,1,fast\n' >alone/dense.csv
+refuses 2 'alone/dense.csv:2: time_us: "fast" is not a number' calibrate alone \
+    --facts run/facts.json --out never.yaml
+absent never.yaml
+sed -i 's/^layers: 32/layers: 31/' fit.yaml
+refuses 2 '.*the fit is of .*31 layers' check scenario.yaml
+echo 'layer: 3' >>fit.yaml
+refuses 2 '.*' check scenario.yaml
+done_testing
