@@ -4,17 +4,22 @@
  */
 #include "sim/engine_config.h"
 
-#include "base/unit.h"
-
 #include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
 
+enum { TENSOR_PARALLEL_MAX = 64, BLOCKS_MAX = 2000000000 };
 static const double gib = 1024.0 * 1024.0 * 1024.0;
 
-/* spec/vllm-engine.md 2.7: what a step of that many tokens needs beside weights and KV,
- * between the measured points. */
-enum { BIG_BUDGET_TOKENS = 8192 };
-static const double reserve_big_gib = 5.6;
+/* spec/vllm-engine.md 2.7: what the engine needs beside weights and KV was measured at
+ * these two token budgets; between them a line. */
+enum { SMALL_BUDGET_TOKENS = 2048, BIG_BUDGET_TOKENS = 8192 };
 static const double reserve_small_gib = 1.2;
+static const double reserve_big_gib = 5.6;
+
+/* Host work lasts at most this long: a bound against overflow, not a belief. */
+static const int64_t cpu_step_ns_max = INT64_C(60000000000);
+static const int64_t cpu_sequence_ns_max = INT64_C(10000000);
 
 static bool is_v1_async(enum engine_compat compat)
 {
@@ -27,12 +32,13 @@ static void defaults_set(struct engine_config *engine, const struct gpu_spec *gp
 {
     const bool late = is_v1_async(engine->compat);
     const double memory_gib = (double)gpu->memory_bytes / gib;
-    const bool big = memory_gib >= 70.0;
-    /* The A100 keeps the small budget since #17885. */
-    const bool demoted = late && memory_gib < 160.0 && gpu->bf16_flops_per_s < 400e12;
+    /* The A100 counts as small since #17885 (v0.9), which goes by its name, too. */
+    const bool demoted =
+        engine->compat != ENGINE_V085 && strstr(gpu->name, "A100") != NULL;
+    const bool big = memory_gib >= 70.0 && !demoted;
     engine->tensor_parallel = 1;
-    engine->max_num_seqs = big && !(late && demoted) ? 1024 : 256;
-    engine->max_num_batched_tokens = big && !demoted ? 8192 : 2048;
+    engine->max_num_seqs = big ? 1024 : 256;
+    engine->max_num_batched_tokens = big ? 8192 : 2048;
     if (late && memory_gib >= 160.0) {
         engine->max_num_batched_tokens = 16384;
     }
@@ -51,7 +57,8 @@ static bool keys_read(struct engine_config *engine, const struct conf_node *map,
                       struct err *err)
 {
     const uint32_t most = 1 << 24;
-    return conf_u32(map, "tensor_parallel", &engine->tensor_parallel, 1, 64, err) &&
+    return conf_u32(map, "tensor_parallel", &engine->tensor_parallel, 1,
+                    TENSOR_PARALLEL_MAX, err) &&
            conf_u32(map, "max_num_seqs", &engine->max_num_seqs, 1, 65536, err) &&
            conf_u32(map, "max_num_batched_tokens", &engine->max_num_batched_tokens, 1,
                     1 << 20, err) &&
@@ -68,9 +75,38 @@ static bool keys_read(struct engine_config *engine, const struct conf_node *map,
                     0.05, 1.0, err) &&
            conf_bytes(map, "memory_reserve", &engine->memory_reserve_bytes, err) &&
            conf_u32(map, "num_gpu_blocks_override", &engine->kv_blocks_override, 2,
-                    UINT32_MAX / 2, err) &&
+                    BLOCKS_MAX, err) &&
            conf_duration_ns(map, "cpu_step", &engine->cpu_step_ns, err) &&
            conf_duration_ns(map, "cpu_sequence", &engine->cpu_sequence_ns, err);
+}
+
+/* The line of the key where it is written, else of the engine's map. */
+static const struct conf_node *blame(const struct conf_node *map, const char *key)
+{
+    const struct conf_node *node = conf_get(map, key);
+    return node != NULL ? node : map;
+}
+
+/* Both kinds of heads can be dealt out evenly, or KV heads are copied evenly. */
+static bool heads_split(const struct model_spec *model, uint32_t tp)
+{
+    return model->query_heads % tp == 0 &&
+           (model->kv_heads % tp == 0 || tp % model->kv_heads == 0);
+}
+
+static bool host_check(const struct engine_config *engine, const struct conf_node *map,
+                       struct err *err)
+{
+    if (engine->cpu_step_ns > cpu_step_ns_max) {
+        return conf_fail(blame(map, "cpu_step"), err, "cpu_step: at most %" PRId64 " s",
+                         cpu_step_ns_max / 1000000000);
+    }
+    if (engine->cpu_sequence_ns > cpu_sequence_ns_max) {
+        return conf_fail(blame(map, "cpu_sequence"), err,
+                         "cpu_sequence: at most %" PRId64 " ms",
+                         cpu_sequence_ns_max / 1000000);
+    }
+    return true;
 }
 
 static bool ranges_check(const struct engine_config *engine,
@@ -78,34 +114,45 @@ static bool ranges_check(const struct engine_config *engine,
                          struct err *err)
 {
     const uint32_t tp = engine->tensor_parallel;
-    if (model->query_heads % tp != 0 ||
-        (model->kv_heads % tp != 0 && tp % model->kv_heads != 0)) {
-        return conf_fail(map, err,
+    if (!heads_split(model, tp)) {
+        return conf_fail(blame(map, "tensor_parallel"), err,
                          "tensor_parallel: %u does not divide the %u query and %u KV "
                          "heads of %s; use a divisor of both",
                          tp, model->query_heads, model->kv_heads, model->name);
     }
     if (engine->max_model_len > model->max_position) {
-        return conf_fail(map, err,
-                         "max_model_len: %s was trained for %u tokens, not %u",
-                         model->name, model->max_position, engine->max_model_len);
+        return conf_fail(blame(map, "max_model_len"), err,
+                         "max_model_len: %u tokens, but %s was trained for %u",
+                         engine->max_model_len, model->name, model->max_position);
     }
     if (engine->max_num_seqs > engine->max_num_batched_tokens) {
-        return conf_fail(
-            map, err,
-            "max_num_seqs: %u is above the token budget "
-            "max_num_batched_tokens %u, as vLLM refuses it, too; lower one "
-            "or raise the other",
-            engine->max_num_seqs, engine->max_num_batched_tokens);
+        return conf_fail(blame(map, "max_num_seqs"), err,
+                         "max_num_seqs: %u is above max_num_batched_tokens, %u, which "
+                         "vLLM refuses; lower it or raise the other",
+                         engine->max_num_seqs, engine->max_num_batched_tokens);
     }
     if (!engine->chunked_prefill &&
         engine->max_num_batched_tokens < engine->max_model_len) {
-        return conf_fail(map, err,
+        return conf_fail(blame(map, "chunked_prefill"), err,
                          "chunked_prefill: without it max_num_batched_tokens (%u) must "
-                         "reach max_model_len (%u)",
+                         "reach max_model_len (%u); raise one or lower the other",
                          engine->max_num_batched_tokens, engine->max_model_len);
     }
-    return true;
+    return host_check(engine, map, err);
+}
+
+/* vLLM clamps its own defaults, and takes a given value at its word. */
+static void defaults_clamp(struct engine_config *engine, const struct conf_node *map)
+{
+    if (conf_get(map, "max_num_seqs") == NULL &&
+        engine->max_num_seqs > engine->max_num_batched_tokens) {
+        engine->max_num_seqs = engine->max_num_batched_tokens;
+    }
+    const uint64_t most = (uint64_t)engine->max_num_seqs * engine->max_model_len;
+    if (conf_get(map, "max_num_batched_tokens") == NULL &&
+        engine->max_num_batched_tokens > most) {
+        engine->max_num_batched_tokens = (uint32_t)most;
+    }
 }
 
 bool engine_config_load(struct engine_config *engine, const struct conf_node *map,
@@ -119,16 +166,10 @@ bool engine_config_load(struct engine_config *engine, const struct conf_node *ma
     }
     *engine = (struct engine_config){.compat = (enum engine_compat)compat};
     defaults_set(engine, gpu, model);
-    const uint32_t default_seqs = engine->max_num_seqs;
     if (!keys_read(engine, map, err)) {
         return false;
     }
-    /* vLLM clamps a default, and refuses a given value. */
-    if (engine->max_num_seqs == default_seqs &&
-        engine->max_num_seqs > engine->max_num_batched_tokens &&
-        conf_get(map, "max_num_seqs") == NULL) {
-        engine->max_num_seqs = engine->max_num_batched_tokens;
-    }
+    defaults_clamp(engine, map);
     return ranges_check(engine, map, model, err);
 }
 
@@ -137,50 +178,111 @@ static double reserve_bytes(const struct engine_config *engine)
     if (engine->memory_reserve_bytes > 0) {
         return (double)engine->memory_reserve_bytes;
     }
-    return (engine->max_num_batched_tokens >= BIG_BUDGET_TOKENS ? reserve_big_gib
-                                                                : reserve_small_gib) *
-           gib;
+    const uint32_t tokens = engine->max_num_batched_tokens;
+    if (tokens <= SMALL_BUDGET_TOKENS) {
+        return reserve_small_gib * gib;
+    }
+    if (tokens >= BIG_BUDGET_TOKENS) {
+        return reserve_big_gib * gib;
+    }
+    const double part = (double)(tokens - SMALL_BUDGET_TOKENS) /
+                        (BIG_BUDGET_TOKENS - SMALL_BUDGET_TOKENS);
+    return (reserve_small_gib + part * (reserve_big_gib - reserve_small_gib)) * gib;
+}
+
+/* What one GPU of a group has, must hold, and keeps for KV. */
+struct memory {
+    double usable;
+    double weights;
+    double reserve;
+    double page; /* one KV block */
+    double left; /* < 0: not even the weights fit */
+};
+
+static struct memory memory_split(const struct engine_config *engine,
+                                  const struct gpu_spec *gpu,
+                                  const struct model_spec *model, uint32_t tp)
+{
+    struct memory memory = {
+        .usable = (double)gpu->memory_bytes * engine->gpu_memory_utilization,
+        .weights = (double)model_weight_bytes(model, tp),
+        .reserve = reserve_bytes(engine),
+        .page = (double)model_kv_bytes_per_token(model, tp) * engine->block_tokens,
+    };
+    memory.left = memory.usable - memory.weights - memory.reserve;
+    return memory;
+}
+
+/* Blocks for one request of full length beside the null block; its last token has no KV
+ * (spec/vllm-engine.md 2.7). */
+static uint64_t blocks_needed(const struct engine_config *engine)
+{
+    const uint64_t tokens = engine->max_model_len - 1;
+    return (tokens + engine->block_tokens - 1) / engine->block_tokens + 1;
+}
+
+/* The smallest larger group that would do, or 0. */
+static uint32_t group_that_fits(const struct engine_config *engine,
+                                const struct gpu_spec *gpu,
+                                const struct model_spec *model)
+{
+    for (uint32_t tp = engine->tensor_parallel + 1; tp <= TENSOR_PARALLEL_MAX; tp++) {
+        if (!heads_split(model, tp)) {
+            continue;
+        }
+        const struct memory memory = memory_split(engine, gpu, model, tp);
+        if (memory.left >= (double)blocks_needed(engine) * memory.page) {
+            return tp;
+        }
+    }
+    return 0;
+}
+
+/* "use tensor_parallel: 2, or a bigger GPU" */
+static const char *advice(char *out, size_t out_bytes, uint32_t group)
+{
+    if (group > 0) {
+        (void)snprintf(out, out_bytes, "use tensor_parallel: %u or a bigger GPU",
+                       group);
+    } else {
+        (void)snprintf(out, out_bytes, "use a bigger GPU");
+    }
+    return out;
 }
 
 bool engine_kv_blocks(const struct engine_config *engine, const struct gpu_spec *gpu,
                       const struct model_spec *model, const struct conf_node *where,
                       uint32_t *blocks, struct err *err)
 {
+    const uint32_t tp = engine->tensor_parallel;
+    const struct memory memory = memory_split(engine, gpu, model, tp);
+    const double fit = memory.left / memory.page;
+    char what[96];
     if (engine->kv_blocks_override > 0) {
         *blocks = engine->kv_blocks_override;
+    } else if (fit < 2.0) {
+        (void)advice(what, sizeof what, group_that_fits(engine, gpu, model));
+        return conf_fail(
+            where, err,
+            "%s does not fit %s at tensor_parallel %u: weights %.1f GiB + %.1f GiB for "
+            "activations and the like do not fit %.1f GiB (%.1f GiB x %.2f "
+            "gpu_memory_utilization); %s",
+            model->name, gpu->name, tp, memory.weights / gib, memory.reserve / gib,
+            memory.usable / gib, (double)gpu->memory_bytes / gib,
+            engine->gpu_memory_utilization, what);
     } else {
-        const double usable =
-            (double)gpu->memory_bytes * engine->gpu_memory_utilization;
-        const double weights =
-            (double)model_weight_bytes(model, engine->tensor_parallel);
-        const double reserve = reserve_bytes(engine);
-        const double page =
-            (double)model_kv_bytes_per_token(model, engine->tensor_parallel) *
-            engine->block_tokens;
-        const double left = usable - weights - reserve;
-        if (left < 2.0 * page) {
-            return conf_fail(
-                where, err,
-                "%s does not fit %s: weights %.1f GiB + %.1f GiB for activations "
-                "exceed %.1f GiB (%.1f GiB x %.2f); use tensor_parallel: %u or a "
-                "bigger GPU",
-                model->name, gpu->name, weights / gib, reserve / gib, usable / gib,
-                (double)gpu->memory_bytes / gib, engine->gpu_memory_utilization,
-                2 * engine->tensor_parallel);
-        }
-        const double count = left / page;
-        *blocks = count < 2e9 ? (uint32_t)count : 2000000000U;
+        *blocks = fit < BLOCKS_MAX ? (uint32_t)fit : BLOCKS_MAX;
     }
-    /* One request of full length must fit beside the null block; its last token has no
-     * KV (spec/vllm-engine.md 2.7). */
-    const uint64_t longest = (uint64_t)(*blocks - 1) * engine->block_tokens + 1;
-    if (longest < engine->max_model_len) {
-        return conf_fail(where, err,
-                         "max_model_len: one request of %u tokens does not fit the %u "
-                         "KV blocks of %u tokens that %s leaves for %s; lower "
-                         "max_model_len to %" PRIu64 " or less",
-                         engine->max_model_len, *blocks, engine->block_tokens,
-                         gpu->name, model->name, longest);
+    if (*blocks < blocks_needed(engine)) {
+        (void)advice(what, sizeof what, group_that_fits(engine, gpu, model));
+        return conf_fail(
+            where, err,
+            "max_model_len: one request of %u tokens needs %" PRIu64 " KV blocks of %u "
+            "tokens, but %s leaves %u for %s at tensor_parallel %u; set max_model_len "
+            "to %" PRIu64 " or less, or %s",
+            engine->max_model_len, blocks_needed(engine), engine->block_tokens,
+            gpu->name, *blocks, model->name, tp,
+            (uint64_t)(*blocks - 1) * engine->block_tokens + 1, what);
     }
     return true;
 }
