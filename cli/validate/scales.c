@@ -111,6 +111,12 @@ static bool decode_search(struct search *search, double mixed, double *error,
     return true;
 }
 
+/* As a file of scales holds it, so that reading it back gives the same run. */
+static double to_written(double scale)
+{
+    return round(scale * 1e4) / 1e4;
+}
+
 bool autoscale(struct autoscale_result *out, const struct validate_case *run,
                struct err *err)
 {
@@ -127,6 +133,8 @@ bool autoscale(struct autoscale_result *out, const struct validate_case *run,
         }
     }
     *out = search.best;
+    out->scales.decode = to_written(out->scales.decode);
+    out->scales.mixed = to_written(out->scales.mixed);
     return true;
 }
 
@@ -154,18 +162,30 @@ bool scales_read(struct validate_scales *scales, const char *path, struct err *e
     return ok;
 }
 
+/* A YAML scalar in single quotes. */
+static void put_name(struct text *out, const char *key, const char *name)
+{
+    text_printf(out, "%s: '", key);
+    for (const char *at = name; *at != '\0'; at++) {
+        text_add_bytes(out, at, 1);
+        if (*at == '\'') {
+            text_add_bytes(out, at, 1);
+        }
+    }
+    text_add(out, "'\n");
+}
+
 void scales_write(struct text *out, const struct validate_case *run,
                   const struct autoscale_result *found)
 {
     text_printf(out,
                 "# Factors on step times, found by `stacksim validate --autoscale`.\n"
-                "scale_decode: %.6g\n"
-                "scale_mixed: %.6g\n"
-                "gpu: '%s'\n"
-                "model: '%s'\n"
-                "cost_model: %s\n"
-                "source: 'measured run %s'\n"
-                "rms_error_pct: %.3f\n",
-                found->scales.decode, found->scales.mixed, run->gpu.name,
-                run->facts.model.name, run->model, run->facts.name, found->error_pct);
+                "scale_decode: %.4f\n"
+                "scale_mixed: %.4f\n",
+                found->scales.decode, found->scales.mixed);
+    put_name(out, "gpu", run->gpu.name);
+    put_name(out, "model", run->facts.model.name);
+    put_name(out, "cost_model", run->model);
+    put_name(out, "source", run->facts.name);
+    text_printf(out, "rms_error_pct: %.3f\n", found->error_pct);
 }
