@@ -17,6 +17,7 @@ struct validate_args {
     const char *scales_from;
     const char *scales_out;
     const char *config_dir;
+    const char *requests;
     double scale_decode; /* NaN: not given */
     double scale_mixed;
     double max_error_pct;
@@ -53,6 +54,10 @@ static const struct opt VALIDATE_OPTIONS[] = {
      "none",
      "Exit with 3 when the worst of the 15 errors is above this many percent. "
      "Example: --max-error 1"},
+    {"--requests", "FILE.csv", OPT_STR, offsetof(struct validate_args, requests),
+     "none",
+     "Write both sides of every request, one line each, times in ms. "
+     "Example: --requests out/requests.csv"},
     {"--format", "FORMAT", OPT_STR, offsetof(struct validate_args, format), "table",
      "table for people, or json with every figure. Example: --format json"},
     {"--step-by-step", NULL, OPT_FLAG, offsetof(struct validate_args, step_by_step),
@@ -154,14 +159,45 @@ static bool scales_choose(struct validation *validation,
     return true;
 }
 
-static bool scales_store(struct outfile *file, const struct validation *validation,
-                         struct err *err)
+/* What a validation writes into, opened before any work. */
+struct validate_outputs {
+    struct outfile *scales;
+    struct outfile *requests;
+};
+
+static bool outputs_open(struct validate_outputs *outputs,
+                         const struct validate_args *args, struct err *err)
 {
+    return (args->scales_out == NULL ||
+            outfile_open(&outputs->scales, args->scales_out, err)) &&
+           (args->requests == NULL ||
+            outfile_open(&outputs->requests, args->requests, err));
+}
+
+static bool commit(struct outfile **file, struct err *err)
+{
+    struct outfile *const written = *file;
+    *file = NULL;
+    return outfile_commit(written, err);
+}
+
+static bool outputs_commit(struct validate_outputs *outputs,
+                           const struct validation *validation, struct err *err)
+{
+    if (outputs->requests != NULL) {
+        validation_write_requests(validation, outfile_stream(outputs->requests));
+        if (!commit(&outputs->requests, err)) {
+            return false;
+        }
+    }
+    if (outputs->scales == NULL) {
+        return true;
+    }
     struct text yaml = {0};
     scales_write(&yaml, validation->run, validation->found);
-    fputs(text_str(&yaml), outfile_stream(file));
+    fputs(text_str(&yaml), outfile_stream(outputs->scales));
     text_fini(&yaml);
-    return outfile_commit(file, err);
+    return commit(&outputs->scales, err);
 }
 
 static bool print(const struct validation *validation, bool as_json, struct err *err)
@@ -190,7 +226,7 @@ static bool bound_check(const struct score *score, double max_error_pct,
 static int execute(const struct validate_args *args, const char *dir)
 {
     struct err err = {0};
-    struct outfile *file = NULL;
+    struct validate_outputs outputs = {0};
     struct validate_case *run = NULL;
     struct simulated simulated = {0};
     struct autoscale_result found;
@@ -202,8 +238,8 @@ static int execute(const struct validate_args *args, const char *dir)
         .config_dir = args->config_dir,
         .ring = strcmp(args->collectives, "ring") == 0,
     };
-    bool ok = validate_case_load(&run, &setup, &err) &&
-              (args->scales_out == NULL || outfile_open(&file, args->scales_out, &err));
+    bool ok =
+        validate_case_load(&run, &setup, &err) && outputs_open(&outputs, args, &err);
     validation.run = run;
     ok = ok && scales_choose(&validation, args, &found, &err);
     if (ok) {
@@ -212,14 +248,12 @@ static int execute(const struct validate_args *args, const char *dir)
     }
     if (ok) {
         score_of(&score, run, &simulated);
-        ok = print(&validation, strcmp(args->format, "json") == 0, &err);
+        ok = print(&validation, strcmp(args->format, "json") == 0, &err) &&
+             outputs_commit(&outputs, &validation, &err) &&
+             bound_check(&score, args->max_error_pct, &err);
     }
-    if (ok && file != NULL) {
-        ok = scales_store(file, &validation, &err);
-        file = NULL;
-    }
-    ok = ok && bound_check(&score, args->max_error_pct, &err);
-    outfile_abort(file);
+    outfile_abort(outputs.scales);
+    outfile_abort(outputs.requests);
     simulated_fini(&simulated);
     validate_case_delete(run);
     return ok ? EXIT_DONE : say_error(&err);

@@ -7,6 +7,8 @@
 
 #include "cli/validate/scales.h"
 
+#include <stdio.h>
+
 struct validation {
     const struct validate_case *run;
     const struct simulated *simulated;
@@ -19,5 +21,7 @@ struct validation {
 void validation_print_table(const struct validation *validation, struct text *out);
 /* One object with every figure; times in ms. */
 void validation_print_json(const struct validation *validation, struct text *out);
+/* CSV, one line per request. */
+void validation_write_requests(const struct validation *validation, FILE *file);
 
 #endif

@@ -58,6 +58,10 @@ done
 mv out fast.json
 exits 0 validate tiny --model roofline --format json --step-by-step
 same fast.json out
+exits 0 validate tiny --model roofline --requests requests.csv
+[ "$(wc -l <requests.csv)" -eq 3 ] || fail "requests.csv has no two rows"
+grep -q '^1,40,2,0,0,1000.000000,1000.000000,1020.000000,' requests.csv ||
+    fail "requests.csv: $(tail -1 requests.csv)"
 rm tiny/vllm_timeseries.csv
 exits 0 validate tiny --model roofline --format json
 grep -q over_time out && fail "gauges without a time series"
