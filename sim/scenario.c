@@ -6,6 +6,7 @@
 #include "sim/scenario.h"
 
 #include "base/mem.h"
+#include "base/nearest.h"
 #include "sim/config_path.h"
 
 #include <limits.h>
@@ -13,7 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const int64_t default_scrape_ns = INT64_C(15000000000); /* chart's interval */
+static const int64_t default_scrape_ns = INT64_C(15000000000);  /* chart's interval */
+static const int64_t sample_interval_ns_min = INT64_C(1000000); /* or rows drown all */
 
 /* ---- files ------------------------------------------------------------------------
  */
@@ -140,7 +142,8 @@ static bool cluster_read(struct scenario *scenario,
     }
     const size_t count = conf_count(pools);
     if (count == 0 || count > SCENARIO_POOLS_MAX) {
-        return conf_fail(pools, err, "pools: 1 to %d", SCENARIO_POOLS_MAX);
+        return conf_fail(conf_get(cluster, "pools"), err, "pools: 1 to %d",
+                         SCENARIO_POOLS_MAX);
     }
     uint64_t replicas = 0;
     for (size_t i = 0; i < count; i++) {
@@ -214,6 +217,50 @@ static bool param_of_any(const char *name)
     return false;
 }
 
+static bool param_unknown(const struct route_policy *policy,
+                          const struct conf_node *node, const char *name,
+                          struct err *err)
+{
+    const char *names[POLICY_PARAMS_MAX] = {0};
+    const size_t count = route_policy_param_count(policy);
+    for (size_t i = 0; i < count; i++) {
+        names[i] = policy->params[i].name;
+    }
+    const char *near = nearest_word(name, names, count);
+    return conf_fail(node, err,
+                     "params: %s has no parameter %s%s%s; `stacksim policies %s` lists "
+                     "them",
+                     policy->name, name, near != NULL ? ", did you mean " : "",
+                     near != NULL ? near : "", policy->name);
+}
+
+/* Kind and range are the policy's own word (route_policy_resolve), with file and line
+ * added. */
+static bool param_read(struct scenario *scenario, const struct conf_node *params,
+                       const struct policy_param *param, struct err *err)
+{
+    double value = 0.0;
+    if (param->kind == PARAM_BOOL) {
+        bool on = false;
+        if (!conf_bool(params, param->name, &on, err)) {
+            return false;
+        }
+        value = on ? 1.0 : 0.0;
+    } else if (!conf_f64(params, param->name, &value, param->min, param->max, err)) {
+        return false;
+    }
+    double values[POLICY_PARAMS_MAX];
+    struct err why;
+    const struct policy_given given = {&param->name, &value, 1};
+    if (!route_policy_resolve(scenario->policy, scenario->compat, &given, values,
+                              &why)) {
+        return conf_fail(conf_get(params, param->name), err, "params: %s", why.text);
+    }
+    scenario->param_names[scenario->param_count] = param->name;
+    scenario->param_values[scenario->param_count++] = value;
+    return true;
+}
+
 /* A comparison runs one file under several policies: parameters that only another
  * policy has are left out when --policy overrides the one in the file. */
 static bool params_read(struct scenario *scenario, const struct conf_node *params,
@@ -229,23 +276,11 @@ static bool params_read(struct scenario *scenario, const struct conf_node *param
             continue;
         }
         if (param == NULL) {
-            return conf_fail(conf_at(params, i), err,
-                             "params: %s has no parameter %s; `stacksim policies %s` "
-                             "lists them",
-                             scenario->policy->name, name, scenario->policy->name);
+            return param_unknown(scenario->policy, conf_at(params, i), name, err);
         }
-        double value = 0.0;
-        if (param->kind == PARAM_BOOL) {
-            bool on = false;
-            if (!conf_bool(params, name, &on, err)) {
-                return false;
-            }
-            value = on ? 1.0 : 0.0;
-        } else if (!conf_f64(params, name, &value, param->min, param->max, err)) {
+        if (!param_read(scenario, params, param, err)) {
             return false;
         }
-        scenario->param_names[scenario->param_count] = param->name;
-        scenario->param_values[scenario->param_count++] = value;
     }
     return true;
 }
@@ -262,8 +297,11 @@ static bool routing_read(struct scenario *scenario,
     scenario->chars_per_token = 4;
     if (!conf_map(root, "routing", &routing, err) ||
         !policy_read(scenario, options, routing, err) ||
-        !conf_enum(routing, "compat", compats, &compat, err) ||
-        !conf_map(routing, "params", &params, err) ||
+        !conf_enum(routing, "compat", compats, &compat, err)) {
+        return false;
+    }
+    scenario->compat = (enum compat)compat;
+    if (!conf_map(routing, "params", &params, err) ||
         !params_read(scenario, params, options->policy != NULL, err) ||
         !conf_duration_ns(routing, "stats_window", &scenario->stats_window_ns, err) ||
         !conf_duration_ns(routing, "scrape_interval", &scenario->scrape_interval_ns,
@@ -272,7 +310,6 @@ static bool routing_read(struct scenario *scenario,
                   err)) {
         return false;
     }
-    scenario->compat = (enum compat)compat;
     if (scenario->scrape_interval_ns <= 0) {
         return conf_fail(conf_get(routing, "scrape_interval"), err,
                          "scrape_interval: must be above 0");
@@ -302,6 +339,11 @@ static bool limits_read(struct scenario *scenario, const struct conf_node *root,
         conf_u64(end, "requests", &scenario->requests_max, err) &&
         conf_duration_ns(end, "time", &scenario->time_max_ns, err);
     scenario->replay = (enum replay)replay;
+    if (ok && scenario->sample_interval_ns != 0 &&
+        scenario->sample_interval_ns < sample_interval_ns_min) {
+        return conf_fail(conf_get(root, "sample_interval"), err,
+                         "sample_interval: 1ms at least, or 0 for no samples");
+    }
     return ok;
 }
 
@@ -331,7 +373,6 @@ static void subtree_skip(const struct conf_node *node)
     }
 }
 
-/* Sets base_dir, too. */
 static bool scenario_read(struct scenario *scenario,
                           const struct scenario_options *options, struct err *err)
 {
@@ -351,6 +392,11 @@ static bool scenario_read(struct scenario *scenario,
         !conf_require(root, "workload", err) ||
         !conf_map(root, "workload", &scenario->workload, err)) {
         return false;
+    }
+    if (conf_count(scenario->workload) == 0) {
+        return conf_fail(conf_get(root, "workload"), err,
+                         "workload: is empty; give `trace: FILE` or `generate:` "
+                         "(docs/workloads.md)");
     }
     subtree_skip(scenario->workload);
     return conf_done(root, err);
@@ -382,12 +428,12 @@ bool scenario_load(struct scenario **out, const char *path,
         return false;
     }
     const char *slash = strrchr(path, '/');
-    if (slash == NULL) {
-        snprintf(scenario->base_dir, sizeof(scenario->base_dir), ".");
-    } else {
-        snprintf(scenario->base_dir, sizeof(scenario->base_dir), "%.*s",
-                 (int)(slash - path), path);
+    const int length = slash == NULL ? 1 : (int)(slash - path);
+    if (length >= (int)sizeof(scenario->base_dir)) {
+        scenario_delete(scenario);
+        return err_set(err, ERR_INPUT, "%s: the path is too long", path);
     }
+    memcpy(scenario->base_dir, slash == NULL ? "." : path, (size_t)length);
     return scenario_finish(out, scenario, options, err);
 }
 
