@@ -23,7 +23,10 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { BLOCK_TOKENS = 64 };              /* of a thread block's share of a chunk */
+enum {
+    BLOCK_TOKENS = 64,  /* of a thread block's share of a chunk */
+    DOMAIN_ROWS_MIN = 3 /* for each coefficient */
+};
 static const double split_share = 1.6;   /* spec/step-time.md 4 */
 static const double cliff_default = 2.5; /* the same, for want of data */
 static const double decode_total_max = 1 << 18;
@@ -155,19 +158,31 @@ static void table_fit(const struct table *table, struct fit_result *result)
                        });
 }
 
+static void regime_rows(const struct step_fit *fit, enum step_regime regime,
+                        const struct samples *samples, bool everywhere,
+                        struct table *table)
+{
+    table->rows = 0;
+    for (size_t i = 0; i < samples->count; i++) {
+        const struct sample *at = &samples->items[i];
+        if (regime_of(fit, at) == regime && at->decodes + at->chunk > 0.0 &&
+            (everywhere || in_domain(fit, at))) {
+            columns_of(regime, at, table->x + table->rows * table->columns);
+            table->y[table->rows] = at->ns;
+            table->weight[table->rows++] = 1.0 / at->ns;
+        }
+    }
+}
+
+/* A profile of other lengths than the domain's is better than none. */
 static void regime_fit(struct step_fit *fit, enum step_regime regime,
                        const struct samples *samples)
 {
-    const size_t columns = step_term_count(regime);
     struct table table;
-    table_init(&table, samples->count, columns);
-    for (size_t i = 0; i < samples->count; i++) {
-        const struct sample *at = &samples->items[i];
-        if (regime_of(fit, at) == regime && in_domain(fit, at)) {
-            columns_of(regime, at, table.x + table.rows * columns);
-            table.y[table.rows] = at->ns;
-            table.weight[table.rows++] = 1.0 / at->ns;
-        }
+    table_init(&table, samples->count, step_term_count(regime));
+    regime_rows(fit, regime, samples, false, &table);
+    if (table.rows < DOMAIN_ROWS_MIN * table.columns) {
+        regime_rows(fit, regime, samples, true, &table);
     }
     table_fit(&table, &fit->regimes[regime]);
     table_fini(&table);

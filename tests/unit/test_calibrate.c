@@ -86,6 +86,77 @@ static void a_gpu_that_no_batch_fills_lends_the_split_terms(void)
     step_fit_fini(&fit);
 }
 
+static void rows_outside_the_domain_are_used_when_there_are_no_others(void)
+{
+    const struct model_spec model = fixture_model();
+    const struct calibrate_gpu gpu = fixture_gpu();
+    const char *path = fixture_profile();
+    struct text out = {0};
+    text_add(&out, "prefill_chunk,kv_prefill,n_decode,kv_decode,time_us\n");
+    for (int n = 1; n <= 32; n *= 2) {
+        for (int c = 8192; c <= 131072; c *= 2) {
+            text_printf(&out, "0,0,%d,%d,%.9g\n", n, c,
+                        fixture_attention_us(0, 0, n, (double)n * c, c));
+        }
+    }
+    fixture_file("attention.csv", &out);
+    struct step_fit fit = fit_of(path, &model, &gpu);
+    EXPECT_CLOSE(fit.regimes[STEP_SPLIT].coefficients[2].value, fixture_split[2], 1e-4);
+    step_fit_fini(&fit);
+}
+
+/* configs/fits is what the present code makes of the recorded profiles. */
+static void shipped_is_current(const char *name, const char *folder,
+                               const char *gpu_name)
+{
+    char path[256];
+    snprintf(path, sizeof path, "fidelity/%s", folder);
+    const char *data = harness_data(path);
+    if (data == NULL) {
+        return;
+    }
+    struct err err = {0};
+    struct model_spec model;
+    struct calibrate_gpu gpu;
+    struct gpu_spec spec;
+    struct conf *conf = NULL;
+    struct step_fit shipped;
+    snprintf(path, sizeof path, "%s/facts.json", data);
+    REQUIRE_OK(calibrate_facts_load(path, &model, &gpu, &err), &err);
+    snprintf(path, sizeof path, "configs/gpus/%s.yaml", gpu_name);
+    REQUIRE_OK(gpu_spec_load(&spec, harness_source(path), &err), &err);
+    snprintf(path, sizeof path, "configs/fits/%s.yaml", name);
+    REQUIRE_OK(conf_load(&conf, harness_source(path), &err), &err);
+    REQUIRE_OK(step_fit_read(&shipped, conf_root(conf), &err), &err);
+    EXPECT_OK(conf_done(conf_root(conf), &err), &err);
+    snprintf(path, sizeof path, "%s/profile", data);
+    struct step_fit fit = fit_of(path, &model, &gpu);
+    for (enum step_regime regime = STEP_SPLIT; regime < STEP_REGIMES; regime++) {
+        double expected[STEP_TERMS_MAX] = {0.0};
+        for (size_t i = 0; i < step_term_count(regime); i++) {
+            expected[i] = fit.regimes[regime].coefficients[i].value;
+        }
+        terms_close(&shipped, regime, expected, 1e-6);
+    }
+    EXPECT(shipped.form == fit.form);
+    EXPECT_CLOSE(shipped.semi.efficiency, fit.semi.efficiency, 1e-6);
+    EXPECT_CLOSE(shipped.cliff_factor, fit.cliff_factor, 1e-4);
+    EXPECT_U64(shipped.dense_us.count, fit.dense_us.count);
+    EXPECT_CLOSE(shipped.dense_us.us[100], fit.dense_us.us[100], 1e-8);
+    EXPECT_U64(shipped.allreduce_us.count,
+               spec.allreduce_count > 0 ? spec.allreduce_s[0].count : 0);
+    step_fit_fini(&fit);
+    step_fit_fini(&shipped);
+    conf_delete(conf);
+}
+
+static void shipped_fits_are_current(void)
+{
+    shipped_is_current("rtx_4090.llama_3_1_8b", "RTX4090_Llama-3.1-8B", "rtx_4090");
+    shipped_is_current("rtx_pro_6000.qwen3_32b.tp2", "RTXPRO6000_Qwen3-32B",
+                       "rtx_pro_6000");
+}
+
 struct recorded {
     const char *folder;
     double terms[STEP_REGIMES][STEP_TERMS_MAX];
@@ -190,6 +261,8 @@ static void the_report_says_what_is_not_determined(void)
 HARNESS_MAIN("calibrate", TEST(exact_times_give_their_coefficients_back),
              TEST(without_uneven_batches_the_longest_one_is_not_determined),
              TEST(a_gpu_that_no_batch_fills_lends_the_split_terms),
+             TEST(rows_outside_the_domain_are_used_when_there_are_no_others),
+             TEST(shipped_fits_are_current),
              TEST(rtx_4090_agrees_with_the_published_table),
              TEST(rtx_pro_6000_agrees_with_the_published_table),
              TEST(the_report_says_what_is_not_determined))

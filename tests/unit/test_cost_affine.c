@@ -247,6 +247,7 @@ static void experts_add_their_time_and_are_not_scaled(void)
     struct cost *dense = cost_of(&fit, &model, 64, "{model: affine, scale_decode: 2}");
     static const struct moe_row rows[] = {
         {1, 1, 10}, {1, 2, 20}, {8, 1, 17}, {8, 2, 27}, {8, 8, 87}};
+    mem_free(fit.moe);
     fit.moe = mem_alloc(5, sizeof *rows);
     memcpy(fit.moe, rows, sizeof rows);
     fit.moe_count = 5;
