@@ -43,7 +43,7 @@ static bool is_constant(const double *values, size_t count)
 double pairs_correlation(const double *truth, const double *guess, size_t count)
 {
     if (count < 2 || is_constant(truth, count) || is_constant(guess, count)) {
-        return NAN;
+        return (double)NAN;
     }
     return gsl_stats_correlation(truth, 1, guess, 1, count);
 }
