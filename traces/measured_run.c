@@ -211,7 +211,7 @@ static bool series_row(const struct series_reader *reader, const char *const *fi
 {
     double values[SERIES_COLUMNS];
     for (size_t column = 0; column < SERIES_COLUMNS; column++) {
-        values[column] = NAN;
+        values[column] = (double)NAN;
         if (reader->place[column] == SIZE_MAX) {
             continue;
         }
