@@ -24,6 +24,7 @@ struct validate_args {
     bool autoscale;
     bool step_by_step;
     const char *collectives;
+    const char *engine_loop;
 };
 
 static const struct opt VALIDATE_OPTIONS[] = {
@@ -50,6 +51,12 @@ static const struct opt VALIDATE_OPTIONS[] = {
      "Where all-reduce times come from, for --model affine: measured (the table of the "
      "GPU's file, if it has one) or ring (20 us and 16 GiB/s). "
      "Example: --collectives ring"},
+    {"--engine-loop", "WHOSE", OPT_STR, offsetof(struct validate_args, engine_loop),
+     "vllm",
+     "Whose engine loop to simulate: vllm, or llmservingsim (no step is formed ahead, "
+     "no "
+     "KV block is reserved), for comparison with --model table. "
+     "Example: --model table --engine-loop llmservingsim"},
     {"--max-error", "PCT", OPT_F64, offsetof(struct validate_args, max_error_pct),
      "none",
      "Exit with 3 when the worst of the 15 errors is above this many percent. "
@@ -94,11 +101,36 @@ static bool scale_check(const char *option, double scale, struct err *err)
                    option, scale, SCALE_MAX);
 }
 
+/* An option that takes one of two words. */
+struct choice {
+    const char *option;
+    const char *given;
+    const char *first;
+    const char *second;
+};
+
+static bool choices_check(const struct validate_args *args, struct err *err)
+{
+    const struct choice choices[] = {
+        {"--format", args->format, "table", "json"},
+        {"--collectives", args->collectives, "measured", "ring"},
+        {"--engine-loop", args->engine_loop, "vllm", "llmservingsim"},
+    };
+    for (size_t i = 0; i < sizeof choices / sizeof choices[0]; i++) {
+        const struct choice *at = &choices[i];
+        if (strcmp(at->given, at->first) != 0 && strcmp(at->given, at->second) != 0) {
+            return err_set(err, ERR_USAGE, "option %s: '%s'; use %s or %s", at->option,
+                           at->given, at->first, at->second);
+        }
+    }
+    return true;
+}
+
 static bool args_check(const struct validate_args *args, struct err *err)
 {
     const bool given = !isnan(args->scale_decode) || !isnan(args->scale_mixed);
     const int sources = given + (args->scales_from != NULL) + args->autoscale;
-    if (!model_check(args->model, err) ||
+    if (!model_check(args->model, err) || !choices_check(args, err) ||
         !scale_check("--scale-decode", args->scale_decode, err) ||
         !scale_check("--scale-mixed", args->scale_mixed, err)) {
         return false;
@@ -108,12 +140,6 @@ static bool args_check(const struct validate_args *args, struct err *err)
                        "option --autoscale, --scales-from and --scale-decode or "
                        "--scale-mixed exclude one another; give one of them");
     }
-    if (strcmp(args->collectives, "measured") != 0 &&
-        strcmp(args->collectives, "ring") != 0) {
-        return err_set(err, ERR_USAGE,
-                       "option --collectives: '%s'; use measured or ring",
-                       args->collectives);
-    }
     if (sources > 0 && strcmp(args->model, "roofline") == 0) {
         return err_set(err, ERR_USAGE,
                        "option --model: roofline has its own efficiencies and takes no "
@@ -122,10 +148,6 @@ static bool args_check(const struct validate_args *args, struct err *err)
     if (args->scales_out != NULL && !args->autoscale) {
         return err_set(err, ERR_USAGE,
                        "option --scales-out: writes what --autoscale found; add it");
-    }
-    if (strcmp(args->format, "table") != 0 && strcmp(args->format, "json") != 0) {
-        return err_set(err, ERR_USAGE, "option --format: '%s'; use table or json",
-                       args->format);
     }
     if (!isnan(args->max_error_pct) && !(args->max_error_pct > 0.0)) {
         return err_set(err, ERR_USAGE, "option --max-error: %g; use a percentage > 0",
@@ -237,6 +259,7 @@ static int execute(const struct validate_args *args, const char *dir)
         .model = args->model,
         .config_dir = args->config_dir,
         .ring = strcmp(args->collectives, "ring") == 0,
+        .as_llmservingsim = strcmp(args->engine_loop, "llmservingsim") == 0,
     };
     bool ok =
         validate_case_load(&run, &setup, &err) && outputs_open(&outputs, args, &err);
@@ -265,6 +288,7 @@ static int validate_run(int argc, char *const *argv)
         .model = "affine",
         .format = "table",
         .collectives = "measured",
+        .engine_loop = "vllm",
         .scale_decode = NAN,
         .scale_mixed = NAN,
         .max_error_pct = NAN,

@@ -191,6 +191,14 @@ static bool files_read(struct validate_case *run, struct err *err)
     return ok;
 }
 
+/* LLMServingSim 2.0 forms a step when the one before has ended and hands out every
+ * block, the one that vLLM reserves included. */
+static void llmservingsim_loop(struct run_facts *facts)
+{
+    facts->engine.async_scheduling = false;
+    facts->kv_blocks++;
+}
+
 bool validate_case_load(struct validate_case **out,
                         const struct validate_case_setup *setup, struct err *err)
 {
@@ -207,6 +215,9 @@ bool validate_case_load(struct validate_case **out,
         !model_prepare(run, setup, err)) {
         validate_case_delete(run);
         return false;
+    }
+    if (setup->as_llmservingsim) {
+        llmservingsim_loop(&run->facts);
     }
     *out = run;
     return true;

@@ -32,6 +32,7 @@ struct validate_case_setup {
     const char *model;
     const char *config_dir; /* where gpus/ lies; NULL = by the usual rules */
     bool ring;              /* affine: collectives by the ring formula */
+    bool as_llmservingsim;  /* the engine loop as that simulator has it */
 };
 
 NODISCARD bool validate_case_load(struct validate_case **out,

@@ -34,20 +34,35 @@ static void on_sample(void *context, const struct engine_sample *sample)
     }
 }
 
+/* A YAML string in single quotes; a path may hold anything. */
+static void put_quoted(struct text *out, const char *key, const char *folder,
+                       const char *rest)
+{
+    text_printf(out, "%s: '", key);
+    for (const char *at = folder; *at != '\0'; at++) {
+        text_add_bytes(out, at, 1);
+        if (*at == '\'') {
+            text_add(out, "'");
+        }
+    }
+    text_printf(out, "%s'\n", rest);
+}
+
 /* `cost:` of the scenario that this run would be. */
 static void cost_map_write(struct text *out, const struct validate_case *run,
                            const struct validate_scales *scales)
 {
     text_printf(out, "model: %s\n", run->model);
-    if (strcmp(run->model, "affine") == 0) {
-        text_printf(out,
-                    "scale_decode: %.17g\nscale_mixed: %.17g\n"
-                    "graph_tokens_max: %" PRIu32 "\ncollectives: %s\n",
-                    scales->decode, scales->mixed, run->facts.graph_tokens_max,
-                    run->ring ? "ring" : "measured");
+    if (strcmp(run->model, "roofline") == 0) {
+        return;
     }
-    if (strcmp(run->model, "table") == 0) {
-        text_printf(out, "profile: '%s/profile'\n", run->dir);
+    text_printf(out, "scale_decode: %.17g\nscale_mixed: %.17g\n", scales->decode,
+                scales->mixed);
+    if (strcmp(run->model, "affine") == 0) {
+        text_printf(out, "graph_tokens_max: %" PRIu32 "\ncollectives: %s\n",
+                    run->facts.graph_tokens_max, run->ring ? "ring" : "measured");
+    } else {
+        put_quoted(out, "profile", run->dir, "/profile");
     }
 }
 

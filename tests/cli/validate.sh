@@ -128,6 +128,8 @@ refuses 2 'option --scale-mixed' validate tiny --scale-mixed 0
 refuses 2 'option --scales-out' validate tiny --scales-out x.yaml
 refuses 2 'option --max-error' validate tiny --max-error 0
 refuses 2 'option --format' validate tiny --format csv
+refuses 2 'option --collectives' validate tiny --collectives none
+refuses 2 'option --engine-loop' validate tiny --engine-loop vidur
 absent x.yaml
 
 # ---- with a profile: factors go through a file ----

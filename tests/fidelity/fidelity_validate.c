@@ -155,6 +155,40 @@ static void check_step_by_step(const struct expected *expected)
     validate_case_delete(run);
 }
 
+/* Model table and the other simulator's loop: its own counts, and the end of its own
+ * published run (of the requests that it simulated, from the first send on). */
+static void check_llmservingsim(const struct expected *expected, uint64_t steps,
+                                uint64_t preemptions, uint64_t hits, double end_s)
+{
+    struct validate_case *run = NULL;
+    struct simulated simulated;
+    struct err err = {0};
+    const struct simulate_options options = {.scales = {1.0, 1.0}};
+    const struct validate_case_setup setup = {
+        .dir = harness_data(expected->folder),
+        .model = "table",
+        .config_dir = harness_source("configs"),
+        .as_llmservingsim = true,
+    };
+    if (setup.dir == NULL) {
+        return;
+    }
+    REQUIRE_OK(validate_case_load(&run, &setup, &err), &err);
+    REQUIRE_OK(simulate_case(&simulated, run, &options, &err), &err);
+    EXPECT_U64(simulated.summary.steps, steps);
+    EXPECT_U64(simulated.summary.preemptions, preemptions);
+    EXPECT_U64(simulated.summary.prefix_hit_tokens, hits);
+    EXPECT_CLOSE((double)simulated.summary.end_ns / 1e9, end_s, 0.002);
+    simulated_fini(&simulated);
+    validate_case_delete(run);
+}
+
+static void llmservingsim_is_reproduced_with_its_table_and_loop(void)
+{
+    check_llmservingsim(&rtx_4090, 6137, 194, 4848, 183.706634969);
+    check_llmservingsim(&rtx_pro_6000, 2263, 0, 20448, 162.054499829);
+}
+
 static void rtx_4090_within_one_percent_with_two_factors(void)
 {
     check_scaled(&rtx_4090);
@@ -197,4 +231,5 @@ HARNESS_MAIN("validate", TEST(rtx_4090_within_one_percent_with_two_factors),
              TEST(rtx_pro_6000_within_six_percent_from_its_profile),
              TEST(factors_of_the_rtx_4090_are_found_again),
              TEST(factors_of_the_rtx_pro_6000_are_found_again),
+             TEST(llmservingsim_is_reproduced_with_its_table_and_loop),
              TEST(single_steps_give_the_same_recorded_runs))
