@@ -95,7 +95,7 @@ static bool decode_search(struct search *search, double mixed, double *error,
 {
     struct section section = {.low = log(search_min), .high = log(search_max)};
     int next = 0;
-    *error = INFINITY;
+    *error = (double)INFINITY;
     for (int tried = 0; tried < 2 || section.high - section.low > log_tolerance;
          tried++) {
         next = tried < 2 ? tried : section_narrow(&section);
@@ -120,7 +120,7 @@ static double to_written(double scale)
 bool autoscale(struct autoscale_result *out, const struct validate_case *run,
                struct err *err)
 {
-    struct search search = {.run = run, .best = {.error_pct = INFINITY}};
+    struct search search = {.run = run, .best = {.error_pct = (double)INFINITY}};
     struct section section = {.low = log(search_min), .high = log(search_max)};
     int next = 0;
     for (int tried = 0; tried < 2 || section.high - section.low > log_tolerance;
