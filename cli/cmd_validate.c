@@ -289,9 +289,9 @@ static int validate_run(int argc, char *const *argv)
         .format = "table",
         .collectives = "measured",
         .engine_loop = "vllm",
-        .scale_decode = NAN,
-        .scale_mixed = NAN,
-        .max_error_pct = NAN,
+        .scale_decode = (double)NAN,
+        .scale_mixed = (double)NAN,
+        .max_error_pct = (double)NAN,
     };
     struct command_call call = {0};
     struct err err = {0};
