@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/unit.h"
 
+#include <math.h>
 #include <stdio.h>
 
 enum { CURVE_POINTS_MAX = 100000 };
@@ -53,6 +54,33 @@ void step_fit_fini(struct step_fit *fit)
     profile_curve_fini(&fit->allreduce_us);
     mem_free(fit->moe);
     *fit = (struct step_fit){0};
+}
+
+double step_fit_longest_us(const struct step_fit *fit, double rows, double tokens,
+                           double length)
+{
+    const double x[STEP_TERMS_MAX] = {1.0,
+                                      rows,
+                                      rows * length,
+                                      fmax(tokens, length),
+                                      tokens * length,
+                                      (rows + 1.0) * tokens,
+                                      length};
+    double ns = 0.0;
+    for (enum step_regime regime = STEP_SPLIT; regime < STEP_REGIMES; regime++) {
+        for (size_t i = 0; i < step_term_count(regime); i++) {
+            ns += x[i] * fit->regimes[regime].coefficients[i].value;
+        }
+    }
+    double us = ns * fmax(1.0, fit->cliff_factor) / 1e3;
+    const struct semi_physical *semi = &fit->semi;
+    if (fit->form == STEP_SEMI_PHYSICAL && semi->known) {
+        us += semi->constant_us + semi->per_decode_us * rows +
+              rows * length * fit->kv_token_bytes / fit->memory_bytes_per_s * 1e6 *
+                  (1.0 + 1.0 / semi->efficiency) +
+              length / semi->sm_tokens_per_us;
+    }
+    return fit->layers * us;
 }
 
 /* ---- writing */

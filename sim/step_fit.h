@@ -72,6 +72,11 @@ size_t step_term_count(enum step_regime regime);
 const char *step_regime_name(enum step_regime regime);
 const char *step_form_name(enum step_form form);
 
+/* No step's attention (all layers) is longer for an engine of `rows` slots, `tokens` in
+ * a step, `length` in a sequence: a sum of everything, far above the truth. */
+double step_fit_longest_us(const struct step_fit *fit, double rows, double tokens,
+                           double length);
+
 void step_fit_write(const struct step_fit *fit, struct text *out);
 /* Knows every key of the file; the caller checks for others with conf_done. */
 NODISCARD bool step_fit_read(struct step_fit *fit, const struct conf_node *root,

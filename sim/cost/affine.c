@@ -28,7 +28,8 @@
 
 enum { PLANES_MAX = 27, GRAPH_TOKENS_MAX = 512, BLOCK_TOKENS = 64, GRAPH_STEP = 8 };
 enum { ACTIVATION_BYTES = 2 };
-static const double bend_step = 0.5; /* between touching points, in ln((y/x)^p) */
+static const double bend_step = 0.5;      /* between touching points, in ln((y/x)^p) */
+static const double step_s_max = 36000.0; /* where the integers still hold a batch */
 /* Where no table was measured: spec/step-time.md 2. */
 static const double ring_latency_s = 20e-6;
 static const double ring_bytes_per_s = 16.0 * 1073741824.0;
@@ -263,6 +264,28 @@ static int64_t affine_step_fx(const void *state, const struct batch_shape *shape
 
 /* ---- life */
 
+/* Integers may only be made of what cannot overflow. */
+static bool limits_check(const struct affine *affine, const struct cost_setup *setup,
+                         struct err *err)
+{
+    double fixed_us = 0.0;
+    for (uint32_t at = 1; at <= affine->tokens_max || at <= affine->rows_max; at++) {
+        fixed_us = fmax(fixed_us, tokens_us(affine, at, 1.0) +
+                                      profile_curve_at(&affine->fit.rows_us, at));
+    }
+    const double scale = fmax(1.0, fmax(affine->scale_decode, affine->scale_mixed));
+    const double attention_us =
+        step_fit_longest_us(&affine->fit, affine->rows_max, affine->tokens_max,
+                            setup->engine->max_model_len);
+    const double worst_s = scale * (fixed_us + attention_us) * 1e-6;
+    if (worst_s <= step_s_max) {
+        return true;
+    }
+    return conf_fail(
+        setup->map, err,
+        "cost: the fit makes a full step as long as %g s; is a unit wrong?", worst_s);
+}
+
 static void tables_fill(struct affine *affine)
 {
     const struct step_fit *fit = &affine->fit;
@@ -410,6 +433,10 @@ static bool affine_init(void *state, const struct cost_setup *setup, struct err 
     }
     affine->rows_max = setup->engine->max_num_seqs;
     affine->tokens_max = setup->engine->max_num_batched_tokens;
+    if (!limits_check(affine, setup, err)) {
+        affine_fini(affine);
+        return false;
+    }
     const size_t rows = (size_t)affine->rows_max + 1;
     affine->decode_fx = mem_alloc(rows, sizeof(int64_t));
     affine->planes = mem_alloc(rows * PLANES_MAX, sizeof(struct plane));

@@ -27,7 +27,8 @@
 enum { BENDS_MAX = 256 };
 static const double ring_latency_s = 20e-6;
 static const double ring_bytes_per_s = 16.0 * 1073741824.0;
-static const double short_part = 0.25; /* of the longest, in the measured batches */
+static const double step_us_max = 3.6e9; /* an hour: extrapolation ends somewhere */
+static const double short_part = 0.25;   /* of the longest, in the measured batches */
 
 /* From this total context on, up to the next piece. */
 struct piece {
@@ -132,8 +133,9 @@ static int64_t decode_attention_fx(const struct table *table, double n, double m
                                    double longest)
 {
     const struct attention_point point = {.decodes = n, .decode_context = mean};
-    return cost_fx_of_s(table->scale_decode * table->layers *
-                        attention_us(table, &point, longest) * 1e-6);
+    const double us =
+        table->scale_decode * table->layers * attention_us(table, &point, longest);
+    return cost_fx_of_s(fmin(us, step_us_max) * 1e-6);
 }
 
 /* Pieces of n decodes; returns their number. */
@@ -204,7 +206,7 @@ static int64_t table_step_fx(const void *state, const struct batch_shape *shape)
     const double us = fixed_us(table, tokens, n + shape->chunks, table->scale_mixed) +
                       table->scale_mixed * table->layers *
                           attention_us(table, &mean, shape->decode_context_max);
-    const int64_t fx = cost_fx_of_s(us * 1e-6);
+    const int64_t fx = cost_fx_of_s(fmin(us, step_us_max) * 1e-6);
     return fx > 0 ? fx : 1;
 }
 
@@ -276,8 +278,8 @@ static void decodes_fill(struct table *table, uint32_t rows_max)
         table->pieces = pieces;
         table->piece_first[n] = (uint32_t)count;
         count += pieces_fill(table, n, table->pieces + count);
-        table->decode_fx[n] =
-            cost_fx_of_s(fixed_us(table, n, n, table->scale_decode) * 1e-6);
+        table->decode_fx[n] = cost_fx_of_s(
+            fmin(fixed_us(table, n, n, table->scale_decode), step_us_max) * 1e-6);
         table->decode_fx[n] += table->decode_fx[n] == 0;
     }
     table->piece_first[rows_max + 1] = (uint32_t)count;

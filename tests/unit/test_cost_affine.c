@@ -210,7 +210,7 @@ static void planes_follow_the_norm_within_half_a_percent(void)
     step_fit_fini(&fit);
 }
 
-static void a_fit_of_another_model_is_refused(void)
+static void a_fit_of_another_model_or_unit_is_refused(void)
 {
     struct model_spec model = fixture_model();
     struct step_fit fit = toy_fit();
@@ -232,6 +232,21 @@ static void a_fit_of_another_model_is_refused(void)
                                .fit = conf_root(conf)};
     struct cost *cost = NULL;
     EXPECT_FAILS(cost_new(&cost, &setup, &err), &err, "the fit is of toy (10 layers");
+    model.layers--;
+    const struct engine_config long_engine = {.tensor_parallel = 1,
+                                              .max_num_seqs = 1024,
+                                              .max_num_batched_tokens = 2048,
+                                              .max_model_len = 1U << 24};
+    setup.engine = &long_engine;
+    fit.regimes[STEP_UNSPLIT].coefficients[2].value = 1e6; /* ms instead of ns */
+    struct text wrong = {0};
+    struct conf *wrong_conf = NULL;
+    step_fit_write(&fit, &wrong);
+    REQUIRE_OK(conf_parse(&wrong_conf, "fit", wrong.bytes, wrong.length, &err), &err);
+    setup.fit = conf_root(wrong_conf);
+    EXPECT_FAILS(cost_new(&cost, &setup, &err), &err, "is a unit wrong?");
+    conf_delete(wrong_conf);
+    text_fini(&wrong);
     setup.fit = NULL;
     EXPECT_FAILS(cost_new(&cost, &setup, &err), &err, "needs `fit: FILE.yaml`");
     conf_delete(map);
@@ -344,6 +359,6 @@ HARNESS_MAIN("cost_affine", TEST(steps_are_what_the_formulas_say),
              TEST(context_beyond_l2_costs_the_cliff),
              TEST(a_decode_run_is_the_sum_of_its_steps_bit_for_bit),
              TEST(planes_follow_the_norm_within_half_a_percent),
-             TEST(a_fit_of_another_model_is_refused),
+             TEST(a_fit_of_another_model_or_unit_is_refused),
              TEST(experts_add_their_time_and_are_not_scaled),
              TEST(check_values_of_the_rtx_4090), TEST(check_values_of_the_rtx_pro_6000))
