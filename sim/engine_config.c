@@ -250,6 +250,8 @@ static const char *advice(char *out, size_t out_bytes, uint32_t group)
     return out;
 }
 
+/* Three facts, a place to blame and two results. */
+/* NOLINTNEXTLINE(readability-function-size) */
 bool engine_kv_blocks(const struct engine_config *engine, const struct gpu_spec *gpu,
                       const struct model_spec *model, const struct conf_node *where,
                       uint32_t *blocks, struct err *err)

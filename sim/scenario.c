@@ -20,12 +20,16 @@ static const int64_t sample_interval_ns_min = INT64_C(1000000); /* or rows drown
 /* ---- files ------------------------------------------------------------------------
  */
 
+/* Where a scenario's parts are looked for. */
+struct search {
+    const char *config_dir; /* may be NULL */
+    const char *base_dir;
+};
+
 /* `gpu: h100_sxm` names a file in configs/gpus, `fit` one in configs/fits; anything
  * with a slash or .yaml is a path, relative to the scenario's folder. */
-static bool fact_path(const struct scenario *scenario,
-                      const struct scenario_options *options,
-                      const struct conf_node *pool, const char *key,
-                      char path[PATH_MAX], struct err *err)
+static bool fact_path(const struct search *search, const struct conf_node *pool,
+                      const char *key, char path[PATH_MAX], struct err *err)
 {
     const char *name = NULL;
     if (!conf_require(pool, key, err) || !conf_str(pool, key, &name, err)) {
@@ -35,7 +39,7 @@ static bool fact_path(const struct scenario *scenario,
                          : strcmp(key, "fit") == 0 ? "fits"
                                                    : "models";
     if (strchr(name, '/') == NULL && strstr(name, ".yaml") == NULL) {
-        if (config_path_find(options->config_dir, folder, name, path)) {
+        if (config_path_find(search->config_dir, folder, name, path)) {
             return true;
         }
         return conf_fail(
@@ -46,7 +50,7 @@ static bool fact_path(const struct scenario *scenario,
     }
     const bool absolute = name[0] == '/';
     const int length =
-        snprintf(path, PATH_MAX, "%s%s%s", absolute ? "" : scenario->base_dir,
+        snprintf(path, PATH_MAX, "%s%s%s", absolute ? "" : search->base_dir,
                  absolute ? "" : "/", name);
     if (length >= PATH_MAX || !config_path_readable(path)) {
         return conf_fail(conf_get(pool, key), err, "%s: cannot read %s", key, name);
@@ -84,12 +88,13 @@ static bool pool_read(struct scenario *scenario, const struct scenario_options *
     const struct conf_node *engine = NULL;
     const struct conf_node *cost = NULL;
     char path[PATH_MAX];
+    const struct search search = {options->config_dir, scenario->base_dir};
     pool->replicas = 1;
     if (!pool_name(node, index, pool, err) ||
         !conf_u32(node, "replicas", &pool->replicas, 1, SCENARIO_REPLICAS_MAX, err) ||
-        !fact_path(scenario, options, node, "gpu", path, err) ||
+        !fact_path(&search, node, "gpu", path, err) ||
         !gpu_spec_load(&pool->gpu, path, err) ||
-        !fact_path(scenario, options, node, "model", path, err) ||
+        !fact_path(&search, node, "model", path, err) ||
         !model_spec_load(&pool->model, path, err) ||
         !conf_map(node, "engine", &engine, err) ||
         !conf_map(node, "cost", &cost, err) ||
@@ -101,7 +106,7 @@ static bool pool_read(struct scenario *scenario, const struct scenario_options *
     struct cost_setup setup = {
         .gpu = &pool->gpu, .model = &pool->model, .engine = &pool->engine, .map = cost};
     if (conf_get(cost, "fit") != NULL) {
-        if (!fact_path(scenario, options, cost, "fit", path, err)) {
+        if (!fact_path(&search, cost, "fit", path, err)) {
             return false;
         }
         setup.fit_path = path;
@@ -363,6 +368,7 @@ static bool scenario_name(struct scenario *scenario, const struct conf_node *roo
 }
 
 /* Marks a subtree as known: its own reader checks it. */
+/* NOLINTNEXTLINE(misc-no-recursion): a conf is at most 32 deep */
 static void subtree_skip(const struct conf_node *node)
 {
     for (size_t i = 0; i < conf_count(node); i++) {
@@ -437,6 +443,8 @@ bool scenario_load(struct scenario **out, const char *path,
     return scenario_finish(out, scenario, options, err);
 }
 
+/* Text, its length and its name are one thought, as in conf_parse. */
+/* NOLINTNEXTLINE(readability-function-size) */
 bool scenario_parse(struct scenario **out, const char *name, const char *text,
                     size_t byte_count, const struct scenario_options *options,
                     struct err *err)

@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+static const int64_t fx_per_ns = COST_FX_PER_NS;
 static const struct gpu_spec gpu = {.name = "none"};
 static const struct model_spec model = {.name = "none"};
 
@@ -45,10 +46,10 @@ static void every_term_counts_what_its_name_says(void)
                                       .chunk_tokens = 300,
                                       .chunk_context = 50};
     const int64_t ns = 1000000 + 4 * 10000 + 3 * (1000 + 50) + 2 * 2000 + 7 * 300;
-    EXPECT_I64(cost_step_fx(cost, &shape), ns * COST_FX_PER_NS);
+    EXPECT_I64(cost_step_fx(cost, &shape), ns * fx_per_ns);
     const struct decode_cost decode = cost_decode(cost, 4, 1000, 0);
-    EXPECT_I64(decode.first_fx, (1000000 + 40000 + 3000) * (int64_t)COST_FX_PER_NS);
-    EXPECT_I64(decode.grow_fx, 3 * 4 * COST_FX_PER_NS);
+    EXPECT_I64(decode.first_fx, (1000000 + 40000 + 3000) * fx_per_ns);
+    EXPECT_I64(decode.grow_fx, 12 * fx_per_ns);
     EXPECT(decode.valid_steps > 1000);
     EXPECT(!cost_needs_context_max(cost));
     EXPECT_HAS(cost_description(cost), "linear");
@@ -63,9 +64,9 @@ static void synchronous_host_work_is_added(void)
     engine.cpu_step_ns = 500;
     engine.cpu_sequence_ns = 20;
     REQUIRE_OK(cost_of(&cost, "{model: linear, step: 1us}", &engine, &err), &err);
-    EXPECT_I64(cost_decode(cost, 3, 10, 0).first_fx, 1560 * COST_FX_PER_NS);
+    EXPECT_I64(cost_decode(cost, 3, 10, 0).first_fx, 1560 * fx_per_ns);
     const struct batch_shape shape = {.decodes = 3, .chunks = 2, .chunk_tokens = 9};
-    EXPECT_I64(cost_step_fx(cost, &shape), 1600 * COST_FX_PER_NS);
+    EXPECT_I64(cost_step_fx(cost, &shape), 1600 * fx_per_ns);
     cost_delete(cost);
 }
 
@@ -83,16 +84,16 @@ static void asynchronous_host_work_hides_behind_the_gpu(void)
                        &engine, &err),
                &err);
     const struct decode_cost behind = cost_decode(cost, 3, 1000, 0);
-    EXPECT_I64(behind.first_fx, 2060 * COST_FX_PER_NS);
+    EXPECT_I64(behind.first_fx, 2060 * fx_per_ns);
     EXPECT_I64(behind.grow_fx, 0);
     /* Contexts 1000, 1003, ... 1060: 21 steps at the host's pace. */
     EXPECT_U64(behind.valid_steps, 21);
     const struct decode_cost ahead = cost_decode(cost, 3, 1063, 0);
-    EXPECT_I64(ahead.first_fx, 2063 * COST_FX_PER_NS);
-    EXPECT_I64(ahead.grow_fx, 3 * COST_FX_PER_NS);
+    EXPECT_I64(ahead.first_fx, 2063 * fx_per_ns);
+    EXPECT_I64(ahead.grow_fx, 3 * fx_per_ns);
     const struct batch_shape shape = {
         .decodes = 2, .chunks = 1, .decode_context = 5000};
-    EXPECT_I64(cost_step_fx(cost, &shape), 6000 * COST_FX_PER_NS);
+    EXPECT_I64(cost_step_fx(cost, &shape), 6000 * fx_per_ns);
     cost_delete(cost);
 }
 

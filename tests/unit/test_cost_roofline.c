@@ -149,10 +149,10 @@ static void short_chunk_behind_a_long_prefix_is_not_priced_as_a_short_one(void)
     struct batch_shape fresh = {.chunks = 1,
                                 .chunk_tokens_max = 512,
                                 .chunk_tokens = 512,
-                                .chunk_pairs_twice = 512 * 512};
+                                .chunk_pairs_twice = UINT64_C(512) * 512};
     struct batch_shape behind = fresh;
     behind.chunk_context = 16384;
-    behind.chunk_pairs_twice = 512 * (2 * 16384 + 512);
+    behind.chunk_pairs_twice = UINT64_C(512) * (2 * 16384 + 512);
     const double more_us =
         (double)(cost_step_fx(cost, &behind) - cost_step_fx(cost, &fresh)) /
         COST_FX_PER_NS / 1e3 / 32;

@@ -193,7 +193,8 @@ static void kv_and_weights_are_those_of_the_table(void)
         harness_note("%s", rows[i].name);
         snprintf(path, sizeof path, "configs/models/%s.yaml", rows[i].name);
         REQUIRE_OK(model_spec_load(&model, harness_source(path), &err), &err);
-        EXPECT_U64(model_kv_bytes_per_token(&model, 1), 1024 * rows[i].kv_kib);
+        EXPECT_U64(model_kv_bytes_per_token(&model, 1),
+                   UINT64_C(1024) * rows[i].kv_kib);
         EXPECT_CLOSE((double)model_weight_bytes(&model, 1) / 1073741824.0,
                      rows[i].weights_gib, 0.005);
     }
@@ -206,9 +207,9 @@ static void kv_heads_are_copied_when_fewer_than_the_group(void)
     REQUIRE_OK(model_spec_load(
                    &model, harness_source("configs/models/llama_3_1_70b.yaml"), &err),
                &err);
-    EXPECT_U64(model_kv_bytes_per_token(&model, 2), 160 * 1024);
-    EXPECT_U64(model_kv_bytes_per_token(&model, 8), 40 * 1024);
-    EXPECT_U64(model_kv_bytes_per_token(&model, 16), 40 * 1024);
+    EXPECT_U64(model_kv_bytes_per_token(&model, 2), UINT64_C(160) * 1024);
+    EXPECT_U64(model_kv_bytes_per_token(&model, 8), UINT64_C(40) * 1024);
+    EXPECT_U64(model_kv_bytes_per_token(&model, 16), UINT64_C(40) * 1024);
     EXPECT_CLOSE((double)model_weight_bytes(&model, 2),
                  (double)model_weight_bytes(&model, 1) / 2, 1e-9);
 }
