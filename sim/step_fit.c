@@ -203,8 +203,12 @@ static bool read_curve(const struct conf_node *root, const char *key,
                        struct profile_curve *curve, struct err *err)
 {
     const struct conf_node *map = NULL;
-    if (!conf_map(root, key, &map, err) || map == NULL) {
-        return map == NULL && conf_get(root, key) == NULL;
+    if (!conf_map(root, key, &map, err)) {
+        return false;
+    }
+    if (map == NULL) {
+        return conf_get(root, key) == NULL ||
+               conf_fail(conf_get(root, key), err, "%s: has no points", key);
     }
     const size_t count = conf_count(map);
     if (count == 0 || count > CURVE_POINTS_MAX) {
