@@ -139,6 +139,45 @@ struct decode_cost cost_decode(const struct cost *cost, uint32_t decodes,
     return step;
 }
 
+static int64_t slowest_fx(const struct cost *cost, const struct batch_shape *shapes,
+                          uint32_t ranks)
+{
+    int64_t most_fx = 0;
+    for (uint32_t i = 0; i < ranks; i++) {
+        const struct batch_shape *shape = &shapes[i];
+        int64_t fx = 0;
+        if (shape->chunks > 0) {
+            fx = cost->model->step_fx(cost->state, shape);
+        } else if (shape->decodes > 0) {
+            fx = cost->model
+                     ->decode(cost->state, shape->decodes, shape->decode_context,
+                              shape->decode_context_max)
+                     .first_fx;
+        }
+        most_fx = fx > most_fx ? fx : most_fx;
+    }
+    return most_fx;
+}
+
+int64_t cost_group_fx(const struct cost *cost, const struct batch_shape *shapes,
+                      uint32_t ranks)
+{
+    uint32_t sequences = 0;
+    for (uint32_t i = 0; i < ranks; i++) {
+        const uint32_t here = shapes[i].decodes + shapes[i].chunks;
+        sequences = here > sequences ? here : sequences;
+    }
+    CHECK(sequences > 0, "a step without sequences on all %u ranks", ranks);
+    const int64_t gpu_fx = cost->model->group_fx == NULL
+                               ? slowest_fx(cost, shapes, ranks)
+                               : cost->model->group_fx(cost->state, shapes, ranks);
+    const int64_t cpu_fx = host_fx(cost, sequences);
+    if (!cost->overlaps) {
+        return gpu_fx + cpu_fx;
+    }
+    return gpu_fx > cpu_fx ? gpu_fx : cpu_fx;
+}
+
 bool cost_needs_context_max(const struct cost *cost)
 {
     return cost->model->needs_context_max;

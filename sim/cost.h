@@ -65,6 +65,12 @@ int64_t cost_step_fx(const struct cost *cost, const struct batch_shape *shape);
 struct decode_cost cost_decode(const struct cost *cost, uint32_t decodes,
                                uint64_t context, uint32_t context_max);
 
+/* One step of data-parallel ranks that share every step boundary: as long as that of
+ * the slowest. A rank without work has a shape of zeros; not all have. The model may
+ * let ranks depend on one another, as experts spread over them do. */
+int64_t cost_group_fx(const struct cost *cost, const struct batch_shape *shapes,
+                      uint32_t ranks);
+
 /* True when cost_decode reads context_max; otherwise the engine passes 0. */
 bool cost_needs_context_max(const struct cost *cost);
 

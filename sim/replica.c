@@ -82,8 +82,7 @@ static void cancels_apply(struct replica *replica, int64_t now_ns)
     }
 }
 
-/* Fills the pipeline and looks ahead. */
-static void boundary(struct replica *replica, int64_t now_ns)
+void replica_boundary(struct replica *replica, int64_t now_ns)
 {
     if (replica->cancelling) {
         cancels_apply(replica, now_ns);
@@ -115,7 +114,7 @@ void replica_step_done(struct replica *replica)
     replica->steps[0] = replica->steps[1];
     replica->step_count--;
     step_deliver(replica, &step, replica->start_ns);
-    boundary(replica, replica->start_ns);
+    replica_boundary(replica, replica->start_ns);
 }
 
 int64_t replica_next_ns(const struct replica *replica)
@@ -133,7 +132,7 @@ static void wake(struct replica *replica, int64_t now_ns)
 {
     replica->start_ns = now_ns;
     replica->start_rest = 0;
-    boundary(replica, now_ns);
+    replica_boundary(replica, now_ns);
 }
 
 void replica_submit(struct replica *replica, struct request *request, int64_t now_ns)
@@ -290,7 +289,7 @@ void replica_check(const struct replica *replica)
     kvpool_check(replica->pool, held);
     CHECK(replica->running.count <= replica->engine.max_num_seqs, "%u running",
           replica->running.count);
-    CHECK(!idle(replica) ||
+    CHECK(!idle(replica) || replica->setup.lockstep ||
               (replica->running.count == 0 && replica->waiting.count == 0),
           "INV-7: engine %u is idle with %u running, %u waiting", replica->setup.id,
           replica->running.count, replica->waiting.count);

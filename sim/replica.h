@@ -39,6 +39,7 @@ struct replica_setup {
     const struct request_table *table;
     struct replica_events events;
     bool step_by_step; /* no decode runs, no aggregates: the oracle */
+    bool lockstep;     /* a rank of sim/lockstep.h, which also sets step_by_step */
 };
 
 struct replica_stats {

@@ -22,6 +22,7 @@ struct step {
     uint32_t context_max; /* their longest, if the cost model asks for it */
     uint64_t version;     /* of the decode set, when it was formed */
     bool decode_only;
+    struct batch_shape shape;
     struct request *emitting; /* prompts that end in it, through emit_next */
 };
 
@@ -61,6 +62,12 @@ static inline uint32_t replica_known_tokens(const struct request *request)
 {
     return request->prompt_tokens + request->produced;
 }
+
+/* ---- replica.c ---- */
+
+/* At the end of a step, and when an idle engine wakes: fills the pipeline and looks
+ * ahead. start_ns is set. */
+void replica_boundary(struct replica *replica, int64_t now_ns);
 
 /* ---- running.c ---- */
 

@@ -26,6 +26,7 @@ struct scenario_pool {
     struct engine_config engine;
     uint32_t kv_blocks; /* per replica, null block included */
     struct cost *cost;  /* owned by the scenario */
+    bool lockstep;      /* the replicas are data-parallel ranks (sim/lockstep.h) */
 };
 
 struct scenario {

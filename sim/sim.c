@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "sim/evq.h"
 #include "sim/load.h"
+#include "sim/lockstep.h"
 #include "sim/replay.h"
 #include "sim/replica.h"
 
@@ -57,6 +58,8 @@ struct sim {
     uint32_t engine_count;
     struct replica **engines;
     const struct scenario_pool **pool_of; /* by engine */
+    struct lockstep **group_of;           /* by engine; NULL = on its own */
+    uint32_t *first_of;                   /* by engine: source of its step events */
     uint32_t source_arrival;
     uint32_t source_limit;
     uint32_t source_scrape;
@@ -327,12 +330,15 @@ static uint32_t output_capped(const struct trace_record *record,
 
 static void engine_reschedule(struct sim *sim, uint32_t engine)
 {
-    const int64_t next_ns = replica_next_ns(sim->engines[engine]);
+    const struct lockstep *group = sim->group_of[engine];
+    const uint32_t source = sim->first_of[engine];
+    const int64_t next_ns =
+        group != NULL ? lockstep_next_ns(group) : replica_next_ns(sim->engines[engine]);
     sim->touched = engine;
     if (next_ns == INT64_MAX) {
-        evq_clear(sim->events, engine);
+        evq_clear(sim->events, source);
     } else {
-        evq_set(sim->events, engine, next_ns, rank_of(EVENT_STEP_DONE, engine));
+        evq_set(sim->events, source, next_ns, rank_of(EVENT_STEP_DONE, source));
     }
 }
 
@@ -358,7 +364,12 @@ static void request_submit(struct sim *sim, const struct trace_record *record,
         evq_set(sim->events, sim->source_timers + request->timer,
                 sim->now_ns + record->cancel_ns, rank_of(EVENT_CANCEL, record->id));
     }
-    replica_submit(sim->engines[engine], request, sim->now_ns);
+    if (sim->group_of[engine] != NULL) {
+        lockstep_submit(sim->group_of[engine], engine - sim->first_of[engine], request,
+                        sim->now_ns);
+    } else {
+        replica_submit(sim->engines[engine], request, sim->now_ns);
+    }
     engine_reschedule(sim, engine);
 }
 
@@ -488,7 +499,11 @@ static void timer_fire(struct sim *sim, uint32_t slot)
 static bool event_handle(struct sim *sim, const struct event *event, struct err *err)
 {
     if (event->source < sim->engine_count) {
-        replica_step_done(sim->engines[event->source]);
+        if (sim->group_of[event->source] != NULL) {
+            lockstep_step_done(sim->group_of[event->source]);
+        } else {
+            replica_step_done(sim->engines[event->source]);
+        }
         engine_reschedule(sim, event->source);
     } else if (event->source == sim->source_arrival) {
         request_arrive(sim, sim->arrival);
@@ -598,14 +613,26 @@ static void engine_new(struct sim *sim, uint32_t engine,
         .kv_blocks = pool->kv_blocks,
         .table = sim->table,
         .events = {sim, on_first_token, on_end},
-        .step_by_step = sim->options.step_by_step,
+        .step_by_step = sim->options.step_by_step || pool->lockstep,
+        .lockstep = pool->lockstep,
     };
     sim->engines[engine] = replica_new(&setup);
     sim->pool_of[engine] = pool;
+    sim->first_of[engine] = pool->lockstep ? engine - number : engine;
     char url[URL_BYTES];
     (void)snprintf(url, sizeof(url), "http://%s-%04u:8000", pool->name, number);
     const uint32_t endpoint = gateway_join(sim->gateway, url, pool->model.name, 1.0);
     CHECK(endpoint == engine, "engine %u became endpoint %u", engine, endpoint);
+}
+
+/* The last rank of a pool in lock-step was made: joins them all. */
+static void group_new(struct sim *sim, uint32_t first, const struct scenario_pool *pool)
+{
+    struct lockstep *group =
+        lockstep_new(sim->engines + first, pool->replicas, pool->cost);
+    for (uint32_t i = 0; i < pool->replicas; i++) {
+        sim->group_of[first + i] = group;
+    }
 }
 
 static void engines_new(struct sim *sim)
@@ -616,11 +643,16 @@ static void engines_new(struct sim *sim)
     }
     sim->engines = mem_alloc(sim->engine_count, sizeof(struct replica *));
     sim->pool_of = mem_alloc(sim->engine_count, sizeof(struct scenario_pool *));
+    sim->group_of = mem_alloc(sim->engine_count, sizeof(struct lockstep *));
+    sim->first_of = mem_alloc(sim->engine_count, sizeof(uint32_t));
     uint32_t engine = 0;
     for (uint32_t i = 0; i < scenario->pool_count; i++) {
         const struct scenario_pool *pool = &scenario->pools[i];
         for (uint32_t number = 0; number < pool->replicas; number++, engine++) {
             engine_new(sim, engine, pool, number);
+        }
+        if (pool->lockstep) {
+            group_new(sim, engine - pool->replicas, pool);
         }
     }
 }
@@ -708,8 +740,13 @@ void sim_delete(struct sim *sim)
         return;
     }
     for (uint32_t engine = 0; engine < sim->engine_count; engine++) {
+        if (sim->first_of[engine] == engine) {
+            lockstep_delete(sim->group_of[engine]);
+        }
         replica_delete(sim->engines[engine]);
     }
+    mem_free(sim->group_of);
+    mem_free(sim->first_of);
     mem_free(sim->engines);
     mem_free(sim->pool_of);
     replay_delete(sim->replay);

@@ -323,6 +323,7 @@ bool step_form(struct replica *replica, int64_t now_ns)
         .context_max = forming.shape.decode_context_max,
         .version = set->version,
         .decode_only = forming.shape.chunks == 0,
+        .shape = forming.shape,
         .length_fx = step_length_fx(replica, &forming.shape),
     };
     prefills_promote(replica, step);

@@ -98,8 +98,10 @@ static double allreduces_us(const struct affine *affine, double tokens)
 }
 
 /* One layer's experts; with more than one rank also the all-gather before and the
- * reduce-scatter after (spec/step-time.md 5a). All ranks have as many tokens. */
-static double experts_layer_us(const struct affine *affine, double tokens)
+ * reduce-scatter after (spec/step-time.md 5a). tokens: of one rank, padded ones
+ * included, in the mean; real_tokens: of all ranks, which alone choose experts. */
+static double experts_layer_us(const struct affine *affine, double tokens,
+                               double real_tokens)
 {
     const struct step_fit *fit = &affine->fit;
     if (affine->experts == NULL) {
@@ -107,7 +109,7 @@ static double experts_layer_us(const struct affine *affine, double tokens)
     }
     const double ranks = affine->expert_ranks;
     const double activated =
-        experts_activated(ranks * tokens, fit->experts_per_token, fit->experts) / ranks;
+        experts_activated(real_tokens, fit->experts_per_token, fit->experts) / ranks;
     const double us = experts_us(affine->experts, tokens, activated);
     if (affine->expert_ranks == 1) {
         return us;
@@ -123,7 +125,8 @@ static double tokens_us(const struct affine *affine, uint32_t tokens, double sca
     const double padded = graph_tokens(affine, tokens);
     return scale * profile_curve_at(&affine->fit.dense_us, padded) +
            affine->fit.layers *
-               (experts_layer_us(affine, padded) + allreduces_us(affine, padded));
+               (experts_layer_us(affine, padded, padded * affine->expert_ranks) +
+                allreduces_us(affine, padded));
 }
 
 /* ---- decode: the planes */
@@ -260,6 +263,83 @@ static int64_t affine_step_fx(const void *state, const struct batch_shape *shape
     }
     return affine->tokens_fx[shape->decodes + shape->chunk_tokens] +
            affine->rows_fx[shape->decodes + shape->chunks] + cost_fx_of_s(ns * 1e-9);
+}
+
+/* ---- groups */
+
+static int64_t own_fx(const struct affine *affine, const struct batch_shape *shape)
+{
+    return shape->chunks > 0
+               ? affine_step_fx(affine, shape)
+               : affine_decode(affine, shape->decodes, shape->decode_context,
+                               shape->decode_context_max)
+                     .first_fx;
+}
+
+static uint32_t tokens_of(const struct batch_shape *shape)
+{
+    const uint32_t tokens = shape->decodes + (uint32_t)shape->chunk_tokens;
+    return tokens > 0 ? tokens : 1; /* a rank without work runs a dummy */
+}
+
+/* What the ranks of one step have in common. */
+struct group {
+    uint32_t most_tokens;
+    bool captured;     /* runs as a graph: all ranks are padded alike */
+    double tokens;     /* of one rank, padded, in the mean */
+    double experts_us; /* of one layer */
+};
+
+static uint32_t group_padded(const struct affine *affine, const struct group *group,
+                             const struct batch_shape *shape)
+{
+    return group->captured ? graph_tokens(affine, group->most_tokens)
+                           : tokens_of(shape);
+}
+
+static struct group group_of(const struct affine *affine,
+                             const struct batch_shape *shapes, uint32_t ranks)
+{
+    struct group group = {0};
+    double real_tokens = 0.0;
+    for (uint32_t i = 0; i < ranks; i++) {
+        const uint32_t tokens = tokens_of(&shapes[i]);
+        group.most_tokens = tokens > group.most_tokens ? tokens : group.most_tokens;
+        real_tokens += shapes[i].decodes + (double)shapes[i].chunk_tokens;
+    }
+    group.captured = group.most_tokens <= affine->graph_tokens_max;
+    for (uint32_t i = 0; i < ranks; i++) {
+        group.tokens += group_padded(affine, &group, &shapes[i]) / (double)ranks;
+    }
+    group.experts_us = experts_layer_us(affine, group.tokens, real_tokens);
+    return group;
+}
+
+/* Each rank's own step, but for what depends on tokens: padded to the largest rank, and
+ * the experts of all ranks instead of its own. */
+static int64_t affine_group_fx(const void *state, const struct batch_shape *shapes,
+                               uint32_t ranks)
+{
+    const struct affine *affine = state;
+    const struct group group = group_of(affine, shapes, ranks);
+    int64_t most_fx = 1;
+    for (uint32_t i = 0; i < ranks; i++) {
+        const struct batch_shape *shape = &shapes[i];
+        const bool works = shape->decodes + shape->chunks > 0;
+        const double scale =
+            shape->chunks > 0 ? affine->scale_mixed : affine->scale_decode;
+        const uint32_t padded = group_padded(affine, &group, shape);
+        const double us =
+            scale * profile_curve_at(&affine->fit.dense_us, padded) +
+            affine->fit.layers * (group.experts_us + allreduces_us(affine, padded));
+        int64_t fx = cost_fx_of_s(us * 1e-6);
+        if (works) {
+            fx += own_fx(affine, shape) -
+                  cost_fx_of_s(tokens_us(affine, tokens_of(shape), scale) * 1e-6);
+        }
+        most_fx = fx > most_fx ? fx : most_fx;
+    }
+    return most_fx;
 }
 
 /* ---- life */
@@ -483,5 +563,6 @@ const struct cost_model cost_model_affine = {
     .fini = affine_fini,
     .step_fx = affine_step_fx,
     .decode = affine_decode,
+    .group_fx = affine_group_fx,
     .describe = affine_describe,
 };

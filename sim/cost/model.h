@@ -24,6 +24,9 @@ struct cost_model {
     int64_t (*step_fx)(const void *state, const struct batch_shape *shape);
     struct decode_cost (*decode)(const void *state, uint32_t decodes, uint64_t context,
                                  uint32_t context_max);
+    /* As cost_group_fx. NULL: the slowest rank by itself. */
+    int64_t (*group_fx)(const void *state, const struct batch_shape *shapes,
+                        uint32_t ranks);
     /* What the numbers rest on, appended to the host's own description. */
     void (*describe)(const void *state, struct text *out);
 };
