@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "cli/validate/gpu_find.h"
 #include "sim/profile.h"
+#include "sim/scenario.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -38,17 +39,15 @@ static bool folder_check(const struct validate_case *run, struct err *err)
 static bool supported(const struct validate_case *run, const char *facts_path,
                       struct err *err)
 {
-    if (run->facts.data_parallel > 1) {
+    if (run->facts.experts > 0 && strcmp(run->model, "affine") != 0) {
         return err_set(err, ERR_INPUT,
-                       "%s: engine.data_parallel: %" PRIu32
-                       " ranks in lock-step cannot be simulated yet, only 1",
-                       facts_path, run->facts.data_parallel);
+                       "%s: model_shape.experts: --model %s knows no experts; use "
+                       "--model affine",
+                       facts_path, run->model);
     }
-    if (run->facts.experts > 0) {
-        return err_set(err, ERR_INPUT,
-                       "%s: model_shape.experts: models with experts cannot be "
-                       "validated yet, only dense ones (experts: 0)",
-                       facts_path);
+    if (run->facts.data_parallel > SCENARIO_REPLICAS_MAX) {
+        return err_set(err, ERR_INPUT, "%s: engine.data_parallel: at most %d ranks",
+                       facts_path, SCENARIO_REPLICAS_MAX);
     }
     return true;
 }
@@ -127,6 +126,18 @@ static bool workload_check(struct validate_case *run, struct err *err)
     return ok;
 }
 
+/* A model with experts and no times of them would come out far too fast. */
+static bool experts_check(const struct validate_case *run,
+                          const struct kernel_profile *profile, const char *path,
+                          struct err *err)
+{
+    return run->facts.experts == 0 || profile->moe_count > 0 ||
+           err_set(err, ERR_INPUT,
+                   "%s/moe.csv: is missing or empty, but model_shape.experts of "
+                   "facts.json is %" PRIu32,
+                   path, run->facts.experts);
+}
+
 static bool fit_make(struct validate_case *run, struct err *err)
 {
     struct text path = {0};
@@ -137,6 +148,7 @@ static bool fit_make(struct validate_case *run, struct err *err)
     text_printf(&name, "fit of %s", text_str(&path));
     const bool ok =
         kernel_profile_load(&profile, text_str(&path), err) &&
+        experts_check(run, profile, text_str(&path), err) &&
         calibrate_profile(&yaml, profile, &run->facts.model, &run->facts.gpu, err) &&
         conf_parse(&run->fit, text_str(&name), text_str(&yaml), yaml.length, err);
     kernel_profile_delete(profile);

@@ -162,26 +162,36 @@ static void worst_find(struct score *score)
 /* ---- over time --------------------------------------------------------------------
  */
 
-double score_gauge_at(const struct simulated *simulated, enum score_gauge gauge,
-                      double t_s)
+static double gauge_of(const struct engine_sample *sample, enum score_gauge gauge)
 {
-    const double place = floor(t_s * ns_per_s / (double)SIMULATED_SAMPLE_NS + 1e-6);
-    if (simulated->sample_count == 0 || place < 0.0 ||
-        place >= (double)simulated->sample_count) {
-        return 0.0; /* the run is over: nothing runs */
-    }
-    const struct engine_sample *at = &simulated->samples[(size_t)place];
     switch (gauge) {
     case SCORE_RUNNING:
-        return at->running;
+        return sample->running;
     case SCORE_WAITING:
-        return at->waiting;
+        return sample->waiting;
     case SCORE_KV_USED:
-        return 100.0 * at->kv_used_blocks / at->kv_total_blocks;
+        return 100.0 * sample->kv_used_blocks / sample->kv_total_blocks;
     case SCORE_GAUGES:
         break;
     }
     return 0.0;
+}
+
+double score_gauge_at(const struct simulated *simulated, enum score_gauge gauge,
+                      double t_s)
+{
+    const size_t engines = simulated->engines;
+    const size_t moments = simulated->sample_count / engines;
+    const double place = floor(t_s * ns_per_s / (double)SIMULATED_SAMPLE_NS + 1e-6);
+    if (place < 0.0 || place >= (double)moments) {
+        return 0.0; /* the run is over: nothing runs */
+    }
+    const struct engine_sample *at = &simulated->samples[(size_t)place * engines];
+    double sum = 0.0;
+    for (size_t i = 0; i < engines; i++) {
+        sum += gauge_of(&at[i], gauge);
+    }
+    return gauge == SCORE_KV_USED ? sum / (double)engines : sum;
 }
 
 static double gauge_measured(const struct measured_window *window,

@@ -25,6 +25,7 @@ struct simulated {
     struct engine_sample *samples; /* every SIMULATED_SAMPLE_NS from 0 on */
     size_t sample_count;
     size_t sample_capacity;
+    size_t engines; /* samples of one moment; data-parallel ranks */
     struct sim_summary summary;
     struct text cost; /* what the times rest on */
 };

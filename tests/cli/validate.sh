@@ -149,6 +149,24 @@ if [ -d "$real" ]; then
     cp -r "$real" real && chmod -R u+w real
     sed -i '40s/.*/act_fn,many,1.0/' real/profile/dense.csv
     refuses 2 'real/profile/dense\.csv:40:' validate real
+
+    # Data-parallel ranks: on their own without experts, in lock-step with them.
+    rm -rf real && cp -r "$real" real && chmod -R u+w real
+    sed -i 's/"data_parallel": 1/"data_parallel": 2/' real/facts.json
+    exits 0 validate real --format json
+    alone=$(sed -n 's/.*"makespan_s":\t*\([0-9]*\).*/\1/p' out)
+    sed -i 's/"experts": 0/"experts": 8/; s/"experts_per_token": 0/"experts_per_token": 2/' \
+        real/facts.json
+    refuses 2 'real/profile/moe\.csv: ' validate real
+    refuses 2 'real/facts\.json: model_shape\.experts' validate real --model table
+    printf 'tokens,activated_experts,time_us\n1,1,30\n1,8,100\n2048,1,500\n2048,8,600\n' \
+        >real/profile/moe.csv
+    exits 0 validate real --format json
+    together=$(sed -n 's/.*"makespan_s":\t*\([0-9]*\).*/\1/p' out)
+    [ "$alone" -gt 50 ] && [ "$together" -gt "$alone" ] ||
+        fail "ranks with experts end at ${together}s, without at ${alone}s"
+    sed -i 's/"data_parallel": 2/"data_parallel": 1/' real/facts.json
+    exits 0 validate real --scale-decode 0.95
 fi
 no_leftovers
 done_testing
