@@ -21,10 +21,16 @@ struct search {
     struct text known;
 };
 
+/* A word, or its beginning where no digit follows: "80" is in "80GB", "l4" not in
+ * "L40".
+ */
 static bool has_part(const char *full_name, const char *part, size_t length)
 {
     for (const char *at = full_name; *at != '\0'; at++) {
-        if (strncasecmp(at, part, length) == 0) {
+        const bool inside_word =
+            (at > full_name && isalnum((unsigned char)at[-1])) != 0;
+        if (!inside_word && strncasecmp(at, part, length) == 0 &&
+            isdigit((unsigned char)at[length]) == 0) {
             return true;
         }
     }

@@ -107,16 +107,14 @@ static bool read_sizes(const struct conf_node *map, struct run_facts *facts,
     const uint64_t room = (uint64_t)(facts->kv_blocks - 1) * engine->block_tokens + 1;
     engine->max_model_len = room < COUNT_MAX ? (uint32_t)room : COUNT_MAX;
     facts->graph_tokens_max = graph_tokens_default(engine->max_num_seqs);
-    if (!read_u32(map, "max_model_len", &engine->max_model_len, 2, err) ||
+    uint32_t said = engine->max_model_len;
+    if (!read_u32(map, "max_model_len", &said, 2, err) ||
         !read_u32(map, "cudagraph_max_tokens", &facts->graph_tokens_max, 0, err)) {
         return false;
     }
-    return engine->max_model_len <= room ||
-           conf_fail(
-               map, err,
-               "max_model_len: one request of %u tokens does not fit %u KV blocks "
-               "of %u tokens; one of the figures is wrong",
-               engine->max_model_len, facts->kv_blocks, engine->block_tokens);
+    /* vLLM does not count the reserved block when it compares the two. */
+    engine->max_model_len = said < engine->max_model_len ? said : engine->max_model_len;
+    return true;
 }
 
 static enum engine_compat compat_of(const char *version)
