@@ -94,6 +94,24 @@ static const char *write_trace(struct rng *rng, uint64_t seed)
     return path;
 }
 
+/* Regimes that end in mid-run (roofline's floor, affine's planes), and none (linear).
+ */
+static void write_cost(struct rng *rng, struct text *out)
+{
+    const uint64_t kind = rng_below(rng, 3);
+    text_printf(out, "      model: llama_3_1_8b\n      gpu: %s\n",
+                kind == 2 ? "rtx_4090" : "h100_sxm");
+    if (kind == 0) {
+        text_add(out, "      cost: {model: linear, step: 3ms, per_decode: 11us, "
+                      "per_context_token: 37ns, per_chunk_token: 21us}\n");
+    } else if (kind == 1) {
+        text_add(out, "      cost: {model: roofline}\n");
+    } else {
+        text_printf(out, "      cost: {model: affine, fit: \"%s\"}\n",
+                    harness_source("configs/fits/rtx_4090.llama_3_1_8b.yaml"));
+    }
+}
+
 static void write_scenario(struct rng *rng, const char *trace, uint64_t seed,
                            struct text *out)
 {
@@ -103,10 +121,6 @@ static void write_scenario(struct rng *rng, const char *trace, uint64_t seed,
     static const char *const booleans[] = {"true", "false"};
     static const char *const compats[] = {"v085", "v010", "v019", "head"};
     static const char *const sizes[] = {"1", "4", "16", "32"};
-    static const char *const costs[] = {
-        "{model: linear, step: 3ms, per_decode: 11us, per_context_token: 37ns, "
-        "per_chunk_token: 21us}",
-        "{model: roofline}"};
     const char *scheduling = pick(rng, booleans, 2);
     text_printf(out, "name: random\nseed: %" PRIu64 "\n", seed);
     text_printf(out, "workload: {trace: \"%s\", format: native}\n", trace);
@@ -118,10 +132,7 @@ static void write_scenario(struct rng *rng, const char *trace, uint64_t seed,
     }
     text_printf(out, "cluster:\n  pools:\n    - name: a\n      replicas: %" PRIu64 "\n",
                 draw(rng, 1, 3));
-    text_printf(out,
-                "      gpu: h100_sxm\n      model: llama_3_1_8b\n"
-                "      cost: %s\n",
-                pick(rng, costs, 2));
+    write_cost(rng, out);
     const char *size = pick(rng, sizes, 4);
     const uint64_t least =
         (1000 + strtoull(size, NULL, 10) - 1) / strtoull(size, NULL, 10);
