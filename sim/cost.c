@@ -55,10 +55,23 @@ static bool model_find(const struct conf_node *map, const struct cost_model **mo
     return true;
 }
 
+/* Whoever looked the file up made its key a known one: left alone, times that look
+ * fitted would be the data sheet's. */
+static bool fit_is_read(const struct cost_setup *setup, const struct cost_model *model,
+                        struct err *err)
+{
+    if (setup->fit_path == NULL || model->reads_fit) {
+        return true;
+    }
+    return conf_fail(conf_get(setup->map, "fit"), err,
+                     "fit: model %s reads none; use model: affine or leave fit out",
+                     model->name);
+}
+
 bool cost_new(struct cost **out, const struct cost_setup *setup, struct err *err)
 {
     const struct cost_model *model = NULL;
-    if (!model_find(setup->map, &model, err)) {
+    if (!model_find(setup->map, &model, err) || !fit_is_read(setup, model, err)) {
         return false;
     }
     struct cost *cost = mem_alloc(1, sizeof(*cost));

@@ -559,6 +559,7 @@ const struct cost_model cost_model_affine = {
     .help = "closed form with coefficients fitted to kernel times (stacksim calibrate)",
     .state_bytes = sizeof(struct affine),
     .needs_context_max = true,
+    .reads_fit = true,
     .init = affine_init,
     .fini = affine_fini,
     .step_fx = affine_step_fx,

@@ -18,6 +18,7 @@ struct cost_model {
     const char *help;
     size_t state_bytes;
     bool needs_context_max;
+    bool reads_fit; /* `fit: FILE`, which is found before the model is asked */
     /* state arrives zeroed. map may be NULL. */
     bool (*init)(void *state, const struct cost_setup *setup, struct err *err);
     void (*fini)(void *state); /* NULL when there is nothing to give back */

@@ -241,6 +241,28 @@ static void parameters_are_those_of_the_policy(void)
     }
 }
 
+/* Or times that look fitted would be the data sheet's. */
+static void fit_is_refused_by_models_that_read_none(void)
+{
+    struct scenario *scenario = NULL;
+    struct err err = {0};
+    static const char start[] =
+        "workload: {trace: x}\ncluster: {pools: [{gpu: rtx_4090, model: llama_3_1_8b, "
+        "engine: {max_model_len: 8192},\n cost: {fit: rtx_4090.llama_3_1_8b";
+    char text[512];
+    snprintf(text, sizeof text, "%s, model: affine}}]}\n", start);
+    REQUIRE_OK(parse(&scenario, text, &err), &err);
+    EXPECT_HAS(cost_description(scenario->pools[0].cost), "affine");
+    EXPECT_HAS(cost_description(scenario->pools[0].cost), "fitted to kernel profile");
+    scenario_delete(scenario);
+    snprintf(text, sizeof text, "%s}}]}\n", start);
+    expect_refused(text, "s.yaml:3: fit: model roofline reads none; use model: affine");
+    snprintf(text, sizeof text, "%s, model: linear, step: 1ms}}]}\n", start);
+    expect_refused(text, "fit: model linear reads none");
+    snprintf(text, sizeof text, "%s_x, model: affine}}]}\n", start);
+    expect_refused(text, "no fits/rtx_4090.llama_3_1_8b_x.yaml");
+}
+
 static void policy_from_the_command_line_leaves_foreign_parameters_out(void)
 {
     struct scenario *scenario = NULL;
@@ -393,6 +415,7 @@ HARNESS_MAIN("scenario", TEST(what_is_not_said_has_a_default), TEST(every_key_is
              TEST(wrong_values_are_told_by_line), TEST(missing_parts_are_told),
              TEST(model_that_does_not_fit_is_told_at_its_pool),
              TEST(parameters_are_those_of_the_policy),
+             TEST(fit_is_refused_by_models_that_read_none),
              TEST(policy_from_the_command_line_leaves_foreign_parameters_out),
              TEST(overrides_come_last_and_are_checked),
              TEST(configs_are_looked_for_in_order),
