@@ -7,7 +7,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
-#include "policies/policy.h"
+#include "cli/validate/rank_balance.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -91,16 +91,6 @@ static bool cost_make(struct cost **out, const struct validate_case *run,
     return ok;
 }
 
-/* vLLM's front end sends to the rank that has least, the first among equals. It counts
- * waiting requests fourfold and by figures up to 100 ms old, which we leave out. */
-static void balance(struct scenario *scenario)
-{
-    scenario->policy = route_policy_find("least_request");
-    scenario->param_names[0] = "first_on_tie";
-    scenario->param_values[0] = 1.0;
-    scenario->param_count = 1;
-}
-
 static bool scenario_make(struct scenario **out, const struct validate_case *run,
                           const struct validate_scales *scales, struct err *err)
 {
@@ -108,9 +98,9 @@ static bool scenario_make(struct scenario **out, const struct validate_case *run
     struct scenario_pool *pool = &scenario->pools[0];
     memcpy(scenario->name, run->facts.name, sizeof scenario->name);
     scenario->seed = 1;
-    balance(scenario);
+    scenario->policy = &rank_balance;
     scenario->compat = COMPAT_HEAD;
-    scenario->scrape_interval_ns = INT64_C(15000000000);
+    scenario->scrape_interval_ns = RANK_BALANCE_REFRESH_NS;
     scenario->chars_per_token = 4;
     scenario->sample_interval_ns = run->series.count > 0 ? SIMULATED_SAMPLE_NS : 0;
     scenario->pool_count = 1;
