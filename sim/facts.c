@@ -47,6 +47,7 @@ static const struct field gpu_fields[] = {
     GPU("gemm_memory_efficiency", FIELD_NUMBER, true, gemm_memory_efficiency, .05, 1),
     GPU("fp8_gemm_memory_efficiency", FIELD_NUMBER, false, fp8_gemm_memory_efficiency,
         .05, 1),
+    GPU("fp8_gemm_start", FIELD_SECONDS, false, fp8_gemm_start_s, 0, 1e-2),
     GPU("decode_attention_efficiency", FIELD_NUMBER, true, decode_attention_efficiency,
         .05, 1),
     GPU("attention_floor", FIELD_SECONDS, true, attention_floor_s, 0, 1e-2),

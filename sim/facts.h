@@ -30,6 +30,7 @@ struct gpu_spec {
     double gemm_memory_efficiency;      /* of peak bandwidth, small batches */
     struct fact_curve gemm_mfu;         /* tokens in the step -> part of peak FLOPS */
     double fp8_gemm_memory_efficiency;  /* the same for 8-bit weights; 0 = no figure */
+    double fp8_gemm_start_s;            /* quantise and launch, before any byte */
     struct fact_curve fp8_gemm_mfu;     /* of the fp8 peak; no points = no figure */
     double decode_attention_efficiency; /* of peak bandwidth */
     double attention_floor_s;           /* least time of one attention kernel */

@@ -51,7 +51,8 @@ struct roofline {
     double chunk_pair_s; /* per two token pairs, at peak, all layers, scaled */
     double chunk_kv_s;   /* per token read, all layers, scaled */
     double chunk_floor_s;
-    double log2_length[FACT_POINTS_MAX]; /* of gpu.prefill_attention_mfu */
+    double log2_length[FACT_POINTS_MAX];   /* of gpu.prefill_attention_mfu */
+    double chunk_point_s[FACT_POINTS_MAX]; /* one fresh chunk of that length */
 };
 
 static double curve_at(const struct fact_curve *curve, double x)
@@ -104,6 +105,18 @@ static uint32_t graph_tokens(const struct roofline *roofline, uint32_t tokens)
     return (tokens + step - 1) / step * step;
 }
 
+/* Between two points what a kernel reaches may grow faster than its rows; more rows
+ * would then take less time. So no less than at the point below. */
+static double product_compute_s(const struct fact_curve *curve, double rows,
+                                double row_flops, double peak)
+{
+    double least_s = 0.0;
+    for (uint32_t i = 0; i < curve->count && curve->x[i] <= rows; i++) {
+        least_s = row_flops * curve->x[i] / (peak * curve->y[i]);
+    }
+    return fmax(least_s, row_flops * rows / (peak * curve_at(curve, rows)));
+}
+
 /* rows x inner times inner x columns, weights of so many bits. */
 static double product_s(const struct roofline *roofline, double rows, double inner,
                         double columns, uint32_t bits)
@@ -111,13 +124,17 @@ static double product_s(const struct roofline *roofline, double rows, double inn
     const struct gpu_spec *gpu = &roofline->gpu;
     const bool fp8 = bits == 8 && gpu->fp8_gemm_mfu.count > 0;
     const double peak = fp8 ? gpu->fp8_flops_per_s : gpu->bf16_flops_per_s;
-    const double mfu = curve_at(fp8 ? &gpu->fp8_gemm_mfu : &gpu->gemm_mfu, rows);
+    const struct fact_curve *curve = fp8 ? &gpu->fp8_gemm_mfu : &gpu->gemm_mfu;
     const double efficiency =
         fp8 ? gpu->fp8_gemm_memory_efficiency : gpu->gemm_memory_efficiency;
-    const double compute_s = 2.0 * rows * inner * columns / (peak * mfu);
+    const double compute_s =
+        product_compute_s(curve, rows, 2.0 * inner * columns, peak);
     const double bytes =
         inner * columns * bits / 8.0 + rows * (inner + columns) * ACTIVATION_BYTES;
-    const double memory_s = bytes / (gpu->memory_bytes_per_s * efficiency);
+    /* The fp8 curve includes the start; the bytes come on top of it (the op tables fit
+     * start + bytes / bandwidth within 10 %, max(start, ...) only within 40 %). */
+    const double memory_s = (fp8 ? gpu->fp8_gemm_start_s : 0.0) +
+                            bytes / (gpu->memory_bytes_per_s * efficiency);
     return fmax(fmax(compute_s, memory_s),
                 fp8 ? fp8_product_floor_s : gpu->small_kernel_s);
 }
@@ -271,6 +288,8 @@ static void chunks_init(struct roofline *roofline)
     const struct fact_curve *curve = &gpu->prefill_attention_mfu;
     for (uint32_t i = 0; i < curve->count; i++) {
         roofline->log2_length[i] = log2(curve->x[i]);
+        roofline->chunk_point_s[i] =
+            roofline->chunk_pair_s * curve->x[i] * curve->x[i] / curve->y[i];
     }
 }
 
@@ -368,21 +387,25 @@ static struct decode_cost roofline_decode(const void *state, uint32_t decodes,
     };
 }
 
-/* The chunk curve at 2 ^ log2_length, as curve_at, without its logarithms. */
-static double chunk_mfu(const struct roofline *roofline, double log2_length)
+/* The chunk curve at the length with as many pairs, as curve_at with one logarithm; as
+ * with products, no less than at the point below. */
+static double chunks_compute_s(const struct roofline *roofline, double pairs_twice)
 {
+    const double log2_length = 0.5 * log2(pairs_twice);
+    const double peak_s = roofline->chunk_pair_s * pairs_twice;
     const double *x = roofline->log2_length;
     const struct fact_curve *curve = &roofline->gpu.prefill_attention_mfu;
     if (log2_length <= x[0]) {
-        return curve->y[0];
+        return peak_s / curve->y[0];
     }
     for (uint32_t i = 1; i < curve->count; i++) {
         if (log2_length <= x[i]) {
             const double part = (log2_length - x[i - 1]) / (x[i] - x[i - 1]);
-            return curve->y[i - 1] + part * (curve->y[i] - curve->y[i - 1]);
+            const double mfu = curve->y[i - 1] + part * (curve->y[i] - curve->y[i - 1]);
+            return fmax(roofline->chunk_point_s[i - 1], peak_s / mfu);
         }
     }
-    return curve->y[curve->count - 1];
+    return peak_s / curve->y[curve->count - 1];
 }
 
 /* Chunks: their causal FLOPs, or reading their KV and that of what came before once,
@@ -393,9 +416,8 @@ static double chunk_mfu(const struct roofline *roofline, double log2_length)
 static double chunks_attention_s(const struct roofline *roofline,
                                  const struct batch_shape *shape)
 {
-    const double pairs_twice = (double)shape->chunk_pairs_twice;
-    const double compute_s = roofline->chunk_pair_s * pairs_twice /
-                             chunk_mfu(roofline, 0.5 * log2(pairs_twice));
+    const double compute_s =
+        chunks_compute_s(roofline, (double)shape->chunk_pairs_twice);
     const double memory_s =
         roofline->chunk_kv_s * (double)(shape->chunk_context + shape->chunk_tokens);
     return fmax(fmax(compute_s, memory_s), roofline->chunk_floor_s);

@@ -57,6 +57,34 @@ static double mixed_ms(const struct cost *cost, uint32_t decodes, uint32_t conte
     return (double)cost_step_fx(cost, &shape) / COST_FX_PER_NS / 1e6;
 }
 
+/* Twice the bytes, but one start: an 8-bit product of a small shard is far from half as
+ * long. Without the start a group of 8 would take an eighth. */
+static void an_fp8_product_starts_before_it_reads(void)
+{
+    static struct gpu_spec gpu;
+    static struct model_spec model;
+    struct err err = {0};
+    REQUIRE_OK(gpu_spec_load(&gpu, harness_source("configs/gpus/h100_sxm.yaml"), &err),
+               &err);
+    REQUIRE_OK(model_spec_load(
+                   &model, harness_source("configs/models/llama_3_1_8b.yaml"), &err),
+               &err);
+    model.weight_bits = 8;
+    double ms[2];
+    const double start_s = gpu.fp8_gemm_start_s;
+    EXPECT(start_s > 1e-6);
+    for (int i = 0; i < 2; i++) {
+        const struct cost_setup setup = {.gpu = &gpu, .model = &model, .engine = &bare};
+        struct cost *cost = NULL;
+        gpu.fp8_gemm_start_s = i == 0 ? 0.0 : start_s;
+        REQUIRE_OK(cost_new(&cost, &setup, &err), &err);
+        ms[i] = decode_ms(cost, 1, 100);
+        cost_delete(cost);
+    }
+    /* Four products in each of 32 layers, all bound by their bytes. */
+    EXPECT_NEAR(ms[1] - ms[0], 4 * 32 * start_s * 1e3, 0.25);
+}
+
 static void h100_agrees_with_the_derived_table(void)
 {
     struct cost *cost = cost_of("h100_sxm", "llama_3_1_8b");
@@ -216,5 +244,6 @@ HARNESS_MAIN("cost_roofline", TEST(h100_agrees_with_the_derived_table),
              TEST(tensor_parallel_divides_work_and_adds_all_reduces),
              TEST(short_chunk_behind_a_long_prefix_is_not_priced_as_a_short_one),
              TEST(eight_bit_weights_halve_what_a_small_batch_reads),
+             TEST(an_fp8_product_starts_before_it_reads),
              TEST(figures_off_by_a_unit_are_an_error_not_an_overflow),
              TEST(description_says_what_the_times_rest_on))
