@@ -35,7 +35,8 @@ struct replica {
     struct request_list waiting;
     struct request *prefill_first; /* PREFILLING, in order of admission */
     struct request *prefill_last;
-    struct request *drain_first;  /* DRAINING, in order of their last step; few */
+    struct request *drain_first; /* DRAINING, in order of their last step; few */
+    struct request *drain_last;
     struct step steps[DEPTH_MAX]; /* under way, then formed ahead */
     uint32_t step_count;
     uint32_t depth;
