@@ -5,6 +5,7 @@
 #include "base/outfile.h"
 #include "cli/command.h"
 #include "cli/say.h"
+#include "cli/validate/closed_run.h"
 #include "cli/validate/print.h"
 
 #include <math.h>
@@ -25,6 +26,8 @@ struct validate_args {
     bool step_by_step;
     const char *collectives;
     const char *engine_loop;
+    const char *closed_loop;
+    const char *filter;
 };
 
 static const struct opt VALIDATE_OPTIONS[] = {
@@ -57,6 +60,14 @@ static const struct opt VALIDATE_OPTIONS[] = {
      "no "
      "KV block is reserved), for comparison with --model table. "
      "Example: --model table --engine-loop llmservingsim"},
+    {"--closed-loop", "FILE.csv", OPT_STR, offsetof(struct validate_args, closed_loop),
+     "none",
+     "Instead of DIR: measured closed loops, one row each, plain or gzip; scores dense "
+     "rows of every backend. Example: --closed-loop silicon_sample.csv.gz"},
+    {"--filter", "COLUMN=VALUE,...", OPT_STR, offsetof(struct validate_args, filter),
+     "none",
+     "Only rows of --closed-loop with these values. "
+     "Example: --filter system=h100_sxm,backend=vllm"},
     {"--max-error", "PCT", OPT_F64, offsetof(struct validate_args, max_error_pct),
      "none",
      "Exit with 3 when the worst of the 15 errors is above this many percent. "
@@ -282,6 +293,32 @@ static int execute(const struct validate_args *args, const char *dir)
     return ok ? EXIT_DONE : say_error(&err);
 }
 
+static int execute_closed_loop(const struct validate_args *args)
+{
+    struct err err = {0};
+    const struct closed_run_args run = {
+        .path = args->closed_loop,
+        .filter = args->filter,
+        .config_dir = args->config_dir,
+        .json = strcmp(args->format, "json") == 0,
+    };
+    return closed_run(&run, &err) ? EXIT_DONE : say_error(&err);
+}
+
+/* A folder or a file of closed loops, not both. */
+static bool subject_check(const struct validate_args *args, size_t folders,
+                          struct err *err)
+{
+    if ((args->closed_loop == NULL) != (folders == 1)) {
+        return err_set(err, ERR_USAGE,
+                       "validate: give one folder, or --closed-loop with a file");
+    }
+    if (args->filter != NULL && args->closed_loop == NULL) {
+        return err_set(err, ERR_USAGE, "option --filter: is for --closed-loop only");
+    }
+    return true;
+}
+
 static int validate_run(int argc, char *const *argv)
 {
     struct validate_args args = {
@@ -298,8 +335,12 @@ static int validate_run(int argc, char *const *argv)
     if (!command_parse(&command_validate, argc, argv, &args, &call)) {
         return call.exit_code;
     }
-    if (!args_check(&args, &err)) {
+    if (!args_check(&args, &err) ||
+        !subject_check(&args, call.result.positional_count, &err)) {
         return say_error(&err);
+    }
+    if (args.closed_loop != NULL) {
+        return execute_closed_loop(&args);
     }
     return execute(&args, call.result.positional[0]);
 }
@@ -308,7 +349,7 @@ const struct command command_validate = {
     .options =
         {
             .name = "validate",
-            .usage = "DIR [OPTIONS]",
+            .usage = "DIR | --closed-loop FILE.csv [OPTIONS]",
             .summary = "compare the simulator with a measured run",
             .description =
                 "DIR holds workload.jsonl, vllm_requests.jsonl, facts.json, profile/ "
@@ -318,9 +359,11 @@ const struct command command_validate = {
                 "Examples:\n"
                 "  stacksim validate my-run\n"
                 "  stacksim validate my-run --autoscale --scales-out my-gpu.yaml\n"
-                "  stacksim validate other-run --scales-from my-gpu.yaml --max-error 2",
+                "  stacksim validate other-run --scales-from my-gpu.yaml --max-error "
+                "2\n"
+                "  stacksim validate --closed-loop silicon_sample.csv.gz --format json",
             .options = VALIDATE_OPTIONS,
-            .positional_min = 1,
+            .positional_min = 0,
             .positional_max = 1,
         },
     .run = validate_run,

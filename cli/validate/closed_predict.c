@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * closed_predict.c: rows name GPU, model and parallel size but not the engine's flags,
+ * so all else is vLLM's own default (v0.19, asynchronous scheduling), whatever backend
+ * a row is of. Prefix caching is off: the prompts of such tests are random.
+ */
+#include "cli/validate/closed_predict.h"
+
+#include "base/mem.h"
+#include "base/text.h"
+#include "sim/closed_loop.h"
+#include "sim/config_path.h"
+#include "sim/facts.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { ENGINES_MAX = 1 << 16, FOUR_BITS = 4, EIGHT_BITS = 8 };
+/* As the benchmark that most public dumps come from does it (InferenceMAX): every user
+ * sends ten requests, all begin at once, and lengths are uniform in 80 to 100 % of what
+ * the row says. */
+enum { REQUESTS_PER_USER = 10 };
+static const double length_jitter = 0.2;
+
+/* What a backend's host adds. Absent file: what the engine's defaults say. */
+struct closed_host {
+    double request_s; /* front end, per request, in TTFT alone */
+    int64_t step_ns;  /* < 0: default */
+    int64_t sequence_ns;
+    bool overlaps;
+};
+
+struct closed_engine {
+    struct closed_host host;
+    struct closed_row key; /* system, model, bits, group, and whether it holds */
+    enum closed_reason reason;
+    struct gpu_spec gpu;
+    struct model_spec model;
+    struct engine_config config;
+    uint32_t kv_blocks;
+    struct cost *cost;
+};
+
+struct closed_engines {
+    const char *config_dir;
+    struct closed_engine **engines;
+    size_t count;
+    size_t capacity;
+};
+
+struct closed_engines *closed_engines_new(const char *config_dir)
+{
+    struct closed_engines *engines = mem_alloc(1, sizeof *engines);
+    engines->config_dir = config_dir;
+    return engines;
+}
+
+void closed_engines_delete(struct closed_engines *engines)
+{
+    if (engines == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < engines->count; i++) {
+        cost_delete(engines->engines[i]->cost);
+        mem_free(engines->engines[i]);
+    }
+    mem_free(engines->engines);
+    mem_free(engines);
+}
+
+/* "nvidia/Llama-3.1-8B-Instruct-FP8" -> "llama_3_1_8b": the name of a file. Publisher,
+ * tuning and precision change no shape. */
+static void model_file(char out[CLOSED_WORD_BYTES], const char *model_path)
+{
+    static const char *const endings[] = {"_fp8", "_nvfp4", "_fp4", "_instruct",
+                                          "_dynamic"};
+    const char *slash = strrchr(model_path, '/');
+    (void)snprintf(out, CLOSED_WORD_BYTES, "%s",
+                   slash == NULL ? model_path : slash + 1);
+    for (char *at = out; *at != '\0'; at++) {
+        *at = isalnum((unsigned char)*at) ? (char)tolower((unsigned char)*at) : '_';
+    }
+    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
+        const size_t length = strlen(out);
+        const size_t ending = strlen(endings[i]);
+        if (length > ending && strcmp(out + length - ending, endings[i]) == 0) {
+            out[length - ending] = '\0';
+        }
+    }
+}
+
+/* A cell of the table is no path. */
+static bool is_name(const char *cell)
+{
+    return *cell != '\0' && strchr(cell, '/') == NULL;
+}
+
+static bool fit_find(const struct closed_engine *engine, const char *config_dir,
+                     char path[PATH_MAX])
+{
+    char model[CLOSED_WORD_BYTES];
+    char name[3 * CLOSED_WORD_BYTES];
+    model_file(model, engine->key.model_path);
+    if (engine->model.weight_bits != 16) {
+        return false; /* shipped fits are of 16-bit weights */
+    }
+    if (engine->config.tensor_parallel > 1) {
+        (void)snprintf(name, sizeof name, "%s.%s.tp%u", engine->key.system, model,
+                       engine->config.tensor_parallel);
+    } else {
+        (void)snprintf(name, sizeof name, "%s.%s", engine->key.system, model);
+    }
+    return config_path_find(config_dir, "fits", name, path);
+}
+
+static bool cost_make(struct closed_engine *engine, const char *config_dir,
+                      struct err *err)
+{
+    char path[PATH_MAX];
+    struct text yaml = {0};
+    struct conf *map = NULL;
+    const bool fitted = fit_find(engine, config_dir, path);
+    if (fitted) {
+        text_printf(&yaml, "model: affine\nfit: '%s'\n", path);
+    } else {
+        text_add(&yaml, "model: roofline\n");
+    }
+    bool ok = conf_parse(&map, "cost model", text_str(&yaml), yaml.length, err);
+    if (ok) {
+        const struct cost_setup setup = {
+            .gpu = &engine->gpu,
+            .model = &engine->model,
+            .engine = &engine->config,
+            .map = conf_root(map),
+            .fit_path = fitted ? path : NULL,
+        };
+        ok = cost_new(&engine->cost, &setup, err);
+    }
+    conf_delete(map);
+    text_fini(&yaml);
+    return ok;
+}
+
+/* A host file is keys of the engine, and the front end's time. */
+static bool host_read(struct closed_host *host, const char *backend,
+                      const char *config_dir, struct err *err)
+{
+    char path[PATH_MAX];
+    struct conf *conf = NULL;
+    int64_t request_ns = 0;
+    const char *name = NULL;
+    *host = (struct closed_host){.step_ns = -1, .overlaps = true};
+    if (!is_name(backend) || !config_path_find(config_dir, "hosts", backend, path)) {
+        return true;
+    }
+    if (!conf_load(&conf, path, err)) {
+        return false;
+    }
+    const struct conf_node *map = conf_root(conf);
+    const bool ok = conf_str(map, "name", &name, err) &&
+                    conf_require(map, "cpu_step", err) &&
+                    conf_duration_ns(map, "cpu_step", &host->step_ns, err) &&
+                    conf_duration_ns(map, "cpu_sequence", &host->sequence_ns, err) &&
+                    conf_bool(map, "async_scheduling", &host->overlaps, err) &&
+                    conf_duration_ns(map, "request", &request_ns, err) &&
+                    conf_str(map, "source", &name, err) && conf_done(map, err);
+    host->request_s = (double)request_ns / 1e9;
+    conf_delete(conf);
+    return ok;
+}
+
+static void flags_make(struct closed_engine *engine)
+{
+    const struct closed_host *host = &engine->host;
+    struct text yaml = {0};
+    struct conf *map = NULL;
+    struct err refused = {0};
+    text_printf(&yaml,
+                "tensor_parallel: %" PRIu32 "\nmax_model_len: %" PRIu32
+                "\nprefix_caching: false\nasync_scheduling: %s\n",
+                engine->key.tensor_parallel,
+                engine->key.prompt_tokens + engine->key.output_tokens,
+                host->overlaps ? "true" : "false");
+    if (host->step_ns >= 0) {
+        text_printf(&yaml, "cpu_step: %" PRId64 "ns\ncpu_sequence: %" PRId64 "ns\n",
+                    host->step_ns, host->sequence_ns);
+    }
+    const bool fits =
+        conf_parse(&map, "engine", text_str(&yaml), yaml.length, &refused) &&
+        engine_config_load(&engine->config, conf_root(map), &engine->gpu,
+                           &engine->model, &refused) &&
+        engine_kv_blocks(&engine->config, &engine->gpu, &engine->model, NULL,
+                         &engine->kv_blocks, &refused);
+    conf_delete(map);
+    text_fini(&yaml);
+    engine->reason = fits ? CLOSED_SCORED : CLOSED_NO_ROOM;
+}
+
+/* What no figure is known for, and what does not fit, is an answer about the row. */
+static bool engine_make(struct closed_engine *engine, const char *config_dir,
+                        struct err *err)
+{
+    char path[PATH_MAX];
+    char model[CLOSED_WORD_BYTES];
+    if (!is_name(engine->key.system) ||
+        !config_path_find(config_dir, "gpus", engine->key.system, path)) {
+        engine->reason = CLOSED_NO_GPU;
+        return true;
+    }
+    if (!gpu_spec_load(&engine->gpu, path, err)) {
+        return false;
+    }
+    model_file(model, engine->key.model_path);
+    if (!config_path_find(config_dir, "models", model, path)) {
+        engine->reason = CLOSED_NO_MODEL;
+        return true;
+    }
+    if (!model_spec_load(&engine->model, path, err)) {
+        return false;
+    }
+    if (engine->key.weight_bits != 0) {
+        engine->model.weight_bits = engine->key.weight_bits;
+        /* Recipes for quantised weights quantise the KV cache, too. */
+        engine->model.kv_bits = engine->key.weight_bits < 16 ? 8 : 16;
+    }
+    const uint32_t bits = engine->model.weight_bits;
+    if (bits == FOUR_BITS ||
+        (bits == EIGHT_BITS && engine->gpu.fp8_gemm_mfu.count == 0)) {
+        engine->reason = CLOSED_PRECISION;
+        return true;
+    }
+    if (!host_read(&engine->host, engine->key.backend, config_dir, err)) {
+        return false;
+    }
+    flags_make(engine);
+    return engine->reason != CLOSED_SCORED || cost_make(engine, config_dir, err);
+}
+
+static bool same_engine(const struct closed_row *a, const struct closed_row *b)
+{
+    return strcmp(a->system, b->system) == 0 &&
+           strcmp(a->model_path, b->model_path) == 0 &&
+           strcmp(a->backend, b->backend) == 0 && a->weight_bits == b->weight_bits &&
+           a->tensor_parallel == b->tensor_parallel &&
+           a->prompt_tokens + a->output_tokens == b->prompt_tokens + b->output_tokens;
+}
+
+/* NULL: an error. */
+static struct closed_engine *engine_of(struct closed_engines *engines,
+                                       const struct closed_row *row, struct err *err)
+{
+    for (size_t i = engines->count; i-- > 0;) {
+        if (same_engine(&engines->engines[i]->key, row)) {
+            return engines->engines[i];
+        }
+    }
+    void *array = engines->engines;
+    if (!mem_grow(&array, &engines->capacity, engines->count + 1,
+                  sizeof(struct closed_engine *), ENGINES_MAX)) {
+        (void)err_set(err, ERR_INPUT, "more than %d different engines", ENGINES_MAX);
+        return NULL;
+    }
+    engines->engines = array;
+    struct closed_engine *engine = mem_alloc(1, sizeof *engine);
+    engines->engines[engines->count++] = engine;
+    engine->key = *row;
+    return engine_make(engine, engines->config_dir, err) ? engine : NULL;
+}
+
+bool closed_predict(struct closed_engines *engines, const struct closed_row *row,
+                    struct closed_prediction *out, enum closed_reason *reason,
+                    struct err *err)
+{
+    struct closed_engine *engine = engine_of(engines, row, err);
+    if (engine == NULL) {
+        return false;
+    }
+    *reason = engine->reason;
+    if (engine->reason != CLOSED_SCORED) {
+        return true;
+    }
+    const struct closed_loop loop = {
+        .engine = &engine->config,
+        .cost = engine->cost,
+        .kv_blocks = engine->kv_blocks,
+        .users = row->users,
+        .requests_per_user = REQUESTS_PER_USER,
+        .prompt_tokens = row->prompt_tokens,
+        .output_tokens = row->output_tokens,
+        .jitter = length_jitter,
+        .seed = 1,
+    };
+    struct closed_loop_result result;
+    closed_loop_run(&result, &loop);
+    out->ttft_ms = (result.ttft_mean_s + engine->host.request_s) * 1e3;
+    out->tpot_ms = result.tpot_mean_s * 1e3;
+    out->weight_bits = engine->model.weight_bits;
+    out->source = cost_description(engine->cost);
+    return true;
+}

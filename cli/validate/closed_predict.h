@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * closed_predict.h: the engine that a measured row names, and what it answers to that
+ * row's load.
+ *
+ * Step times come from the shipped fit of system, model, precision and parallel size
+ * (configs/fits/SYSTEM.MODEL[.tpN].yaml), else from the roofline with that GPU's
+ * efficiencies; what the host does beside comes from configs/hosts/BACKEND.yaml, if
+ * there is one. Engines are made once and kept.
+ */
+#ifndef STACKSIM_CLI_VALIDATE_CLOSED_PREDICT_H
+#define STACKSIM_CLI_VALIDATE_CLOSED_PREDICT_H
+
+#include "cli/validate/closed_rows.h"
+
+struct closed_engines;
+
+/* config_dir: --config-dir, or NULL; borrowed. */
+struct closed_engines *closed_engines_new(const char *config_dir);
+void closed_engines_delete(struct closed_engines *engines);
+
+struct closed_prediction {
+    double ttft_ms;
+    double tpot_ms;
+    uint32_t weight_bits;
+    const char *source; /* what the step times rest on; lives as long as engines */
+};
+
+/* CLOSED_SCORED, or why there is no prediction; an input error only when a file of
+ * configs/ is wrong. */
+NODISCARD bool closed_predict(struct closed_engines *engines,
+                              const struct closed_row *row,
+                              struct closed_prediction *out, enum closed_reason *reason,
+                              struct err *err);
+
+#endif

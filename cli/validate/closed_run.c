@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * closed_run.c: every row that can be scored is simulated; a few ms for the longest.
+ */
+#include "cli/validate/closed_run.h"
+
+#include "base/mem.h"
+#include "cli/say.h"
+#include "cli/validate/closed_score.h"
+
+#include <stdio.h>
+
+static bool predict_all(struct closed_report *report, struct closed_rows *rows,
+                        struct closed_engines *engines, struct err *err)
+{
+    for (size_t i = 0; i < rows->count; i++) {
+        struct closed_pair *pair = &report->pairs[report->count];
+        enum closed_reason reason = CLOSED_SCORED;
+        pair->row = &rows->rows[i];
+        if (!closed_predict(engines, pair->row, &pair->predicted, &reason, err)) {
+            return false;
+        }
+        if (reason == CLOSED_SCORED) {
+            report->count++;
+        } else {
+            rows->left_out[reason]++;
+        }
+    }
+    closed_report_sort(report);
+    return true;
+}
+
+static bool print(const struct closed_report *report, bool json, struct err *err)
+{
+    struct text out = {0};
+    if (json) {
+        closed_report_json(report, &out);
+    } else {
+        closed_report_table(report, &out);
+    }
+    fputs(text_str(&out), stdout);
+    text_fini(&out);
+    return say_flush(err);
+}
+
+bool closed_run(const struct closed_run_args *args, struct err *err)
+{
+    struct closed_rows rows;
+    if (!closed_rows_read(&rows, args->path, args->filter, err)) {
+        return false;
+    }
+    struct closed_engines *engines = closed_engines_new(args->config_dir);
+    struct closed_report report = {
+        .path = args->path,
+        .rows = &rows,
+        .pairs = mem_alloc(rows.count, sizeof *report.pairs),
+    };
+    bool ok = predict_all(&report, &rows, engines, err);
+    if (ok && report.count == 0) {
+        ok = err_set(err, ERR_INPUT,
+                     "%s: none of %llu rows can be scored; %llu do not match --filter, "
+                     "%llu name a GPU and %llu a model that configs/ lacks",
+                     args->path, (unsigned long long)rows.read,
+                     (unsigned long long)rows.left_out[CLOSED_FILTER],
+                     (unsigned long long)rows.left_out[CLOSED_NO_GPU],
+                     (unsigned long long)rows.left_out[CLOSED_NO_MODEL]);
+    }
+    ok = ok && print(&report, args->json, err);
+    mem_free(report.pairs);
+    closed_engines_delete(engines);
+    closed_rows_fini(&rows);
+    return ok;
+}

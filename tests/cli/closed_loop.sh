@@ -1,0 +1,82 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# `stacksim validate --closed-loop`: columns by name, plain or gzip; what is left out is
+# counted with its reason; a bad figure ends with file, line and column.
+. "$STACKSIM_SOURCE/tests/cli/lib.bash"
+
+cat >rows.csv <<'Y'
+note,isl,osl,system,model_path,backend,precision,mode,batch_size,tp_size,pp_size,silicon_ttft_ms,silicon_tpot_ms,concurrency
+one,1024,128,h100_sxm,meta-llama/Llama-3.1-8B-Instruct,vllm,,agg,4,1,1,60,7.5,4
+two,1024,128,h100_sxm,nvidia/Llama-3.1-8B-Instruct-FP8,vllm,fp8,agg,4,1,1,50,5,4
+slow,1024,128,l40s,meta-llama/Llama-3.1-8B,vllm,,agg,4,1,1,300,30,4
+again,1024,128,h100_sxm,meta-llama/Llama-3.1-8B-Instruct,vllm,,agg,4,1,1,61,7.6,4
+faster,1024,128,h100_sxm,meta-llama/Llama-3.1-8B-Instruct,vllm,,agg,4,2,1,40,5.5,
+fit,1024,128,rtx_4090,meta-llama/Llama-3.1-8B,vllm,,agg,4,1,1,300,18,4
+apart,1024,128,h100_sxm,meta-llama/Llama-3.1-8B-Instruct,vllm,,disagg,,,,60,7.5,4
+experts,1024,128,h100_sxm,deepseek-ai/DeepSeek-R1,vllm,fp8,agg,4,8,1,60,7.5,4
+staged,1024,128,h100_sxm,meta-llama/Llama-3.1-8B-Instruct,vllm,,agg,4,1,2,60,7.5,4
+unknown,1024,128,tpu_v9,meta-llama/Llama-3.1-8B-Instruct,vllm,,agg,4,1,1,60,7.5,4
+fourbit,1024,128,h100_sxm,meta-llama/Llama-3.1-8B-Instruct,vllm,fp4,agg,4,1,1,60,7.5,4
+huge,1024,128,h100_sxm,meta-llama/Llama-3.1-70B,vllm,bf16,agg,4,1,1,60,7.5,4
+silent,1024,128,h100_sxm,meta-llama/Llama-3.1-8B-Instruct,vllm,,agg,8,1,1,,7.5,8
+Y
+
+exits 0 validate --closed-loop rows.csv
+grep -q '13 rows, 5 scored; left out:' out || fail "$(head -1 out)"
+for line in '1  prefill and decode' '1  pipeline' '1  no TTFT' '1  the same conf' \
+    '1  no file of that GPU' '1  no dense model' '1  no figures for products' \
+    '1  its context, heads or memory'; do
+    grep -q "^ *$line" out || fail "no line '$line' in: $(cat out)"
+done
+grep -q '^order agreement .* of 2 pairs' out || fail "$(tail -1 out)"
+
+exits 0 validate --closed-loop rows.csv --format json
+for key in '"tpot_mape_pct":' '"ttft_mape_pct":' '"order_agreement":' '"left_out":'; do
+    grep -q "$key" out || fail "JSON lacks $key"
+done
+grep -q '"order_agreement":.*1,' out || fail "two GPUs are slower than one"
+# The shipped fit of that very GPU, model and precision goes before the roofline.
+grep -q '"first_cost_model":.*"affine' out || fail "the shipped fit was not used"
+grep -q '"first_cost_model":.*"roofline, H100' out || fail "no roofline for the H100"
+mv out plain.json
+gzip -k rows.csv
+exits 0 validate --closed-loop rows.csv.gz --format json
+grep -v '"file"' plain.json >a
+grep -v '"file"' out >b
+same a b
+
+exits 0 validate --closed-loop rows.csv --filter system=l40s,backend=vllm
+grep -q '13 rows, 1 scored' out || fail "filter: $(head -1 out)"
+refuses 2 "option --filter: .* no column 'sistem'" validate --closed-loop rows.csv \
+    --filter sistem=l40s
+refuses 2 'option --filter: .*column=value' validate --closed-loop rows.csv \
+    --filter l40s
+refuses 2 'rows\.csv: none of 13 rows can be scored' validate --closed-loop rows.csv \
+    --filter system=a100
+refuses 2 'validate: give one folder, or --closed-loop' validate
+refuses 2 'validate: give one folder, or --closed-loop' validate . --closed-loop rows.csv
+refuses 2 'option --filter: is for --closed-loop' validate . --filter system=l40s
+
+sed '3s/1024/many/' rows.csv >bad.csv
+refuses 2 "bad\.csv:3: isl: 'many'" validate --closed-loop bad.csv
+sed '4s/300,30/300,-30/' rows.csv >bad.csv
+refuses 2 "bad\.csv:4: silicon_tpot_ms: '-30'" validate --closed-loop bad.csv
+sed '1s/tp_size/tpsize/' rows.csv >bad.csv
+refuses 2 'bad\.csv: no column tp_size' validate --closed-loop bad.csv
+sed '5s/,4$/,4,5/' rows.csv >bad.csv
+refuses 2 'bad\.csv:5: not as many fields' validate --closed-loop bad.csv
+: >bad.csv
+refuses 2 'bad\.csv: is empty' validate --closed-loop bad.csv
+
+# The recorded rows, where they are: bounds against slipping back.
+sample=${STACKSIM_DATA:-$STACKSIM_SOURCE/../shared}/profiles/aiconfigurator/silicon_sample.csv.gz
+if [ -r "$sample" ]; then
+    exits 0 validate --closed-loop "$sample" --format json
+    figure() { sed -n "s/^.\"$1\":[[:space:]]*\([0-9.]*\).*/\1/p" out | head -1; }
+    awk -v tpot="$(figure tpot_mape_pct)" -v ttft="$(figure ttft_mape_pct)" \
+        -v order="$(figure order_agreement)" \
+        'BEGIN { exit !(tpot > 0 && tpot < 20 && ttft < 55 && order > 0.9) }' ||
+        fail "recorded rows: TPOT $(figure tpot_mape_pct) %, TTFT $(figure ttft_mape_pct) %, order $(figure order_agreement)"
+fi
+done_testing
