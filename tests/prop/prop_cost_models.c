@@ -14,35 +14,35 @@ enum { SEEDS = 12, BATCHES = 150, WALK = 40, CONTEXT_MAX = 40000 };
 struct served {
     const char *gpu;
     const char *model;
-    uint32_t tensor_parallel;
     const char *keys; /* of `cost:`; %s is a kernel profile's folder */
-    bool monotone;    /* in tokens; a measured table may fall */
+    uint32_t tensor_parallel;
+    bool monotone; /* in tokens; a measured table may fall */
 };
 
 static const struct served cases[] = {
-    {"h100_sxm", "llama_3_1_8b", 1, "{model: roofline}", true},
-    {"h200_sxm", "llama_3_1_70b", 2, "{model: roofline}", true},
-    {"a100_80_sxm", "qwen3_32b", 4, "{model: roofline}", true},
-    {"l40s", "llama_3_1_8b", 1, "{model: roofline, scale_mixed: 1.2}", true},
-    {"l4", "qwen3_8b", 2, "{model: roofline}", true},
-    {"rtx_pro_6000", "qwen3_32b", 1, "{model: roofline}", true},
-    {"b200_sxm", "llama_3_1_70b", 1, "{model: roofline, scale_decode: 0.9}", true},
-    {"b200_sxm", "llama_3_1_70b", 8, "{model: roofline}", false}, /* all-reduce */
-    {"rtx_4090", "llama_3_1_8b", 1,
-     "{model: affine, fit: configs/fits/rtx_4090.llama_3_1_8b.yaml}", false},
-    {"rtx_4090", "llama_3_1_8b", 1,
+    {"h100_sxm", "llama_3_1_8b", "{model: roofline}", 1, true},
+    {"h200_sxm", "llama_3_1_70b", "{model: roofline}", 2, true},
+    {"a100_80_sxm", "qwen3_32b", "{model: roofline}", 4, true},
+    {"l40s", "llama_3_1_8b", "{model: roofline, scale_mixed: 1.2}", 1, true},
+    {"l4", "qwen3_8b", "{model: roofline}", 2, true},
+    {"rtx_pro_6000", "qwen3_32b", "{model: roofline}", 1, true},
+    {"b200_sxm", "llama_3_1_70b", "{model: roofline, scale_decode: 0.9}", 1, true},
+    {"b200_sxm", "llama_3_1_70b", "{model: roofline}", 8, false}, /* all-reduce */
+    {"rtx_4090", "llama_3_1_8b",
+     "{model: affine, fit: configs/fits/rtx_4090.llama_3_1_8b.yaml}", 1, false},
+    {"rtx_4090", "llama_3_1_8b",
      "{model: affine, fit: configs/fits/rtx_4090.llama_3_1_8b.yaml, "
      "form: semi_physical, scale_decode: 0.95}",
-     false},
-    {"rtx_pro_6000", "qwen3_32b", 2,
+     1, false},
+    {"rtx_pro_6000", "qwen3_32b",
      "{model: affine, fit: configs/fits/rtx_pro_6000.qwen3_32b.tp2.yaml, "
      "collectives: ring}",
-     false},
-    {"rtx_pro_6000", "qwen3_32b", 2, "{model: table, profile: \"%s\"}", true},
-    {"rtx_4090", "llama_3_1_8b", 1,
-     "{model: table, profile: \"%s\", skew: true, scale_mixed: 1.4}", true},
-    {"l4", "opt_125m", 1, "{model: linear, step: 1ms, per_context_token: 3ns}", true},
-    {"l4", "opt_125m", 1, "{model: linear, per_decode: 1us, per_chunk_token: 9ns}",
+     2, false},
+    {"rtx_pro_6000", "qwen3_32b", "{model: table, profile: \"%s\"}", 2, true},
+    {"rtx_4090", "llama_3_1_8b",
+     "{model: table, profile: \"%s\", skew: true, scale_mixed: 1.4}", 1, true},
+    {"l4", "opt_125m", "{model: linear, step: 1ms, per_context_token: 3ns}", 1, true},
+    {"l4", "opt_125m", "{model: linear, per_decode: 1us, per_chunk_token: 9ns}", 1,
      true},
 };
 enum { CASES = sizeof cases / sizeof cases[0] };
