@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * closed_predict.c: rows name GPU, model and parallel size but not the engine's flags,
- * so all else is vLLM's own default (v0.19, asynchronous scheduling), whatever backend
- * a row is of. Prefix caching is off: the prompts of such tests are random.
+ * so all else is vLLM's own default (v0.19), whatever backend a row is of; how the host
+ * works is a file of configs/hosts. Prefix caching is off: the prompts of such tests
+ * are random.
  */
 #include "cli/validate/closed_predict.h"
 
@@ -25,7 +26,7 @@ enum { ENGINES_MAX = 1 << 16, FOUR_BITS = 4, EIGHT_BITS = 8 };
 enum { REQUESTS_PER_USER = 10 };
 static const double length_jitter = 0.2;
 
-/* What a backend's host adds. Absent file: what the engine's defaults say. */
+/* What a backend's host adds (configs/hosts). */
 struct closed_host {
     double request_s; /* front end, per request, in TTFT alone */
     int64_t step_ns;  /* < 0: default */
@@ -153,7 +154,8 @@ static bool host_read(struct closed_host *host, const char *backend,
     int64_t request_ns = 0;
     const char *name = NULL;
     *host = (struct closed_host){.step_ns = -1, .overlaps = true};
-    if (!is_name(backend) || !config_path_find(config_dir, "hosts", backend, path)) {
+    if ((!is_name(backend) || !config_path_find(config_dir, "hosts", backend, path)) &&
+        !config_path_find(config_dir, "hosts", "default", path)) {
         return true;
     }
     if (!conf_load(&conf, path, err)) {

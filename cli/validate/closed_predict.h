@@ -5,8 +5,9 @@
  *
  * Step times come from the shipped fit of system, model, precision and parallel size
  * (configs/fits/SYSTEM.MODEL[.tpN].yaml), else from the roofline with that GPU's
- * efficiencies; what the host does beside comes from configs/hosts/BACKEND.yaml, if
- * there is one. Engines are made once and kept.
+ * efficiencies; what the host does beside comes from configs/hosts/BACKEND.yaml,
+ * else configs/hosts/default.yaml, else the engine's defaults. Engines are made once
+ * and kept.
  */
 #ifndef STACKSIM_CLI_VALIDATE_CLOSED_PREDICT_H
 #define STACKSIM_CLI_VALIDATE_CLOSED_PREDICT_H

@@ -48,6 +48,15 @@ same a b
 
 exits 0 validate --closed-loop rows.csv --filter system=l40s,backend=vllm
 grep -q '13 rows, 1 scored' out || fail "filter: $(head -1 out)"
+# A backend's own host file goes before the default one.
+mkdir -p own/hosts
+printf 'name: vllm\ncpu_step: 20ms\nsource: test\n' >own/hosts/vllm.yaml
+exits 0 validate --closed-loop rows.csv --config-dir own
+grep -q '^all .* (+[1-9][0-9][0-9]\.' out || fail "20 ms per step change little: $(grep ^all out)"
+printf 'name: vllm\ncpu_step: 20\nsource: test\n' >own/hosts/vllm.yaml
+refuses 2 'own/hosts/vllm\.yaml:2: cpu_step' validate --closed-loop rows.csv \
+    --config-dir own
+
 refuses 2 "option --filter: .* no column 'sistem'" validate --closed-loop rows.csv \
     --filter sistem=l40s
 refuses 2 'option --filter: .*column=value' validate --closed-loop rows.csv \
@@ -76,7 +85,7 @@ if [ -r "$sample" ]; then
     figure() { sed -n "s/^.\"$1\":[[:space:]]*\([0-9.]*\).*/\1/p" out | head -1; }
     awk -v tpot="$(figure tpot_mape_pct)" -v ttft="$(figure ttft_mape_pct)" \
         -v order="$(figure order_agreement)" \
-        'BEGIN { exit !(tpot > 0 && tpot < 20 && ttft < 55 && order > 0.9) }' ||
+        'BEGIN { exit !(tpot > 0 && tpot < 16 && ttft < 55 && order > 0.9) }' ||
         fail "recorded rows: TPOT $(figure tpot_mape_pct) %, TTFT $(figure ttft_mape_pct) %, order $(figure order_agreement)"
 fi
 done_testing
