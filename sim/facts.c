@@ -47,6 +47,10 @@ static const struct field gpu_fields[] = {
     GPU("gemm_memory_efficiency", FIELD_NUMBER, true, gemm_memory_efficiency, .05, 1),
     GPU("fp8_gemm_memory_efficiency", FIELD_NUMBER, false, fp8_gemm_memory_efficiency,
         .05, 1),
+    GPU("fp4_flops_per_s", FIELD_NUMBER, false, fp4_flops_per_s, 1e11, 1e18),
+    GPU("fp4_gemm_memory_efficiency", FIELD_NUMBER, false, fp4_gemm_memory_efficiency,
+        .05, 1),
+    GPU("fp4_gemm_start", FIELD_SECONDS, false, fp4_gemm_start_s, 0, 1e-2),
     GPU("fp8_gemm_start", FIELD_SECONDS, false, fp8_gemm_start_s, 0, 1e-2),
     GPU("decode_attention_efficiency", FIELD_NUMBER, true, decode_attention_efficiency,
         .05, 1),
@@ -238,6 +242,16 @@ static bool sources_read(const struct conf_node *map, struct err *err)
     return true;
 }
 
+/* Products of 8 or 4 bits: the last key is a curve; it needs the two before it, its
+ * peak and its efficiency. */
+static bool narrow_curve_read(const struct conf_node *map, const char *const keys[3],
+                              struct fact_curve *curve, struct err *err)
+{
+    return conf_get(map, keys[2]) == NULL ||
+           (conf_require(map, keys[0], err) && conf_require(map, keys[1], err) &&
+            curve_read(map, keys[2], 1.0, curve, err));
+}
+
 static bool gpu_read(const struct conf_node *map, struct gpu_spec *gpu, struct err *err)
 {
     if (!name_read(map, gpu->name, err)) {
@@ -254,10 +268,12 @@ static bool gpu_read(const struct conf_node *map, struct gpu_spec *gpu, struct e
         !allreduce_read(map, gpu, err)) {
         return false;
     }
-    const bool fp8_curve = conf_get(map, "fp8_gemm_mfu") != NULL;
-    if (fp8_curve && (!conf_require(map, "fp8_flops_per_s", err) ||
-                      !conf_require(map, "fp8_gemm_memory_efficiency", err) ||
-                      !curve_read(map, "fp8_gemm_mfu", 1.0, &gpu->fp8_gemm_mfu, err))) {
+    static const char *const fp8_keys[] = {
+        "fp8_flops_per_s", "fp8_gemm_memory_efficiency", "fp8_gemm_mfu"};
+    static const char *const fp4_keys[] = {
+        "fp4_flops_per_s", "fp4_gemm_memory_efficiency", "fp4_gemm_mfu"};
+    if (!narrow_curve_read(map, fp8_keys, &gpu->fp8_gemm_mfu, err) ||
+        !narrow_curve_read(map, fp4_keys, &gpu->fp4_gemm_mfu, err)) {
         return false;
     }
     if (gpu->price_per_hour_low > gpu->price_per_hour_high) {

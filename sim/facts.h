@@ -23,15 +23,19 @@ struct fact_curve {
 
 struct gpu_spec {
     char name[FACT_NAME_BYTES];
-    uint64_t memory_bytes;              /* visible to CUDA, not the data sheet's */
-    double memory_bytes_per_s;          /* data sheet peak */
-    double bf16_flops_per_s;            /* dense */
-    double fp8_flops_per_s;             /* dense; 0 = none */
-    double gemm_memory_efficiency;      /* of peak bandwidth, small batches */
-    struct fact_curve gemm_mfu;         /* tokens in the step -> part of peak FLOPS */
-    double fp8_gemm_memory_efficiency;  /* the same for 8-bit weights; 0 = no figure */
-    double fp8_gemm_start_s;            /* quantise and launch, before any byte */
-    struct fact_curve fp8_gemm_mfu;     /* of the fp8 peak; no points = no figure */
+    uint64_t memory_bytes;             /* visible to CUDA, not the data sheet's */
+    double memory_bytes_per_s;         /* data sheet peak */
+    double bf16_flops_per_s;           /* dense */
+    double fp8_flops_per_s;            /* dense; 0 = none */
+    double gemm_memory_efficiency;     /* of peak bandwidth, small batches */
+    struct fact_curve gemm_mfu;        /* tokens in the step -> part of peak FLOPS */
+    double fp8_gemm_memory_efficiency; /* the same for 8-bit weights; 0 = no figure */
+    double fp8_gemm_start_s;           /* quantise and launch, before any byte */
+    struct fact_curve fp8_gemm_mfu;    /* of the fp8 peak; no points = no figure */
+    double fp4_flops_per_s;            /* dense, block-scaled 4-bit floats; 0 = none */
+    double fp4_gemm_memory_efficiency; /* scales included: of 4 bits per weight */
+    double fp4_gemm_start_s;
+    struct fact_curve fp4_gemm_mfu;     /* of the fp4 peak; no points = no figure */
     double decode_attention_efficiency; /* of peak bandwidth */
     double attention_floor_s;           /* least time of one attention kernel */
     struct fact_curve prefill_attention_mfu; /* chunk length -> part of peak FLOPS */

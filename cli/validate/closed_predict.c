@@ -229,7 +229,7 @@ static bool engine_make(struct closed_engine *engine, const char *config_dir,
         engine->model.kv_bits = engine->key.weight_bits < 16 ? 8 : 16;
     }
     const uint32_t bits = engine->model.weight_bits;
-    if (bits == FOUR_BITS ||
+    if ((bits == FOUR_BITS && engine->gpu.fp4_gemm_mfu.count == 0) ||
         (bits == EIGHT_BITS && engine->gpu.fp8_gemm_mfu.count == 0)) {
         engine->reason = CLOSED_PRECISION;
         return true;

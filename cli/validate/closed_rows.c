@@ -301,8 +301,9 @@ static bool row_fill(const struct reader *reader, struct closed_row *row,
         !milliseconds(reader, COLUMN_TPOT, &row->tpot_ms, err)) {
         return false;
     }
-    if (row->users == 0) {
-        row->users = batch; /* of one rank */
+    /* A concurrency above batch and ranks is of several engines behind one address. */
+    if (batch > 0) {
+        row->users = batch;
     } else if (ranks > 1) {
         row->users = (row->users + ranks - 1) / ranks;
     }

@@ -47,7 +47,8 @@ struct closed_row {
     uint32_t prompt_tokens;
     uint32_t output_tokens;
     uint32_t tensor_parallel;
-    uint32_t users; /* of one engine: data-parallel ranks share them out evenly */
+    uint32_t
+        users; /* of one engine: batch_size, else concurrency shared by its ranks */
     double ttft_ms;
     double tpot_ms;
 };

@@ -23,7 +23,7 @@
 
 enum { ACTIVATION_BYTES = 2, LOGIT_BYTES = 2, BITS_16 = 16 };
 static const double small_kernel_efficiency = 0.8; /* of peak bandwidth */
-static const double fp8_product_floor_s = 5e-6;    /* quantise, then multiply: 10.2 */
+static const double narrow_product_floor_s = 5e-6; /* quantise, then multiply: 10.2 */
 static const double sampler_s = 100e-6;            /* vllm-engine.md 10.7 */
 /* Without a CUDA graph the host's launches set the pace of a layer: 12 kernels of 4.5
  * us (vllm-engine.md 10.3, a guess by its own words). */
@@ -117,26 +117,48 @@ static double product_compute_s(const struct fact_curve *curve, double rows,
     return fmax(least_s, row_flops * rows / (peak * curve_at(curve, rows)));
 }
 
+/* What products of one weight format reach. */
+struct product_facts {
+    double peak;
+    const struct fact_curve *curve;
+    double efficiency;
+    double start_s;
+    double floor_s;
+};
+
+/* Without figures of its own a format computes as 16 bits and only reads less. */
+static struct product_facts product_facts_of(const struct gpu_spec *gpu, uint32_t bits)
+{
+    if (bits == 8 && gpu->fp8_gemm_mfu.count > 0) {
+        return (struct product_facts){gpu->fp8_flops_per_s, &gpu->fp8_gemm_mfu,
+                                      gpu->fp8_gemm_memory_efficiency,
+                                      gpu->fp8_gemm_start_s, narrow_product_floor_s};
+    }
+    if (bits == 4 && gpu->fp4_gemm_mfu.count > 0) {
+        return (struct product_facts){gpu->fp4_flops_per_s, &gpu->fp4_gemm_mfu,
+                                      gpu->fp4_gemm_memory_efficiency,
+                                      gpu->fp4_gemm_start_s, narrow_product_floor_s};
+    }
+    return (struct product_facts){gpu->bf16_flops_per_s, &gpu->gemm_mfu,
+                                  gpu->gemm_memory_efficiency, 0.0,
+                                  gpu->small_kernel_s};
+}
+
 /* rows x inner times inner x columns, weights of so many bits. */
 static double product_s(const struct roofline *roofline, double rows, double inner,
                         double columns, uint32_t bits)
 {
     const struct gpu_spec *gpu = &roofline->gpu;
-    const bool fp8 = bits == 8 && gpu->fp8_gemm_mfu.count > 0;
-    const double peak = fp8 ? gpu->fp8_flops_per_s : gpu->bf16_flops_per_s;
-    const struct fact_curve *curve = fp8 ? &gpu->fp8_gemm_mfu : &gpu->gemm_mfu;
-    const double efficiency =
-        fp8 ? gpu->fp8_gemm_memory_efficiency : gpu->gemm_memory_efficiency;
+    const struct product_facts facts = product_facts_of(gpu, bits);
     const double compute_s =
-        product_compute_s(curve, rows, 2.0 * inner * columns, peak);
+        product_compute_s(facts.curve, rows, 2.0 * inner * columns, facts.peak);
     const double bytes =
         inner * columns * bits / 8.0 + rows * (inner + columns) * ACTIVATION_BYTES;
-    /* The fp8 curve includes the start; the bytes come on top of it (the op tables fit
+    /* The curve includes the start; the bytes come on top of it (the fp8 op tables fit
      * start + bytes / bandwidth within 10 %, max(start, ...) only within 40 %). */
-    const double memory_s = (fp8 ? gpu->fp8_gemm_start_s : 0.0) +
-                            bytes / (gpu->memory_bytes_per_s * efficiency);
-    return fmax(fmax(compute_s, memory_s),
-                fp8 ? fp8_product_floor_s : gpu->small_kernel_s);
+    const double memory_s =
+        facts.start_s + bytes / (gpu->memory_bytes_per_s * facts.efficiency);
+    return fmax(fmax(compute_s, memory_s), facts.floor_s);
 }
 
 static double small_s(const struct roofline *roofline, double bytes)

@@ -19,17 +19,18 @@ staged,1024,128,h100_sxm,meta-llama/Llama-3.1-8B-Instruct,vllm,,agg,4,1,2,60,7.5
 unknown,1024,128,tpu_v9,meta-llama/Llama-3.1-8B-Instruct,vllm,,agg,4,1,1,60,7.5,4
 fourbit,1024,128,h100_sxm,meta-llama/Llama-3.1-8B-Instruct,vllm,fp4,agg,4,1,1,60,7.5,4
 huge,1024,128,h100_sxm,meta-llama/Llama-3.1-70B,vllm,bf16,agg,4,1,1,60,7.5,4
+several,1024,128,b200_sxm,meta-llama/Llama-3.1-8B,trtllm,fp4,agg,4,1,1,40,4,64
 silent,1024,128,h100_sxm,meta-llama/Llama-3.1-8B-Instruct,vllm,,agg,8,1,1,,7.5,8
 Y
 
 exits 0 validate --closed-loop rows.csv
-grep -q '13 rows, 5 scored; left out:' out || fail "$(head -1 out)"
+grep -q '14 rows, 6 scored; left out:' out || fail "$(head -1 out)"
 for line in '1  prefill and decode' '1  pipeline' '1  no TTFT' '1  the same conf' \
     '1  no file of that GPU' '1  no dense model' '1  no figures for products' \
     '1  its context, heads or memory'; do
     grep -q "^ *$line" out || fail "no line '$line' in: $(cat out)"
 done
-grep -q '^order agreement .* of 2 pairs' out || fail "$(tail -1 out)"
+grep -q '^order agreement .* of 4 pairs' out || fail "$(tail -1 out)"
 
 exits 0 validate --closed-loop rows.csv --format json
 for key in '"tpot_mape_pct":' '"ttft_mape_pct":' '"order_agreement":' '"left_out":'; do
@@ -47,7 +48,7 @@ grep -v '"file"' out >b
 same a b
 
 exits 0 validate --closed-loop rows.csv --filter system=l40s,backend=vllm
-grep -q '13 rows, 1 scored' out || fail "filter: $(head -1 out)"
+grep -q '14 rows, 1 scored' out || fail "filter: $(head -1 out)"
 # A backend's own host file goes before the default one.
 mkdir -p own/hosts
 printf 'name: vllm\ncpu_step: 20ms\nsource: test\n' >own/hosts/vllm.yaml
@@ -61,7 +62,7 @@ refuses 2 "option --filter: .* no column 'sistem'" validate --closed-loop rows.c
     --filter sistem=l40s
 refuses 2 'option --filter: .*column=value' validate --closed-loop rows.csv \
     --filter l40s
-refuses 2 'rows\.csv: none of 13 rows can be scored' validate --closed-loop rows.csv \
+refuses 2 'rows\.csv: none of 14 rows can be scored' validate --closed-loop rows.csv \
     --filter system=a100
 refuses 2 'validate: give one folder, or --closed-loop' validate
 refuses 2 'validate: give one folder, or --closed-loop' validate . --closed-loop rows.csv
@@ -85,7 +86,7 @@ if [ -r "$sample" ]; then
     figure() { sed -n "s/^.\"$1\":[[:space:]]*\([0-9.]*\).*/\1/p" out | head -1; }
     awk -v tpot="$(figure tpot_mape_pct)" -v ttft="$(figure ttft_mape_pct)" \
         -v order="$(figure order_agreement)" \
-        'BEGIN { exit !(tpot > 0 && tpot < 16 && ttft < 55 && order > 0.9) }' ||
+        'BEGIN { exit !(tpot > 0 && tpot < 15 && ttft < 46 && order > 0.9) }' ||
         fail "recorded rows: TPOT $(figure tpot_mape_pct) %, TTFT $(figure ttft_mape_pct) %, order $(figure order_agreement)"
 fi
 done_testing

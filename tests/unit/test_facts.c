@@ -100,6 +100,7 @@ static void nonsense_in_a_gpu_file_is_refused(void)
     expect_gpu_refused("allreduce", "allreduce_us: {1: {16: 4}}", "group sizes");
     expect_gpu_refused("allreduce", "allreduce_us: {-2: {16: 4}}", "group sizes");
     expect_gpu_refused("allreduce", "allreduce_us: {4: {16: 4}, 2: {16: 4}}", "ascend");
+    expect_gpu_refused("fp4_gemm_mfu", "fp4_gemm_mfu: {128: 0.2}", "fp4_flops_per_s");
     expect_gpu_refused("fp8_gemm_mfu", "fp8_gemm_mfu: {128: 0.2}", "fp8_flops_per_s");
     expect_gpu_refused("price", "price_per_hour_low_usd: 3", "above");
     expect_gpu_refused("sources", "sources: {a: [1]}", "sources");
