@@ -28,6 +28,7 @@ struct validate_args {
     const char *engine_loop;
     const char *closed_loop;
     const char *filter;
+    bool cross_validate;
 };
 
 static const struct opt VALIDATE_OPTIONS[] = {
@@ -68,6 +69,11 @@ static const struct opt VALIDATE_OPTIONS[] = {
      "none",
      "Only rows of --closed-loop with these values. "
      "Example: --filter system=h100_sxm,backend=vllm"},
+    {"--cross-validate", NULL, OPT_FLAG, offsetof(struct validate_args, cross_validate),
+     "off",
+     "With --closed-loop: also score each pair of GPU and model with the host times "
+     "that "
+     "suit the other pairs (takes a minute). Example: --cross-validate"},
     {"--max-error", "PCT", OPT_F64, offsetof(struct validate_args, max_error_pct),
      "none",
      "Exit with 3 when the worst of the 15 errors is above this many percent. "
@@ -301,6 +307,7 @@ static int execute_closed_loop(const struct validate_args *args)
         .filter = args->filter,
         .config_dir = args->config_dir,
         .json = strcmp(args->format, "json") == 0,
+        .cross_validate = args->cross_validate,
     };
     return closed_run(&run, &err) ? EXIT_DONE : say_error(&err);
 }
@@ -313,8 +320,9 @@ static bool subject_check(const struct validate_args *args, size_t folders,
         return err_set(err, ERR_USAGE,
                        "validate: give one folder, or --closed-loop with a file");
     }
-    if (args->filter != NULL && args->closed_loop == NULL) {
-        return err_set(err, ERR_USAGE, "option --filter: is for --closed-loop only");
+    if (args->closed_loop == NULL && (args->filter != NULL || args->cross_validate)) {
+        return err_set(err, ERR_USAGE, "option %s: is for --closed-loop only",
+                       args->filter != NULL ? "--filter" : "--cross-validate");
     }
     return true;
 }

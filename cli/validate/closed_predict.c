@@ -26,14 +26,6 @@ enum { ENGINES_MAX = 1 << 16, FOUR_BITS = 4, EIGHT_BITS = 8 };
 enum { REQUESTS_PER_USER = 10 };
 static const double length_jitter = 0.2;
 
-/* What a backend's host adds (configs/hosts). */
-struct closed_host {
-    double request_s; /* front end, per request, in TTFT alone */
-    int64_t step_ns;  /* < 0: default */
-    int64_t sequence_ns;
-    bool overlaps;
-};
-
 struct closed_engine {
     struct closed_host host;
     struct closed_row key; /* system, model, bits, group, and whether it holds */
@@ -47,15 +39,18 @@ struct closed_engine {
 
 struct closed_engines {
     const char *config_dir;
+    const struct closed_host *host;
     struct closed_engine **engines;
     size_t count;
     size_t capacity;
 };
 
-struct closed_engines *closed_engines_new(const char *config_dir)
+struct closed_engines *closed_engines_new(const char *config_dir,
+                                          const struct closed_host *host)
 {
     struct closed_engines *engines = mem_alloc(1, sizeof *engines);
     engines->config_dir = config_dir;
+    engines->host = host;
     return engines;
 }
 
@@ -72,9 +67,7 @@ void closed_engines_delete(struct closed_engines *engines)
     mem_free(engines);
 }
 
-/* "nvidia/Llama-3.1-8B-Instruct-FP8" -> "llama_3_1_8b": the name of a file. Publisher,
- * tuning and precision change no shape. */
-static void model_file(char out[CLOSED_WORD_BYTES], const char *model_path)
+void closed_model_name(char out[CLOSED_WORD_BYTES], const char *model_path)
 {
     static const char *const endings[] = {"_fp8", "_nvfp4", "_fp4", "_instruct",
                                           "_dynamic"};
@@ -104,7 +97,7 @@ static bool fit_find(const struct closed_engine *engine, const char *config_dir,
 {
     char model[CLOSED_WORD_BYTES];
     char name[3 * CLOSED_WORD_BYTES];
-    model_file(model, engine->key.model_path);
+    closed_model_name(model, engine->key.model_path);
     if (engine->model.weight_bits != 16) {
         return false; /* shipped fits are of 16-bit weights */
     }
@@ -202,9 +195,10 @@ static void flags_make(struct closed_engine *engine)
 }
 
 /* What no figure is known for, and what does not fit, is an answer about the row. */
-static bool engine_make(struct closed_engine *engine, const char *config_dir,
-                        struct err *err)
+static bool engine_make(const struct closed_engines *engines,
+                        struct closed_engine *engine, struct err *err)
 {
+    const char *config_dir = engines->config_dir;
     char path[PATH_MAX];
     char model[CLOSED_WORD_BYTES];
     if (!is_name(engine->key.system) ||
@@ -215,7 +209,7 @@ static bool engine_make(struct closed_engine *engine, const char *config_dir,
     if (!gpu_spec_load(&engine->gpu, path, err)) {
         return false;
     }
-    model_file(model, engine->key.model_path);
+    closed_model_name(model, engine->key.model_path);
     if (!config_path_find(config_dir, "models", model, path)) {
         engine->reason = CLOSED_NO_MODEL;
         return true;
@@ -234,7 +228,9 @@ static bool engine_make(struct closed_engine *engine, const char *config_dir,
         engine->reason = CLOSED_PRECISION;
         return true;
     }
-    if (!host_read(&engine->host, engine->key.backend, config_dir, err)) {
+    if (engines->host != NULL) {
+        engine->host = *engines->host;
+    } else if (!host_read(&engine->host, engine->key.backend, config_dir, err)) {
         return false;
     }
     flags_make(engine);
@@ -269,7 +265,7 @@ static struct closed_engine *engine_of(struct closed_engines *engines,
     struct closed_engine *engine = mem_alloc(1, sizeof *engine);
     engines->engines[engines->count++] = engine;
     engine->key = *row;
-    return engine_make(engine, engines->config_dir, err) ? engine : NULL;
+    return engine_make(engines, engine, err) ? engine : NULL;
 }
 
 bool closed_predict(struct closed_engines *engines, const struct closed_row *row,

@@ -16,8 +16,22 @@
 
 struct closed_engines;
 
-/* config_dir: --config-dir, or NULL; borrowed. */
-struct closed_engines *closed_engines_new(const char *config_dir);
+/* What a backend's host adds (configs/hosts). */
+struct closed_host {
+    double request_s; /* front end, per request, in TTFT alone */
+    int64_t step_ns;  /* < 0: the engine's default */
+    int64_t sequence_ns;
+    bool overlaps; /* with the GPU's work; else it is added */
+};
+
+/* "nvidia/Llama-3.1-8B-Instruct-FP8" -> "llama_3_1_8b", the name of a file of
+ * configs/models: publisher, tuning and precision change no shape. */
+void closed_model_name(char out[CLOSED_WORD_BYTES], const char *model_path);
+
+/* config_dir: --config-dir, or NULL. host: for all rows; NULL: by the files. Both are
+ * borrowed. */
+struct closed_engines *closed_engines_new(const char *config_dir,
+                                          const struct closed_host *host);
 void closed_engines_delete(struct closed_engines *engines);
 
 struct closed_prediction {

@@ -6,7 +6,7 @@
 
 #include "base/mem.h"
 #include "cli/say.h"
-#include "cli/validate/closed_score.h"
+#include "cli/validate/closed_fit.h"
 
 #include <stdio.h>
 
@@ -49,7 +49,7 @@ bool closed_run(const struct closed_run_args *args, struct err *err)
     if (!closed_rows_read(&rows, args->path, args->filter, err)) {
         return false;
     }
-    struct closed_engines *engines = closed_engines_new(args->config_dir);
+    struct closed_engines *engines = closed_engines_new(args->config_dir, NULL);
     struct closed_report report = {
         .path = args->path,
         .rows = &rows,
@@ -65,7 +65,13 @@ bool closed_run(const struct closed_run_args *args, struct err *err)
                      (unsigned long long)rows.left_out[CLOSED_NO_GPU],
                      (unsigned long long)rows.left_out[CLOSED_NO_MODEL]);
     }
+    struct closed_validation *held_out = mem_alloc(1, sizeof *held_out);
+    if (ok && args->cross_validate) {
+        ok = closed_cross_validate(held_out, &report, args->config_dir, err);
+        report.held_out = held_out;
+    }
     ok = ok && print(&report, args->json, err);
+    mem_free(held_out);
     mem_free(report.pairs);
     closed_engines_delete(engines);
     closed_rows_fini(&rows);

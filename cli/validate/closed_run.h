@@ -12,6 +12,7 @@ struct closed_run_args {
     const char *filter;     /* or NULL */
     const char *config_dir; /* or NULL */
     bool json;
+    bool cross_validate; /* closed_fit.h */
 };
 
 NODISCARD bool closed_run(const struct closed_run_args *args, struct err *err);

@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "cli/validate/closed_fit.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -153,9 +154,12 @@ void closed_report_table(const struct closed_report *report, struct text *out)
                 "order agreement (TPOT, one model and lengths): %.3f of %" PRIu64
                 " pairs\n",
                 order, compared);
+    if (report->held_out != NULL) {
+        closed_validation_table(report->held_out, out);
+    }
 }
 
-static void errors_json(struct json *object, const struct closed_errors *errors)
+void closed_errors_json(struct json *object, const struct closed_errors *errors)
 {
     json_put_u64(object, "rows", errors->rows);
     json_put_f64(object, "tpot_mape_pct", errors->tpot_mape_pct);
@@ -190,7 +194,7 @@ static struct json *groups_json(const struct closed_report *report)
         json_put_str(item, "model_path", first->row->model_path);
         json_put_str(item, "backend", first->row->backend);
         json_put_u64(item, "weight_bits", first->predicted.weight_bits);
-        errors_json(item, &errors);
+        closed_errors_json(item, &errors);
         json_put_str(item, "first_cost_model", first->predicted.source);
         json_push(list, item);
     }
@@ -205,12 +209,15 @@ void closed_report_json(const struct closed_report *report, struct text *out)
         closed_order_agreement(report->pairs, report->count, &compared);
     struct json *root = json_object();
     json_put_str(root, "file", report->path);
-    errors_json(root, &all);
+    closed_errors_json(root, &all);
     json_put_f64(root, "order_agreement", order);
     json_put_u64(root, "ordered_pairs", compared);
     json_put_u64(root, "rows_read", report->rows->read);
     json_put(root, "left_out", left_out_json(report->rows));
     json_put(root, "groups", groups_json(report));
+    if (report->held_out != NULL) {
+        json_put(root, "held_out", closed_validation_json(report->held_out));
+    }
     char *text = json_print(root, true);
     text_printf(out, "%s\n", text);
     mem_free(text);

@@ -36,7 +36,14 @@ struct closed_report {
     struct closed_pair
         *pairs; /* sorted by group: system, model, backend, weight bits */
     size_t count;
+    const struct closed_validation *held_out; /* or NULL */
 };
+
+struct json;
+/* Puts the figures into an object. */
+void closed_errors_json(struct json *object, const struct closed_errors *errors);
+
+struct closed_validation; /* closed_fit.h */
 
 void closed_report_sort(struct closed_report *report);
 void closed_report_table(const struct closed_report *report, struct text *out);

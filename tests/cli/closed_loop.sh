@@ -79,6 +79,16 @@ refuses 2 'bad\.csv:5: not as many fields' validate --closed-loop bad.csv
 : >bad.csv
 refuses 2 'bad\.csv: is empty' validate --closed-loop bad.csv
 
+# Host times that suit the other pairs of GPU and model. On one pair there is no other.
+exits 0 validate --closed-loop rows.csv --cross-validate
+grep -q '^h100_sxm x llama_3_1_8b  *3 ' out || fail "no pair of 3 rows: $(cat out)"
+grep -q '^each half by the other  *6 ' out || fail "no halves: $(cat out)"
+exits 0 validate --closed-loop rows.csv --cross-validate --format json
+grep -q '"held_out":' out || fail "JSON lacks held_out"
+refuses 2 'rows\.csv: one pair of GPU and model only' validate --closed-loop rows.csv \
+    --cross-validate --filter system=l40s
+refuses 2 'option --cross-validate: is for --closed-loop' validate . --cross-validate
+
 # The recorded rows, where they are: bounds against slipping back.
 sample=${STACKSIM_DATA:-$STACKSIM_SOURCE/../shared}/profiles/aiconfigurator/silicon_sample.csv.gz
 if [ -r "$sample" ]; then
