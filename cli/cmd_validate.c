@@ -28,6 +28,7 @@ struct validate_args {
     const char *engine_loop;
     const char *closed_loop;
     const char *filter;
+    double length_jitter;
     bool cross_validate;
 };
 
@@ -69,6 +70,11 @@ static const struct opt VALIDATE_OPTIONS[] = {
      "none",
      "Only rows of --closed-loop with these values. "
      "Example: --filter system=h100_sxm,backend=vllm"},
+    {"--length-jitter", "PART", OPT_F64, offsetof(struct validate_args, length_jitter),
+     "0.2",
+     "With --closed-loop: lengths are uniform between this part below the row's and "
+     "the "
+     "row's own; 0: all equal. Example: --length-jitter 0"},
     {"--cross-validate", NULL, OPT_FLAG, offsetof(struct validate_args, cross_validate),
      "off",
      "With --closed-loop: also score each pair of GPU and model with the host times "
@@ -306,6 +312,7 @@ static int execute_closed_loop(const struct validate_args *args)
         .path = args->closed_loop,
         .filter = args->filter,
         .config_dir = args->config_dir,
+        .jitter = args->length_jitter,
         .json = strcmp(args->format, "json") == 0,
         .cross_validate = args->cross_validate,
     };
@@ -319,6 +326,11 @@ static bool subject_check(const struct validate_args *args, size_t folders,
     if ((args->closed_loop == NULL) != (folders == 1)) {
         return err_set(err, ERR_USAGE,
                        "validate: give one folder, or --closed-loop with a file");
+    }
+    if (!(args->length_jitter >= 0.0 && args->length_jitter < 1.0)) {
+        return err_set(err, ERR_USAGE,
+                       "option --length-jitter: %g; use a part from 0 to below 1",
+                       args->length_jitter);
     }
     if (args->closed_loop == NULL && (args->filter != NULL || args->cross_validate)) {
         return err_set(err, ERR_USAGE, "option %s: is for --closed-loop only",
@@ -334,6 +346,7 @@ static int validate_run(int argc, char *const *argv)
         .format = "table",
         .collectives = "measured",
         .engine_loop = "vllm",
+        .length_jitter = 0.2,
         .scale_decode = (double)NAN,
         .scale_mixed = (double)NAN,
         .max_error_pct = (double)NAN,

@@ -88,12 +88,14 @@ static bool groups_find(struct fit *fit, struct err *err)
                    fit->report->path);
 }
 
-static bool point_predict(struct fit *fit, size_t point, const char *config_dir,
-                          struct err *err)
+static bool point_predict(struct fit *fit, size_t point,
+                          const struct closed_setup *setup, struct err *err)
 {
     const size_t count = fit->report->count;
     const struct closed_host host = host_at(point);
-    struct closed_engines *engines = closed_engines_new(config_dir, &host);
+    struct closed_setup own = *setup;
+    own.host = &host;
+    struct closed_engines *engines = closed_engines_new(&own);
     size_t rows[CLOSED_GROUPS_MAX] = {0};
     bool ok = true;
     for (size_t i = 0; ok && i < count; i++) {
@@ -195,8 +197,8 @@ static void choose(const struct fit *fit)
 }
 
 bool closed_cross_validate(struct closed_validation *out,
-                           const struct closed_report *report, const char *config_dir,
-                           struct err *err)
+                           const struct closed_report *report,
+                           const struct closed_setup *setup, struct err *err)
 {
     struct fit *fit = mem_alloc(1, sizeof *fit);
     *out = (struct closed_validation){0};
@@ -206,7 +208,7 @@ bool closed_cross_validate(struct closed_validation *out,
     fit->at = mem_alloc(POINTS * report->count, sizeof *fit->at);
     bool ok = groups_find(fit, err);
     for (size_t point = 0; ok && point < POINTS; point++) {
-        ok = point_predict(fit, point, config_dir, err);
+        ok = point_predict(fit, point, setup, err);
     }
     if (ok) {
         choose(fit);

@@ -32,11 +32,12 @@ struct closed_validation {
     double halves_order;
 };
 
-/* report holds the scored rows, whose predictions stay as they are. Fails when there
+/* report holds the scored rows, whose predictions stay as they are; setup->host is
+ * not read. Fails when there
  * are fewer than two groups or too many. */
 NODISCARD bool closed_cross_validate(struct closed_validation *out,
                                      const struct closed_report *report,
-                                     const char *config_dir, struct err *err);
+                                     const struct closed_setup *setup, struct err *err);
 
 void closed_validation_table(const struct closed_validation *validation,
                              struct text *out);

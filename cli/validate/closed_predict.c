@@ -21,10 +21,8 @@
 
 enum { ENGINES_MAX = 1 << 16, FOUR_BITS = 4, EIGHT_BITS = 8 };
 /* As the benchmark that most public dumps come from does it (InferenceMAX): every user
- * sends ten requests, all begin at once, and lengths are uniform in 80 to 100 % of what
- * the row says. */
+ * sends ten requests, and all begin at once. */
 enum { REQUESTS_PER_USER = 10 };
-static const double length_jitter = 0.2;
 
 struct closed_engine {
     struct closed_host host;
@@ -38,19 +36,16 @@ struct closed_engine {
 };
 
 struct closed_engines {
-    const char *config_dir;
-    const struct closed_host *host;
+    struct closed_setup setup;
     struct closed_engine **engines;
     size_t count;
     size_t capacity;
 };
 
-struct closed_engines *closed_engines_new(const char *config_dir,
-                                          const struct closed_host *host)
+struct closed_engines *closed_engines_new(const struct closed_setup *setup)
 {
     struct closed_engines *engines = mem_alloc(1, sizeof *engines);
-    engines->config_dir = config_dir;
-    engines->host = host;
+    engines->setup = *setup;
     return engines;
 }
 
@@ -198,7 +193,7 @@ static void flags_make(struct closed_engine *engine)
 static bool engine_make(const struct closed_engines *engines,
                         struct closed_engine *engine, struct err *err)
 {
-    const char *config_dir = engines->config_dir;
+    const char *config_dir = engines->setup.config_dir;
     char path[PATH_MAX];
     char model[CLOSED_WORD_BYTES];
     if (!is_name(engine->key.system) ||
@@ -228,8 +223,8 @@ static bool engine_make(const struct closed_engines *engines,
         engine->reason = CLOSED_PRECISION;
         return true;
     }
-    if (engines->host != NULL) {
-        engine->host = *engines->host;
+    if (engines->setup.host != NULL) {
+        engine->host = *engines->setup.host;
     } else if (!host_read(&engine->host, engine->key.backend, config_dir, err)) {
         return false;
     }
@@ -288,7 +283,7 @@ bool closed_predict(struct closed_engines *engines, const struct closed_row *row
         .requests_per_user = REQUESTS_PER_USER,
         .prompt_tokens = row->prompt_tokens,
         .output_tokens = row->output_tokens,
-        .jitter = length_jitter,
+        .jitter = engines->setup.jitter,
         .seed = 1,
     };
     struct closed_loop_result result;

@@ -28,10 +28,14 @@ struct closed_host {
  * configs/models: publisher, tuning and precision change no shape. */
 void closed_model_name(char out[CLOSED_WORD_BYTES], const char *model_path);
 
-/* config_dir: --config-dir, or NULL. host: for all rows; NULL: by the files. Both are
- * borrowed. */
-struct closed_engines *closed_engines_new(const char *config_dir,
-                                          const struct closed_host *host);
+struct closed_setup {
+    const char *config_dir;         /* --config-dir, or NULL */
+    const struct closed_host *host; /* of all rows; NULL: by the files */
+    double jitter; /* lengths are uniform in [1 - jitter, 1] of the row's; [0, 1) */
+};
+
+/* Borrows what setup points to. */
+struct closed_engines *closed_engines_new(const struct closed_setup *setup);
 void closed_engines_delete(struct closed_engines *engines);
 
 struct closed_prediction {

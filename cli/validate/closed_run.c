@@ -49,7 +49,9 @@ bool closed_run(const struct closed_run_args *args, struct err *err)
     if (!closed_rows_read(&rows, args->path, args->filter, err)) {
         return false;
     }
-    struct closed_engines *engines = closed_engines_new(args->config_dir, NULL);
+    const struct closed_setup setup = {.config_dir = args->config_dir,
+                                       .jitter = args->jitter};
+    struct closed_engines *engines = closed_engines_new(&setup);
     struct closed_report report = {
         .path = args->path,
         .rows = &rows,
@@ -67,7 +69,7 @@ bool closed_run(const struct closed_run_args *args, struct err *err)
     }
     struct closed_validation *held_out = mem_alloc(1, sizeof *held_out);
     if (ok && args->cross_validate) {
-        ok = closed_cross_validate(held_out, &report, args->config_dir, err);
+        ok = closed_cross_validate(held_out, &report, &setup, err);
         report.held_out = held_out;
     }
     ok = ok && print(&report, args->json, err);

@@ -79,6 +79,15 @@ refuses 2 'bad\.csv:5: not as many fields' validate --closed-loop bad.csv
 : >bad.csv
 refuses 2 'bad\.csv: is empty' validate --closed-loop bad.csv
 
+# Users with equal lengths keep their places and wait for one another.
+exits 0 validate --closed-loop rows.csv
+sed -n 's/^all .*(.*(\(.*\))/\1/p' out >apart
+exits 0 validate --closed-loop rows.csv --length-jitter 0
+sed -n 's/^all .*(.*(\(.*\))/\1/p' out >together
+[ "$(cat apart together | tr -d ' ' | sort -g | tail -1)" = "$(tr -d ' ' <together)" ] ||
+    fail "TTFT bias: $(cat apart) with jitter, $(cat together) without"
+refuses 2 'option --length-jitter: 1;' validate --closed-loop rows.csv --length-jitter 1
+
 # Host times that suit the other pairs of GPU and model. On one pair there is no other.
 exits 0 validate --closed-loop rows.csv --cross-validate
 grep -q '^h100_sxm x llama_3_1_8b  *3 ' out || fail "no pair of 3 rows: $(cat out)"
