@@ -440,10 +440,28 @@ static bool unknown_key(const struct conf_node *node, struct err *err)
     return false;
 }
 
+void conf_leave(const struct conf_node *node)
+{
+    if (node != NULL) {
+        node->marks->left = true;
+    }
+}
+
+/* Whether a node between `at` and `top` was left to another reader. */
+static bool is_left(const struct conf_node *at, const struct conf_node *top)
+{
+    for (at = at->parent; at != NULL && at != top; at = at->parent) {
+        if (at->marks->left) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool conf_done(const struct conf_node *node, struct err *err)
 {
     for (const struct conf_node *at = node; at != NULL; at = conf_node_walk(node, at)) {
-        if (at != node && at->key != NULL && !at->marks->known) {
+        if (at != node && at->key != NULL && !at->marks->known && !is_left(at, node)) {
             return unknown_key(at, err);
         }
     }

@@ -78,6 +78,10 @@ bool conf_fail(const struct conf_node *node, struct err *err, const char *format
 /* Fails on the first unknown key in this map and the maps and lists below it. */
 NODISCARD bool conf_done(const struct conf_node *node, struct err *err);
 
+/* This subtree has a reader of its own, which calls conf_done on it: conf_done on
+ * anything above leaves it out. NULL is legal. */
+void conf_leave(const struct conf_node *node);
+
 /* Override from the command line: "cluster.replicas=16" or "requests=1000". Makes the
  * path when missing; list items are addressed by index: "pools.0.replicas=4". */
 NODISCARD bool conf_override(struct conf *conf, const char *assignment,

@@ -22,6 +22,7 @@ enum {
 /* What callers did with a node. */
 struct conf_marks {
     bool known;
+    bool left;          /* to another reader: conf_leave */
     const char **asked; /* keys of a map that getters asked for, present or not */
     size_t asked_count;
     size_t asked_capacity;

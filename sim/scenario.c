@@ -367,18 +367,6 @@ static bool scenario_name(struct scenario *scenario, const struct conf_node *roo
     return true;
 }
 
-/* Marks a subtree as known: its own reader checks it. */
-/* NOLINTNEXTLINE(misc-no-recursion): a conf is at most 32 deep */
-static void subtree_skip(const struct conf_node *node)
-{
-    for (size_t i = 0; i < conf_count(node); i++) {
-        if (conf_kind(node) == CONF_MAP) {
-            conf_key_at(node, i);
-        }
-        subtree_skip(conf_at(node, i));
-    }
-}
-
 static bool scenario_read(struct scenario *scenario,
                           const struct scenario_options *options, struct err *err)
 {
@@ -404,7 +392,7 @@ static bool scenario_read(struct scenario *scenario,
                          "workload: is empty; give `trace: FILE` or `generate:` "
                          "(docs/workloads.md)");
     }
-    subtree_skip(scenario->workload);
+    conf_leave(scenario->workload); /* workload_open_conf checks it */
     return conf_done(root, err);
 }
 

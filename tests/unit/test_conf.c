@@ -350,6 +350,24 @@ static void printed_document_reads_back_the_same(void)
     text_fini(&twice);
 }
 
+static void a_subtree_left_to_another_reader_is_checked_by_that_one(void)
+{
+    struct err err = {ERR_NONE, ""};
+    struct conf *conf = parse("seed: 1\nworkload:\n  trace: a\n  rate_facto: 2\n");
+    const struct conf_node *root = conf_root(conf);
+    (void)conf_get(root, "seed");
+    const struct conf_node *workload = conf_get(root, "workload");
+    conf_leave(workload);
+    conf_leave(NULL);
+    EXPECT_OK(conf_done(root, &err), &err);
+    (void)conf_get(workload, "trace");
+    (void)conf_get(workload, "rate_factor");
+    EXPECT_FAILS(conf_done(workload, &err), &err,
+                 "a.yaml:4: workload.rate_facto: unknown key; did you mean "
+                 "'rate_factor'?");
+    conf_delete(conf);
+}
+
 HARNESS_MAIN("conf", TEST(getters_read_what_is_there), TEST(absent_keys_leave_defaults),
              TEST(wrong_values_name_file_line_and_path),
              TEST(required_key_is_missed_where_it_should_stand),
@@ -361,4 +379,5 @@ HARNESS_MAIN("conf", TEST(getters_read_what_is_there), TEST(absent_keys_leave_de
              TEST(overrides_replace_and_make_paths),
              TEST(overrides_do_not_make_keys_known),
              TEST(bad_overrides_are_usage_errors),
-             TEST(printed_document_reads_back_the_same))
+             TEST(printed_document_reads_back_the_same),
+             TEST(a_subtree_left_to_another_reader_is_checked_by_that_one))
