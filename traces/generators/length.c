@@ -237,6 +237,13 @@ bool length_open(struct length *out, const struct conf_node *node, struct err *e
     if (out->min > out->max) {
         return conf_fail(node, err, "min: %u is above max %u", out->min, out->max);
     }
+    double constant = 1;
+    if (!is_map && conf_scalar(node) != NULL &&
+        unit_number(conf_scalar(node), &constant, NULL) &&
+        (constant < 1 || constant != floor(constant))) {
+        return conf_fail(node, err, "%s tokens: a whole number from 1 is expected",
+                         conf_scalar(node));
+    }
     return length_open_dist(&out->dist, node, err);
 }
 
