@@ -4,6 +4,7 @@
  */
 #include "base/outfile.h"
 #include "cli/command.h"
+#include "cli/paths.h"
 #include "cli/say.h"
 #include "sim/calibrate.h"
 #include "sim/config_path.h"
@@ -143,6 +144,26 @@ static bool inputs_load(const struct calibrate_args *args, const char *dir,
     return true;
 }
 
+/* The profile was measured on a GPU and is not to be written over. */
+static bool output_check(const struct calibrate_args *args, const char *dir,
+                         struct err *err)
+{
+    static const char *const names[] = {
+        "dense.csv",    "per_sequence.csv", "attention.csv", "skew.csv",
+        "skew_fit.csv", "moe.csv",          "meta.yaml",     "../facts.json"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        char input[PATH_MAX];
+        (void)snprintf(input, sizeof input, "%s/%s", dir, names[i]);
+        const struct path_use uses[] = {{"the profile's file", input, false},
+                                        {"--facts", args->facts, false},
+                                        {"--out", args->out, true}};
+        if (!paths_check(uses, sizeof(uses) / sizeof(uses[0]), err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Opened before the fit, there whole after it. */
 static bool fit_make(struct text *yaml, const struct calibrate_args *args,
                      const char *dir, struct err *err)
@@ -151,7 +172,8 @@ static bool fit_make(struct text *yaml, const struct calibrate_args *args,
     struct calibrate_gpu gpu;
     struct kernel_profile *profile = NULL;
     struct outfile *file = NULL;
-    bool held = inputs_load(args, dir, &model, &gpu, err) &&
+    bool held = output_check(args, dir, err) &&
+                inputs_load(args, dir, &model, &gpu, err) &&
                 (args->out == NULL || outfile_open(&file, args->out, err)) &&
                 kernel_profile_load(&profile, dir, err) &&
                 calibrate_profile(yaml, profile, &model, &gpu, err);

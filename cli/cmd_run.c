@@ -9,6 +9,7 @@
 #include "cli/args.h"
 #include "cli/command.h"
 #include "cli/interrupt.h"
+#include "cli/paths.h"
 #include "cli/progress.h"
 #include "cli/result.h"
 #include "cli/say.h"
@@ -17,6 +18,7 @@
 #include "reports/table.h"
 
 #include <stdio.h>
+#include <string.h>
 
 struct run_args {
     struct scenario_args scenario;
@@ -192,6 +194,21 @@ static int run_and_print(struct runner *runner, const struct run_args *args,
     return ok ? EXIT_DONE : say_error(&err);
 }
 
+/* A bare name is looked up in configs/ and cannot be hit by an output. */
+static bool outputs_check(const struct run_args *args, const char *scenario_path,
+                          const char *trace_path, struct err *err)
+{
+    const bool is_path =
+        strstr(scenario_path, ".yaml") != NULL || strchr(scenario_path, '/') != NULL;
+    const struct path_use uses[] = {
+        {"the scenario", is_path ? scenario_path : NULL, false},
+        {"--trace", trace_path, false},
+        {"--out", args->out, true},
+        {"--decisions", args->decisions, true},
+    };
+    return paths_check(uses, sizeof(uses) / sizeof(uses[0]), err);
+}
+
 static int execute(const struct run_args *args, const char *scenario_path,
                    enum table_format format)
 {
@@ -207,6 +224,7 @@ static int execute(const struct run_args *args, const char *scenario_path,
     };
     int code = EXIT_DONE;
     if (!scenario_args_apply(&args->scenario, scenario_path, &storage, &setup, &err) ||
+        !outputs_check(args, scenario_path, setup.trace_path, &err) ||
         !outputs_open(&outputs, args, &err)) {
         code = say_error(&err);
         goto done;

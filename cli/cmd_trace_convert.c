@@ -3,6 +3,7 @@
  * cmd_trace_convert.c: `stacksim trace convert`: any trace into the native format.
  */
 #include "cli/command.h"
+#include "cli/paths.h"
 #include "cli/say.h"
 #include "cli/trace_args.h"
 #include "cli/trace_copy.h"
@@ -31,7 +32,9 @@ static int trace_convert_run(int argc, char *const *argv)
     struct err err = {0};
     struct trace_options options;
     struct workload *workload = NULL;
-    if (!trace_args_apply(&args.trace, &options, &err) ||
+    const struct path_use uses[] = {{"FROM", call.result.positional[0], false},
+                                    {"TO", call.result.positional[1], true}};
+    if (!paths_check(uses, 2, &err) || !trace_args_apply(&args.trace, &options, &err) ||
         !workload_open_trace(&workload, call.result.positional[0], &options, &err)) {
         return say_error(&err);
     }

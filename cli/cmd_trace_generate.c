@@ -7,6 +7,7 @@
  */
 #include "base/conf.h"
 #include "cli/command.h"
+#include "cli/paths.h"
 #include "cli/say.h"
 #include "cli/trace_copy.h"
 #include "traces/workload.h"
@@ -71,6 +72,10 @@ static int generate(const struct generate_args *args, const char *file, const ch
     struct conf *conf = NULL;
     struct workload *workload = NULL;
     int code = EXIT_DONE;
+    const struct path_use uses[] = {{"FILE", file, false}, {"TO", to, true}};
+    if (!paths_check(uses, 2, &err)) {
+        return say_error(&err);
+    }
     const bool loaded =
         file == NULL ? load_preset(&conf, args, &err) : conf_load(&conf, file, &err);
     if (!loaded || !open_generator(&workload, conf, args, &err)) {

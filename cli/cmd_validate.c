@@ -4,6 +4,7 @@
  */
 #include "base/outfile.h"
 #include "cli/command.h"
+#include "cli/paths.h"
 #include "cli/say.h"
 #include "cli/validate/closed_run.h"
 #include "cli/validate/print.h"
@@ -213,7 +214,11 @@ struct validate_outputs {
 static bool outputs_open(struct validate_outputs *outputs,
                          const struct validate_args *args, struct err *err)
 {
-    return (args->scales_out == NULL ||
+    const struct path_use uses[] = {{"--scales-from", args->scales_from, false},
+                                    {"--scales-out", args->scales_out, true},
+                                    {"--requests", args->requests, true}};
+    return paths_check(uses, sizeof(uses) / sizeof(uses[0]), err) &&
+           (args->scales_out == NULL ||
             outfile_open(&outputs->scales, args->scales_out, err)) &&
            (args->requests == NULL ||
             outfile_open(&outputs->requests, args->requests, err));

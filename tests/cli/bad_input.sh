@@ -53,6 +53,19 @@ refuses 2 '.*key\.yaml:2:.*sede.*seed' run key.yaml --out a.db
 printf 'name: x\n  seed: [1\n' >broken.yaml
 refuses 2 '.*broken\.yaml:[0-9]+' run broken.yaml --out a.db
 refuses 2 '.*sede' run good.yaml --set sede=1 --out a.db
+# Nothing that is read is written over, and no file is written twice.
+cp good.yaml mine.yaml
+refuses 2 '.*mine\.yaml.*same file' run mine.yaml --decisions ./mine.yaml
+refuses 2 '.*one\.csv.*same file' run good.yaml --out one.csv --decisions ./one.csv
+cp "$STACKSIM_SOURCE/traces/samples/plain.csv.zst" t.csv.zst
+refuses 2 '.*same file' trace convert t.csv.zst ./t.csv.zst
+refuses 2 '.*same file' run good.yaml --trace t.csv.zst --decisions t.csv.zst
+cmp -s mine.yaml good.yaml || fail 'the scenario was written over'
+refuses 2 '.*rate_facto.*rate_factor' run good.yaml --set workload.rate_facto=2 --out a.db
+for length in -1 0 1.5; do
+    refuses 2 ".*$length tokens" check speed-small --set workload.generate.0.output=$length
+done
+refuses 2 '.*rate_facto.*rate_factor' check good.yaml --set workload.rate_facto=2
 refuses 2 '.*' run good.yaml --set nonsense --out a.db
 absent a.db
 
