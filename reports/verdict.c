@@ -235,14 +235,23 @@ static void add_paired(struct text *out, enum metric metric, enum paired_metric 
     if (paired.pairs == 0 || isnan(paired.difference_ms.low)) {
         return;
     }
+    const char *const mean = what == PAIRED_TTFT ? "mean TTFT" : "mean E2E latency";
+    if (fabs(paired.difference_ms.low) < 0.05 &&
+        fabs(paired.difference_ms.high) < 0.05) {
+        text_printf(
+            out,
+            "Request by request (%zu completed in both), %s and %s do not differ "
+            "in %s.\n",
+            paired.pairs, best->info.name, next->info.name, mean);
+        return;
+    }
     const struct interval faster_ms = {-paired.difference_ms.high,
                                        -paired.difference_ms.low};
     text_printf(out,
                 "Request by request (%zu completed in both), %s is %.1f ms faster than "
                 "%s in %s, 95 %% interval %.1f to %.1f ms%s.\n",
                 paired.pairs, best->info.name, -paired.difference_mean_ms,
-                next->info.name, what == PAIRED_TTFT ? "mean TTFT" : "mean E2E latency",
-                faster_ms.low, faster_ms.high,
+                next->info.name, mean, faster_ms.low, faster_ms.high,
                 faster_ms.low > 0.0
                     ? ""
                     : "; it includes zero: no detectable difference on this workload");

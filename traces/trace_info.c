@@ -15,6 +15,7 @@
 #include "stats/arrivals.h"
 #include "traces/block_lru.h"
 
+#include <math.h>
 #include <string.h>
 
 enum {
@@ -382,6 +383,25 @@ static void text_blocks(const struct trace_info *info, struct text *out)
     }
 }
 
+static void text_arrivals(const struct trace_info *info, struct text *out)
+{
+    static const char *const windows[] = {"1 s", "10 s", "60 s", "300 s"};
+    if (info->rows > 1 && info->last_arrival_ns == info->first_arrival_ns) {
+        text_printf(out, "\n%-18s none: all requests arrive at one instant\n",
+                    "arrival gaps");
+        return;
+    }
+    text_printf(out, "\n%-18s CV %.3f, dispersion", "arrival gaps", info->gap_cv);
+    for (size_t i = 0; i < sizeof(windows) / sizeof(windows[0]); i++) {
+        /* Not a number: the trace is too short for two windows. */
+        if (!isnan(info->dispersion[i])) {
+            text_printf(out, "%s %.2f in %s", i == 0 ? "" : ",", info->dispersion[i],
+                        windows[i]);
+        }
+    }
+    text_add(out, "\n");
+}
+
 void trace_info_text(const struct trace_info *info, struct text *out)
 {
     char span[32];
@@ -394,11 +414,7 @@ void trace_info_text(const struct trace_info *info, struct text *out)
         text_printf(out, ", mean rate %.3f/s",
                     (double)(info->rows - 1) / ((double)span_ns / 1e9));
     }
-    text_printf(out,
-                "\n%-18s CV %.3f, dispersion %.2f / %.2f / %.2f / %.2f at 1 / 10 / "
-                "60 / 300 s\n",
-                "arrival gaps", info->gap_cv, info->dispersion[0], info->dispersion[1],
-                info->dispersion[2], info->dispersion[3]);
+    text_arrivals(info, out);
     text_lengths(out, "prompt tokens", &info->prompt);
     text_lengths(out, "output tokens", &info->output);
     text_printf(out, "%-18s %llu", "sessions", (unsigned long long)info->sessions);
