@@ -46,8 +46,17 @@ struct replay_queue {
     size_t cursor;
 };
 
-static void record_keep(struct replay_queue *replay, const struct trace_record *record)
+static bool record_keep(struct replay_queue *replay, const struct trace_record *record,
+                        struct err *err)
 {
+    uint32_t before = 0;
+    if (map_get(replay->by_id, record->id, &before)) {
+        return err_set(err, ERR_INPUT,
+                       "%s: two requests have the id %llu; closed and hybrid replay "
+                       "need unique ids, because parents are named by them",
+                       workload_origin(replay->workload),
+                       (unsigned long long)record->id);
+    }
     void *array = replay->held;
     const bool grown = mem_grow(&array, &replay->held_capacity, replay->held_count + 1,
                                 sizeof(struct held), RECORDS_MAX);
@@ -65,6 +74,7 @@ static void record_keep(struct replay_queue *replay, const struct trace_record *
         record->tenant == NULL ? NULL : arena_strdup(replay->arena, record->tenant);
     map_put(replay->by_id, record->id, (uint32_t)replay->held_count);
     replay->held_count++;
+    return true;
 }
 
 /* Parents that the file does not hold count as ended long ago. */
@@ -103,7 +113,9 @@ static bool records_read(struct replay_queue *replay, struct err *err)
         if (result == WORKLOAD_END) {
             break;
         }
-        record_keep(replay, record);
+        if (!record_keep(replay, record, err)) {
+            return false;
+        }
         replay->left--;
     }
     for (uint32_t index = 0; index < replay->held_count; index++) {
