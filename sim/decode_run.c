@@ -8,6 +8,7 @@
  * could. Nothing is booked until the run is over; the gauges are read in closed form
  * meanwhile.
  */
+#include "base/check.h"
 #include "sim/replica_state.h"
 
 /* End of the count-th step from the one under way, while a run lasts. */
@@ -27,6 +28,7 @@ int64_t run_end_ns(const struct replica *replica, uint64_t count)
 /* Most steps whose sum stays far from overflow. */
 static uint64_t run_steps_max(const struct decode_cost *run)
 {
+    CHECK(run->valid_steps > 0, "a cost model promised no step");
     uint64_t steps = run->valid_steps;
     const double limit = 4.0e18;
     while (steps > 1) {

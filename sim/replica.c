@@ -163,6 +163,12 @@ void replica_cancel(struct replica *replica, struct request *request, int64_t no
     run_cut(replica, now_ns);
 }
 
+void replica_stop(struct replica *replica, int64_t now_ns)
+{
+    run_cut(replica, now_ns);
+    run_settle(replica);
+}
+
 void replica_peek(const struct replica *replica, int64_t time_ns,
                   struct engine_sample *sample)
 {

@@ -69,6 +69,10 @@ int64_t replica_next_ns(const struct replica *replica);
  * follows. */
 void replica_step_done(struct replica *replica);
 
+/* Books what has happened by now_ns in a decode run that will not be finished: for
+ * statistics at the end of a run that its time limit ends. */
+void replica_stop(struct replica *replica, int64_t now_ns);
+
 /* As the engine's gauges stand at time_ns, not beyond replica_next_ns(). Steps that end
  * at time_ns itself are not over yet. */
 void replica_peek(const struct replica *replica, int64_t time_ns,
