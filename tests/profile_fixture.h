@@ -84,21 +84,28 @@ static inline void fixture_file(const char *name, struct text *content)
     text_fini(content);
 }
 
+/* One chunk with all numbers of decodes, each at all contexts. */
+static inline void fixture_attention_chunk(struct text *out, int q, int k)
+{
+    if (q > 0) {
+        text_printf(out, "%d,%d,0,0,%.9g\n", q, k,
+                    fixture_attention_us(q, k, 0, 0.0, 0));
+    }
+    for (int n = 1; n <= 128; n *= 2) {
+        for (int c = 128; c <= 4096; c *= 2) {
+            text_printf(out, "%d,%d,%d,%d,%.9g\n", q, k, n, c,
+                        fixture_attention_us(q, k, n, (double)n * c, c));
+        }
+    }
+}
+
 static inline void fixture_attention(void)
 {
     struct text out = {0};
     text_add(&out, "prefill_chunk,kv_prefill,n_decode,kv_decode,time_us\n");
     for (int q = 0; q <= 1024; q = q == 0 ? 32 : 4 * q) {
         for (int k = 0; k <= (q > 0 ? 2048 : 0); k = k == 0 ? 512 : 4 * k) {
-            for (int n = 0; n <= 128; n = n == 0 ? 1 : 2 * n) {
-                for (int c = n > 0 ? 128 : 0; c <= (n > 0 ? 4096 : 0);
-                     c = c == 0 ? 1 : 2 * c) {
-                    if (q + n > 0) {
-                        text_printf(&out, "%d,%d,%d,%d,%.9g\n", q, k, n, c,
-                                    fixture_attention_us(q, k, n, (double)n * c, c));
-                    }
-                }
-            }
+            fixture_attention_chunk(&out, q, k);
         }
     }
     fixture_file("attention.csv", &out);

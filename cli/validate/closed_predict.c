@@ -62,6 +62,13 @@ void closed_engines_delete(struct closed_engines *engines)
     mem_free(engines);
 }
 
+/* A letter or digit as our file names have it; anything else is an underscore. */
+static char name_character(char character)
+{
+    const int lower = tolower((unsigned char)character);
+    return isalnum(lower) ? (char)lower : '_';
+}
+
 void closed_model_name(char out[CLOSED_WORD_BYTES], const char *model_path)
 {
     static const char *const endings[] = {"_fp8", "_nvfp4", "_fp4", "_instruct",
@@ -70,7 +77,7 @@ void closed_model_name(char out[CLOSED_WORD_BYTES], const char *model_path)
     (void)snprintf(out, CLOSED_WORD_BYTES, "%s",
                    slash == NULL ? model_path : slash + 1);
     for (char *at = out; *at != '\0'; at++) {
-        *at = isalnum((unsigned char)*at) ? (char)tolower((unsigned char)*at) : '_';
+        *at = name_character(*at);
     }
     for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
         const size_t length = strlen(out);
