@@ -35,7 +35,8 @@ enum policy_need {
     X(TRIE_RANDOM, "trie_random", "no known prefix: at random")                        \
     X(TRIE_SPILL, "trie_spill", "holders of the prefix are overloaded")                \
     X(LEAST_LOADED, "least_loaded", "fewest requests in flight")                       \
-    X(SCORED, "scored", "highest score")
+    X(SCORED, "scored", "highest score")                                               \
+    X(RANDOM, "random", "at random")
 
 enum route_reason {
 #define X(name, text, help) REASON_##name,

@@ -38,6 +38,33 @@ static inline struct gateway *fixture_gateway(const char *policy, enum compat co
     return gateway;
 }
 
+/* Several parameters, at head and with seed 1. */
+static inline struct gateway *
+fixture_tuned(const char *policy, const struct fixture_param *params, size_t count)
+{
+    enum { PARAMS_MAX = 8 };
+    struct gateway *gateway = NULL;
+    struct err err;
+    const char *names[PARAMS_MAX];
+    double values[PARAMS_MAX];
+    REQUIRE(count <= PARAMS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        names[i] = params[i].name;
+        values[i] = params[i].value;
+    }
+    const struct gateway_setup setup = {
+        .policy = route_policy_find(policy),
+        .compat = COMPAT_HEAD,
+        .param_names = names,
+        .param_values = values,
+        .param_count = count,
+        .seed = 1,
+    };
+    REQUIRE(setup.policy != NULL);
+    REQUIRE_OK(gateway_new(&gateway, &setup, &err), &err);
+    return gateway;
+}
+
 static inline struct gateway *fixture_plain(const char *policy, enum compat compat)
 {
     return fixture_gateway(policy, compat, 1, (struct fixture_param){.name = NULL});
@@ -69,6 +96,15 @@ static inline uint32_t fixture_send(struct gateway *gateway, int64_t now_ns,
         .how = REQUEST_COMPLETED,
     };
     gateway_end(gateway, now_ns, &end);
+    return id;
+}
+
+/* Routes a request and leaves it in flight; returns the endpoint's id. */
+static inline uint32_t fixture_open(struct gateway *gateway, int64_t now_ns,
+                                    const struct request_view *request)
+{
+    uint32_t id = UINT32_MAX;
+    (void)gateway_route(gateway, now_ns, request, &id);
     return id;
 }
 
