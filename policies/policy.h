@@ -36,7 +36,18 @@ enum policy_need {
     X(TRIE_SPILL, "trie_spill", "holders of the prefix are overloaded")                \
     X(LEAST_LOADED, "least_loaded", "fewest requests in flight")                       \
     X(SCORED, "scored", "highest score")                                               \
-    X(RANDOM, "random", "at random")
+    X(RANDOM, "random", "at random")                                                   \
+    X(LEAST_WORK, "least_work", "fewest tokens outstanding")                           \
+    X(SAMPLED, "sampled", "least loaded of a random sample")                           \
+    X(RING_SPILL, "ring_spill", "owner on the ring is too loaded: the next one")       \
+    X(RENDEZVOUS, "rendezvous", "highest hash of key and endpoint")                    \
+    X(MAGLEV, "maglev", "slot of the key in the table")                                \
+    X(LEAST_KV, "least_kv", "least KV cache in use")                                   \
+    X(NO_METRICS, "no_metrics", "no endpoint has the metric: at random")               \
+    X(IMBALANCED, "imbalanced", "loads lie too far apart for affinity")                \
+    X(PREFIX, "prefix", "holds enough of the prefix")                                  \
+    X(NO_PREFIX, "no_prefix", "no endpoint holds enough of the prefix")                \
+    X(SATURATED, "saturated", "holders of the prefix are saturated")
 
 enum route_reason {
 #define X(name, text, help) REASON_##name,
