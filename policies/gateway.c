@@ -346,7 +346,11 @@ void gateway_set_accepting(struct gateway *gateway, uint32_t endpoint_id,
 void gateway_scraped(struct gateway *gateway, uint32_t endpoint_id,
                      const struct endpoint_metrics *metrics)
 {
-    endpoint_at(gateway, endpoint_id)->view.metrics = *metrics;
+    struct endpoint *endpoint = endpoint_at(gateway, endpoint_id);
+    endpoint->view.metrics = *metrics;
+    if (gateway->policy->on_metrics != NULL) {
+        gateway->policy->on_metrics(gateway->state, &endpoint->view);
+    }
 }
 
 static void advance_clock(struct gateway *gateway, int64_t now_ns)

@@ -140,6 +140,8 @@ struct route_policy {
     void (*on_end)(void *state, int64_t now_ns, const struct attempt_end *end);
     void (*on_endpoint_change)(void *state, enum endpoint_change change,
                                const struct endpoint_view *endpoint);
+    /* A scrape landed: endpoint->metrics are new (NEED_METRICS). Optional. */
+    void (*on_metrics)(void *state, const struct endpoint_view *endpoint);
     /* Bytes held now beyond state_bytes, for the memory bound tests and reports.
      * Optional. */
     size_t (*memory_bytes)(const void *state);

@@ -24,6 +24,7 @@ enum endpoint_metric {
     METRIC_WAITING = 1 << 1,
     METRIC_KV_USED = 1 << 2,
     METRIC_PREFIX_HITS = 1 << 3,
+    METRIC_KV_TOTAL = 1 << 4,
 };
 struct endpoint_metrics {
     int64_t scraped_ns; /* when; older than now by the scrape age */
@@ -31,6 +32,8 @@ struct endpoint_metrics {
     uint32_t running_requests;
     uint32_t waiting_requests;
     double kv_used_ratio; /* 0..1 */
+    uint32_t
+        kv_total_blocks; /* of the engine's prefix cache, the null block left out */
     uint64_t prefix_query_tokens;
     uint64_t prefix_hit_tokens;
 };

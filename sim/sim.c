@@ -449,12 +449,13 @@ static void scrape(struct sim *sim)
         const struct replica_stats *stats = replica_stats(sim->engines[engine]);
         const struct endpoint_metrics metrics = {
             .scraped_ns = sim->now_ns,
-            .valid =
-                METRIC_RUNNING | METRIC_WAITING | METRIC_KV_USED | METRIC_PREFIX_HITS,
+            .valid = METRIC_RUNNING | METRIC_WAITING | METRIC_KV_USED |
+                     METRIC_PREFIX_HITS | METRIC_KV_TOTAL,
             .running_requests = sample.running,
             .waiting_requests = sample.waiting,
             .kv_used_ratio =
                 (double)sample.kv_used_blocks / (double)sample.kv_total_blocks,
+            .kv_total_blocks = sample.kv_total_blocks,
             .prefix_query_tokens = stats->prefix_query_tokens,
             .prefix_hit_tokens = stats->prefix_hit_tokens,
         };
