@@ -7,17 +7,10 @@
  */
 #include "cli/recorder.h"
 
-/* policies/policy.h says how an attempt ended, reports/run.h how a request ended, and
- * both call it REQUEST_COMPLETED. Here only the second is meant. */
-#define REQUEST_COMPLETED ATTEMPT_COMPLETED
-#define REQUEST_REFUSED   ATTEMPT_REFUSED
-#include "sim/sim.h"
-#undef REQUEST_COMPLETED
-#undef REQUEST_REFUSED
-
 #include "cli/clock.h"
 #include "cli/version.h"
 #include "reports/run.h"
+#include "sim/sim.h"
 
 #include <inttypes.h>
 

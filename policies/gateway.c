@@ -490,7 +490,7 @@ void gateway_end(struct gateway *gateway, int64_t now_ns, const struct attempt_e
     close_attempt(gateway, end, endpoint_at(gateway, end->endpoint_id));
     if (gateway->stats != NULL) {
         request_stats_ended(gateway->stats, now_ns, end->request_id, end->endpoint_id,
-                            end->how == REQUEST_COMPLETED);
+                            end->how == ATTEMPT_COMPLETED);
     }
     if (gateway->policy->on_end != NULL) {
         gateway->policy->on_end(gateway->state, now_ns, end);

@@ -103,7 +103,7 @@ enum endpoint_change {
     ENDPOINT_HEALTH, /* endpoint->accepting changed */
     ENDPOINT_FORGOTTEN,
 };
-enum request_end { REQUEST_COMPLETED, REQUEST_ABORTED, REQUEST_REFUSED };
+enum attempt_how { ATTEMPT_COMPLETED, ATTEMPT_ABORTED, ATTEMPT_REFUSED };
 
 /* The end of one attempt; exactly one per on_route. */
 struct attempt_end {
@@ -111,7 +111,7 @@ struct attempt_end {
     uint32_t endpoint_id;
     uint32_t prompt_tokens; /* as in the request_view */
     uint32_t cached_tokens; /* found in the prefix cache, as the engine reported it */
-    enum request_end how;
+    enum attempt_how how;
     bool had_first_token;
 };
 

@@ -194,12 +194,12 @@ static void summarise_outcome(struct sim_summary *summary,
     }
 }
 
-static enum request_end how_it_ended(enum outcome_status status)
+static enum attempt_how how_it_ended(enum outcome_status status)
 {
     if (status == OUTCOME_COMPLETED) {
-        return REQUEST_COMPLETED;
+        return ATTEMPT_COMPLETED;
     }
-    return status == OUTCOME_REFUSED ? REQUEST_REFUSED : REQUEST_ABORTED;
+    return status == OUTCOME_REFUSED ? ATTEMPT_REFUSED : ATTEMPT_ABORTED;
 }
 
 /* Every request passes here exactly once. */

@@ -93,7 +93,7 @@ static inline uint32_t fixture_send(struct gateway *gateway, int64_t now_ns,
         .request_id = request->request_id,
         .endpoint_id = id,
         .prompt_tokens = request->prompt_tokens,
-        .how = REQUEST_COMPLETED,
+        .how = ATTEMPT_COMPLETED,
     };
     gateway_end(gateway, now_ns, &end);
     return id;

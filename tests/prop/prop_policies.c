@@ -180,7 +180,7 @@ static void end_one(struct fleet *fleet)
         .request_id = open.request_id,
         .endpoint_id = open.endpoint_id,
         .prompt_tokens = open.prompt_tokens,
-        .how = (enum request_end)rng_below(&fleet->rng, 3),
+        .how = (enum attempt_how)rng_below(&fleet->rng, 3),
         .had_first_token = open.had_first_token,
     };
     gateway_end(fleet->gateway, fleet->now_ns, &end);
