@@ -33,9 +33,9 @@ struct compare_args {
 
 static const struct opt COMPARE_OPTIONS[] = {
     {"--policies", "A,B,C", OPT_STR, offsetof(struct compare_args, policies),
-     "every policy",
+     POLICY_LIST_DEFAULT,
      "Routing policies to compare, with commas, each with parameters of its own behind "
-     "colons; 'stacksim policies' lists both. "
+     "colons; 'stacksim policies' lists both; 'all' takes every policy. "
      "Example: --policies round_robin,prefix_aware:prefix_min_match_length=4096"},
     SCENARIO_OPTIONS(compare_args, scenario),
     {"--out", "DIR|FILE.db", OPT_STR, offsetof(struct compare_args, out), "out",

@@ -119,10 +119,10 @@ static bool add(struct policy_list *list, char *entry, struct err *err)
 bool policy_list_parse(struct policy_list *list, const char *text, struct err *err)
 {
     *list = (struct policy_list){0};
-    if (text == NULL) {
+    if (text != NULL && strcmp(text, "all") == 0) {
         return all_policies(list);
     }
-    char *copy = mem_strdup(text);
+    char *copy = mem_strdup(text == NULL ? POLICY_LIST_DEFAULT : text);
     char *entry = copy;
     bool ok = true;
     while (ok && entry != NULL) {

@@ -9,7 +9,7 @@
 
 #include <stddef.h>
 
-enum { ARMS_MAX = 32, ARM_NAME_BYTES = 128, ARM_PARAMS_MAX = 8, ARM_PARAM_BYTES = 160 };
+enum { ARMS_MAX = 64, ARM_NAME_BYTES = 128, ARM_PARAMS_MAX = 8, ARM_PARAM_BYTES = 160 };
 
 struct policy_choice {
     const char *policy;        /* of the registry: static */
@@ -23,8 +23,12 @@ struct policy_list {
     size_t count;
 };
 
-/* text NULL: every policy of the registry. Unknown names fail with the nearest known
- * one; a choice given twice fails. Parameters are checked when a scenario is loaded. */
+/* The stack's own that need nothing beside the router, and the usual balancer. */
+#define POLICY_LIST_DEFAULT "round_robin,session,prefix_aware,least_request"
+
+/* text NULL: the default; "all": every policy of the registry. Unknown names fail with
+ * the nearest known one; a choice given twice fails. Parameters are checked when a
+ * scenario is loaded. */
 NODISCARD bool policy_list_parse(struct policy_list *list, const char *text,
                                  struct err *err);
 

@@ -11,7 +11,6 @@ if [ ! -x "$stacksim" ]; then
     echo "demo.sh: $stacksim is not built; run 'make build' first" >&2
     exit 1
 fi
-"$stacksim" compare demo --config-dir configs --out out \
-    --policies round_robin,session,prefix_aware,least_request
+"$stacksim" compare demo --config-dir configs --out out
 echo
 echo "Open $root/out/demo.html in a browser. Rows: sqlite3 out/demo.db"
