@@ -27,6 +27,7 @@ struct run_args {
     const char *name;
     const char *format;
     const char *decisions;
+    bool scores;
     bool append;
     bool digest;
     bool step_by_step;
@@ -55,6 +56,9 @@ static const struct opt RUN_OPTIONS[] = {
     {"--decisions", "FILE.csv", OPT_STR, offsetof(struct run_args, decisions), "none",
      "Write one line per routing decision: time, endpoint, reason, candidates, score. "
      "Example: --decisions out/decisions.csv"},
+    {"--scores", NULL, OPT_FLAG, offsetof(struct run_args, scores), "off",
+     "Add to every line of the decision log what each candidate scored. "
+     "Example: --decisions out/decisions.csv --scores"},
     {"--format", "FORMAT", OPT_STR, offsetof(struct run_args, format), "table",
      "Form of the result on standard output: table, csv, json (with totals and "
      "engines) or md. Example: --format json"},
@@ -221,6 +225,7 @@ static int execute(const struct run_args *args, const char *scenario_path,
         .name = args->name,
         .step_by_step = args->step_by_step,
         .check_invariants = args->check,
+        .decision_scores = args->scores,
     };
     int code = EXIT_DONE;
     if (!scenario_args_apply(&args->scenario, scenario_path, &storage, &setup, &err) ||

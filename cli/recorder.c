@@ -9,6 +9,7 @@
 
 #include "cli/clock.h"
 #include "cli/version.h"
+#include "policies/decision_log.h"
 #include "reports/run.h"
 #include "sim/sim.h"
 
@@ -72,19 +73,11 @@ static void record_sample(void *context, const struct engine_sample *sample)
 
 static void record_decision(void *context, const struct decision_row *row)
 {
-    const struct recorder *recorder = context;
-    const struct route_decision *decision = &row->decision;
-    fprintf(recorder->decisions, "%" PRId64 ",%" PRIu64 ",%s,", row->now_ns,
-            row->request_id, row->policy);
-    if (row->endpoint != NULL) {
-        fprintf(recorder->decisions, "%" PRIu32 ",%s,", row->endpoint->id,
-                row->endpoint->url);
-    } else {
-        fputs(",,", recorder->decisions);
-    }
-    fprintf(recorder->decisions, "%s,%" PRIu32 ",%" PRIu32 ",%.17g\n",
-            route_reason_name(decision->reason), decision->candidates,
-            decision->matched_length, decision->score);
+    struct recorder *recorder = context;
+    struct text *line = &recorder->line;
+    line->length = 0;
+    decision_log_row(row, line);
+    fwrite(line->bytes, 1, line->length, recorder->decisions);
 }
 
 void recorder_observe(struct recorder *recorder, struct observer *observer)
@@ -94,6 +87,7 @@ void recorder_observe(struct recorder *recorder, struct observer *observer)
         .on_outcome = record_outcome,
         .on_sample = record_sample,
         .on_decision = recorder->decisions == NULL ? NULL : record_decision,
+        .wants_scores = recorder->scores,
     };
 }
 
@@ -123,7 +117,7 @@ static struct run_info info_of(const struct scenario *scenario, const char *yaml
 }
 
 void recorder_begin(struct recorder *recorder, const struct scenario *scenario,
-                    const char *name, FILE *decisions)
+                    const char *name, const struct recorder_log *log)
 {
     struct text yaml = {0};
     struct text costs = {0};
@@ -137,13 +131,13 @@ void recorder_begin(struct recorder *recorder, const struct scenario *scenario,
     struct run_info info = info_of(scenario, text_str(&yaml), text_str(&costs));
     info.started_utc = started_utc;
     info.name = name == NULL ? info.name : name;
-    *recorder = (struct recorder){.run = run_record_new(&info), .decisions = decisions};
+    *recorder = (struct recorder){
+        .run = run_record_new(&info), .decisions = log->stream, .scores = log->scores};
     text_fini(&costs);
     text_fini(&yaml);
-    if (decisions != NULL) {
-        fputs("time_ns,request_id,policy,endpoint_id,url,reason,candidates,"
-              "matched_length,score\n",
-              decisions);
+    if (log->stream != NULL) {
+        decision_log_header(&recorder->line);
+        fputs(text_str(&recorder->line), log->stream);
     }
 }
 
@@ -151,6 +145,7 @@ void recorder_drop(struct recorder *recorder)
 {
     run_record_delete(recorder->run);
     recorder->run = NULL;
+    text_fini(&recorder->line);
 }
 
 static void record_totals(struct run_totals *totals, const struct sim_summary *summary)

@@ -8,6 +8,7 @@
 #define STACKSIM_CLI_RECORDER_H
 
 #include "base/err.h"
+#include "base/text.h"
 
 #include <stddef.h>
 #include <stdio.h>
@@ -20,12 +21,21 @@ struct sim;
 struct recorder {
     struct run_record *run; /* owned */
     FILE *decisions;        /* CSV rows of the decision log; NULL = none */
+    bool scores;            /* with the score of every candidate */
+    struct text line;       /* scratch of the decision log */
     bool overflowed;        /* a ceiling of run.h was reached: rows were dropped */
+};
+
+/* The decision log: where to (NULL = none), and whether with every candidate's score.
+ */
+struct recorder_log {
+    FILE *stream;
+    bool scores;
 };
 
 /* name: of the run, NULL = the policy's. Writes the header of the decision log. */
 void recorder_begin(struct recorder *recorder, const struct scenario *scenario,
-                    const char *name, FILE *decisions);
+                    const char *name, const struct recorder_log *log);
 void recorder_drop(struct recorder *recorder);
 
 /* Callbacks that write into recorder, which must outlive the simulation. */

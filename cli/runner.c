@@ -105,7 +105,8 @@ bool runner_new(struct runner **out, const struct runner_setup *setup, struct er
         goto fail;
     }
     runner->expected = workload_expected(runner->workload);
-    recorder_begin(&runner->recorder, runner->scenario, setup->name, setup->decisions);
+    const struct recorder_log log = {setup->decisions, setup->decision_scores};
+    recorder_begin(&runner->recorder, runner->scenario, setup->name, &log);
     recorder_observe(&runner->recorder, &runner->observer);
     if (!sim_new(&runner->sim, runner->scenario, runner->workload, &runner->observer,
                  &sim_options, err)) {

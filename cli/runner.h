@@ -25,6 +25,7 @@ struct runner_setup {
     const char *trace_path; /* replaces the scenario's workload; NULL = as it says */
     const char *name;       /* of the run; NULL = the policy's */
     FILE *decisions;        /* decision log; NULL = none */
+    bool decision_scores;   /* with the score of every candidate */
     bool step_by_step;
     bool check_invariants;
 };

@@ -60,6 +60,9 @@ bool choice_tie(struct choice *choice, uint32_t index);
 static inline void choice_offer(struct choice *choice, double cost, uint32_t index)
 {
     const bool first = choice->offered++ == 0;
+    if (choice->view->scores != NULL) {
+        choice->view->scores[index] = cost;
+    }
     if (!first && cost == choice->cost) {
         choice->index = choice_tie(choice, index) ? index : choice->index;
     } else if (first || cost < choice->cost || choice->cost != choice->cost) {

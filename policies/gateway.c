@@ -16,6 +16,7 @@
 #include "policies/candidates.h"
 #include "policies/request_stats.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -59,6 +60,7 @@ struct gateway {
     struct request_stats *stats; /* NULL unless the policy needs it */
     struct map *open;            /* DCHECK builds: attempts that have not ended */
     const struct decision_sink *sink;
+    double *scores; /* NULL unless the sink wants them */
     uint64_t departures;
     int64_t now_ns;
 };
@@ -157,6 +159,7 @@ void gateway_delete(struct gateway *gateway)
     }
     request_stats_delete(gateway->stats);
     candidates_delete(gateway->all);
+    mem_free(gateway->scores);
     map_delete(gateway->open);
     map_delete(gateway->group_of_model);
     map_delete(gateway->id_of_url);
@@ -169,6 +172,10 @@ void gateway_delete(struct gateway *gateway)
 void gateway_log_to(struct gateway *gateway, const struct decision_sink *sink)
 {
     gateway->sink = sink;
+    mem_free(gateway->scores);
+    gateway->scores = sink != NULL && sink->wants_scores
+                          ? mem_alloc(gateway->endpoints_max, sizeof(double))
+                          : NULL;
 }
 
 unsigned gateway_needs(const struct gateway *gateway)
@@ -395,6 +402,13 @@ static void open_attempt(struct gateway *gateway, const struct request_view *req
     }
 }
 
+static void scores_clear(const struct cluster_view *view)
+{
+    for (uint32_t i = 0; i < view->count; i++) {
+        view->scores[i] = (double)NAN;
+    }
+}
+
 struct route_decision gateway_route(struct gateway *gateway, int64_t now_ns,
                                     const struct request_view *request,
                                     uint32_t *endpoint_id)
@@ -404,8 +418,15 @@ struct route_decision gateway_route(struct gateway *gateway, int64_t now_ns,
     struct candidates *candidates =
         request->model != NULL ? find_group(gateway, request->model) : gateway->all;
     const struct cluster_view *view = NULL;
+    struct cluster_view traced;
     if (candidates != NULL && candidates_count(candidates) > 0) {
         view = candidates_view(candidates, now_ns, gateway->stats);
+        if (gateway->scores != NULL) {
+            traced = *view;
+            traced.scores = gateway->scores;
+            scores_clear(&traced);
+            view = &traced;
+        }
         decision = gateway->policy->pick(gateway->state, view, request);
         CHECK(decision.endpoint < (int64_t)view->count,
               "policy %s picked candidate %d of %u", gateway->policy->name,
@@ -416,10 +437,11 @@ struct route_decision gateway_route(struct gateway *gateway, int64_t now_ns,
     if (gateway->sink != NULL) {
         const struct decision_row row = {
             .now_ns = now_ns,
-            .request_id = request->request_id,
-            .policy = gateway->policy->name,
+            .request = request,
+            .policy = gateway->policy,
             .decision = decision,
             .endpoint = chosen,
+            .view = view,
         };
         gateway->sink->on_decision(gateway->sink->context, &row);
     }

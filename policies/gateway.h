@@ -29,17 +29,19 @@ struct gateway_setup {
     uint32_t endpoints_max;  /* 0 = 4096 */
 };
 
-/* One line of the decision log, valid during the call. */
+/* One decision, before it changes any counter; valid during the call. */
 struct decision_row {
     int64_t now_ns;
-    uint64_t request_id;
-    const char *policy;
+    const struct request_view *request;
+    const struct route_policy *policy;
     struct route_decision decision;
     const struct endpoint_view *endpoint; /* NULL when nobody accepted */
+    const struct cluster_view *view; /* with scores if wanted; NULL without candidates */
 };
 struct decision_sink {
     void *context;
     void (*on_decision)(void *context, const struct decision_row *row);
+    bool wants_scores; /* of every candidate: costs a word for each */
 };
 
 NODISCARD bool gateway_new(struct gateway **out, const struct gateway_setup *setup,

@@ -142,6 +142,9 @@ struct route_policy {
                                const struct endpoint_view *endpoint);
     /* A scrape landed: endpoint->metrics are new (NEED_METRICS). Optional. */
     void (*on_metrics)(void *state, const struct endpoint_view *endpoint);
+    /* What a score of the decision log is and which one wins: "requests in flight, the
+     * fewest win". NULL = the policy weighs nothing. */
+    const char *score_help;
     /* Bytes held now beyond state_bytes, for the memory bound tests and reports.
      * Optional. */
     size_t (*memory_bytes)(const void *state);

@@ -79,6 +79,9 @@ static struct route_decision least_request_pick(void *state,
     if (!self->first_on_tie) {
         n = rng_below(self->rng, count_of(view->inflight, view->count, least));
     }
+    for (uint32_t i = 0; view->scores != NULL && i < view->count; i++) {
+        view->scores[i] = view->inflight[i];
+    }
     return (struct route_decision){
         .endpoint = (int32_t)nth_of(view->inflight, view->count, least, n),
         .reason = REASON_LEAST_LOADED,
@@ -102,6 +105,7 @@ const struct route_policy route_least_request = {
     .name = "least_request",
     .help = "The endpoint with the fewest requests in flight (extension).",
     .source = "vllm-project/aibrix:pkg/plugins/gateway/algorithms/least_request.go",
+    .score_help = "requests in flight, the fewest win",
     .params = params,
     .state_bytes = sizeof(struct least_request),
     .init = least_request_init,

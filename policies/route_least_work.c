@@ -124,6 +124,7 @@ const struct route_policy route_least_work = {
     .source = "Mutinifni/splitwise-sim:scheduler.py (token_jsq), "
               "llm-d/llm-d-inference-scheduler:pkg/epp/framework/plugins/scheduling/"
               "scorer/tokenload",
+    .score_help = "tokens outstanding, the fewest win",
     .params = params,
     .state_bytes = sizeof(struct least_work),
     .init = least_work_init,

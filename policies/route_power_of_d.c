@@ -69,6 +69,9 @@ static struct route_decision power_of_d_pick(void *state,
         const uint32_t index = draw_another(self->rng, view->count, drawn, i);
         best = load_of(self, view, index) < load_of(self, view, best) ? index : best;
     }
+    for (uint32_t i = 0; view->scores != NULL && i < d; i++) {
+        view->scores[drawn[i]] = (double)load_of(self, view, drawn[i]);
+    }
     return (struct route_decision){
         .endpoint = (int32_t)best,
         .reason = REASON_SAMPLED,
@@ -106,6 +109,7 @@ const struct route_policy route_power_of_d = {
     .help = "The least loaded of d endpoints drawn at random.",
     .source = "vllm-project/aibrix:pkg/plugins/gateway/algorithms/power_of_two.go, "
               "sgl-project/sglang:sgl-model-gateway/src/policies/power_of_two.rs",
+    .score_help = "load of those drawn, the least wins",
     .params = params,
     .state_bytes = sizeof(struct power_of_d),
     .init = power_of_d_init,

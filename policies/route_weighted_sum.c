@@ -239,6 +239,9 @@ static struct route_decision weighted_sum_pick(void *state,
     }
     score_load(self, view);
     const struct matches matches = score_prefix(self, view, request);
+    if (view->scores != NULL) {
+        memcpy(view->scores, self->scores, view->count * sizeof *self->scores);
+    }
     const uint32_t picked =
         self->picker == PICKER_MAX ? pick_max(self) : pick_weighted_random(self);
     return (struct route_decision){
@@ -344,6 +347,7 @@ const struct route_policy route_weighted_sum = {
     .help = "The highest weighted sum of prefix, queue and KV scores (extension).",
     .source = "llm-d/llm-d-inference-scheduler: scorers queue, kv-cache-utilization, "
               "prefix; pickers max-score, weighted-random",
+    .score_help = "weighted sum of prefix, queue and KV scores, the highest wins",
     .needs = NEED_BLOCK_HASHES | NEED_METRICS,
     .params = params,
     .state_bytes = sizeof(struct weighted_sum),

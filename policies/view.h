@@ -69,6 +69,9 @@ struct cluster_view {
     const uint32_t *inflight;          /* index -> inflight_requests, side by side */
     uint64_t set_hash;                 /* equal sets of urls, equal hash */
     const struct request_stats *stats; /* NULL unless NEED_REQUEST_STATS */
+    /* Index -> what a policy weighed there, for the decision log; NULL = nobody asks,
+     * NaN = not weighed. Write only. */
+    double *scores;
 };
 
 struct request_view {

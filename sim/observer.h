@@ -58,6 +58,7 @@ struct observer {
     void (*on_outcome)(void *context, const struct request_outcome *outcome);
     void (*on_sample)(void *context, const struct engine_sample *sample);
     void (*on_decision)(void *context, const struct decision_row *row);
+    bool wants_scores; /* decisions come with the score of every candidate */
 }; /* any function may be NULL */
 
 #endif

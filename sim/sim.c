@@ -691,6 +691,7 @@ static bool gateway_set_up(struct sim *sim, struct err *err)
     if (sim->observer.on_decision != NULL) {
         sim->sink.context = sim->observer.context;
         sim->sink.on_decision = sim->observer.on_decision;
+        sim->sink.wants_scores = sim->observer.wants_scores;
         gateway_log_to(sim->gateway, &sim->sink);
     }
     return true;

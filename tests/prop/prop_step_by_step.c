@@ -186,7 +186,7 @@ static void saw_decision(void *context, const struct decision_row *row)
 {
     struct record *record = context;
     digest_word(&record->decisions, (uint64_t)row->now_ns);
-    digest_word(&record->decisions, row->request_id);
+    digest_word(&record->decisions, row->request->request_id);
     digest_word(&record->decisions, (uint64_t)row->decision.endpoint);
 }
 
@@ -209,7 +209,12 @@ static void run_once(const struct text *yaml, bool step_by_step, struct record *
     REQUIRE_OK(
         workload_open_conf(&workload, scenario->workload, scenario->seed, ".", &err),
         &err);
-    const struct observer observer = {record, saw_outcome, saw_sample, saw_decision};
+    const struct observer observer = {
+        .context = record,
+        .on_outcome = saw_outcome,
+        .on_sample = saw_sample,
+        .on_decision = saw_decision,
+    };
     const struct sim_options how = {.step_by_step = step_by_step};
     REQUIRE_OK(sim_new(&sim, scenario, workload, &observer, &how, &err), &err);
     enum sim_state state = SIM_RUNNING;

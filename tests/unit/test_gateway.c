@@ -292,6 +292,7 @@ static void window_is_kept_only_for_policies_that_read_it(void)
 
 struct log {
     struct decision_row row;
+    uint64_t request_id;
     uint64_t rows;
     uint32_t inflight;
 };
@@ -300,6 +301,7 @@ static void keep_row(void *context, const struct decision_row *row)
 {
     struct log *log = context;
     log->row = *row;
+    log->request_id = row->request->request_id;
     log->rows++;
     log->inflight = row->endpoint != NULL ? row->endpoint->inflight_requests : 0;
 }
@@ -316,8 +318,8 @@ static void every_decision_is_logged_as_the_policy_saw_it(void)
     (void)gateway_join(gateway, "a", NULL, 1);
     (void)route_to(gateway, 2, NULL, &id);
     EXPECT_U64(log.rows, 2);
-    EXPECT_U64(log.row.request_id, 2);
-    EXPECT_STR(log.row.policy, "probe");
+    EXPECT_U64(log.request_id, 2);
+    EXPECT_STR(log.row.policy->name, "probe");
     EXPECT_STR(log.row.endpoint != NULL ? log.row.endpoint->url : "nobody", "a");
     EXPECT_NEAR(log.row.decision.score, 0.5, 0);
     EXPECT_U64(log.inflight, 0);
