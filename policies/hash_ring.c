@@ -22,7 +22,21 @@ enum { INDEX_TEXT_BYTES = 16 };
 
 void hash_ring_init(struct hash_ring *ring, const struct policy_memory *memory)
 {
-    *ring = (struct hash_ring){.memory = *memory};
+    *ring = (struct hash_ring){
+        .memory = *memory,
+        .kind = RING_UHASHRING,
+        .points_per_node = HASH_RING_POINTS_PER_NODE,
+    };
+}
+
+void hash_ring_init_xxh64(struct hash_ring *ring, const struct policy_memory *memory,
+                          uint32_t points_per_node)
+{
+    *ring = (struct hash_ring){
+        .memory = *memory,
+        .kind = RING_XXH64,
+        .points_per_node = points_per_node,
+    };
 }
 
 void hash_ring_fini(struct hash_ring *ring)
@@ -45,8 +59,12 @@ static uint64_t big_endian(const uint8_t bytes[8])
     return value;
 }
 
-static struct ring_point point_of(const char *text, size_t byte_count)
+static struct ring_point point_of(enum ring_kind kind, const char *text,
+                                  size_t byte_count)
 {
+    if (kind == RING_XXH64) {
+        return (struct ring_point){.high = hash_xxh64(text, byte_count, 0)};
+    }
     uint8_t digest[16];
     hash_md5(text, byte_count, digest);
     return (struct ring_point){.high = big_endian(digest),
@@ -56,16 +74,17 @@ static struct ring_point point_of(const char *text, size_t byte_count)
 void hash_ring_add(struct hash_ring *ring, const char *name, uint32_t owner_id)
 {
     const struct policy_memory *memory = &ring->memory;
-    if (ring->count + HASH_RING_POINTS_PER_NODE > ring->capacity) {
-        ring->capacity = 2 * ring->capacity + HASH_RING_POINTS_PER_NODE;
+    const char *separator = ring->kind == RING_UHASHRING ? "-" : "";
+    if (ring->count + ring->points_per_node > ring->capacity) {
+        ring->capacity = 2 * ring->capacity + ring->points_per_node;
         ring->points = memory->resize(memory->context, ring->points,
                                       ring->capacity * sizeof *ring->points);
     }
     const size_t room = strlen(name) + INDEX_TEXT_BYTES;
     char *text = memory->resize(memory->context, NULL, room);
-    for (int i = 0; i < HASH_RING_POINTS_PER_NODE; i++) {
-        const int bytes = snprintf(text, room, "%s-%d", name, i);
-        struct ring_point point = point_of(text, (size_t)bytes);
+    for (uint32_t i = 0; i < ring->points_per_node; i++) {
+        const int bytes = snprintf(text, room, "%s%s%u", name, separator, i);
+        struct ring_point point = point_of(ring->kind, text, (size_t)bytes);
         point.owner_id = owner_id;
         ring->points[ring->count++] = point;
     }
@@ -138,13 +157,36 @@ static size_t first_above(const struct hash_ring *ring, const struct ring_point 
     return low;
 }
 
-uint32_t hash_ring_pick(struct hash_ring *ring, const struct cluster_view *view,
-                        const char *key)
+static void make_ready(struct hash_ring *ring)
 {
     if (ring->sorted < ring->count) {
         settle(ring);
     }
-    const struct ring_point point = point_of(key, strlen(key));
+}
+
+size_t hash_ring_seek(struct hash_ring *ring, uint64_t key_hash)
+{
+    make_ready(ring);
+    const struct ring_point point = {.high = key_hash};
+    const size_t at = first_above(ring, &point);
+    return at < ring->count ? at : 0;
+}
+
+size_t hash_ring_next(const struct hash_ring *ring, size_t at)
+{
+    return at + 1 < ring->count ? at + 1 : 0;
+}
+
+uint32_t hash_ring_owner(const struct hash_ring *ring, size_t at)
+{
+    return ring->points[at].owner_id;
+}
+
+uint32_t hash_ring_pick(struct hash_ring *ring, const struct cluster_view *view,
+                        const char *key)
+{
+    make_ready(ring);
+    const struct ring_point point = point_of(ring->kind, key, strlen(key));
     size_t at = first_above(ring, &point);
     for (size_t walked = 0; walked < ring->count; walked++, at++) {
         at = at < ring->count ? at : 0;
