@@ -170,6 +170,27 @@ static uint64_t chain_block(uint64_t chain, uint64_t code)
     return hash_mix(chain + code);
 }
 
+uint64_t block_chain_start(uint64_t salt)
+{
+    return hash_mix(salt);
+}
+
+uint64_t block_run_hashes(const struct block_run *run, uint32_t block_tokens,
+                          uint64_t chain, uint64_t *hashes)
+{
+    const bool mixed = (run->key & BLOCK_RUN_MIXED) != 0;
+    const uint64_t step = block_tokens * OFFSET_FACTOR;
+    uint64_t code =
+        mixed ? run->key : piece_code(stream_code(run->key), run->offset, block_tokens);
+    for (uint32_t i = 0; i < run->blocks; i++, code += step) {
+        chain = chain_block(chain, code);
+        if (hashes != NULL) {
+            hashes[i] = chain;
+        }
+    }
+    return chain;
+}
+
 /* Six parameters: a struct for what is a mere range of memory would hide it. */
 /* NOLINTNEXTLINE(readability-function-size) */
 size_t segment_block_hashes(const struct segment *segments, size_t count,
@@ -178,13 +199,14 @@ size_t segment_block_hashes(const struct segment *segments, size_t count,
 {
     CHECK(block_tokens > 0, "a block of no tokens");
     const uint64_t step = block_tokens * OFFSET_FACTOR;
-    uint64_t chain = hash_mix(salt);
+    uint64_t chain = block_chain_start(salt);
     size_t written = 0;
     struct window open = {0, 0};
     for (size_t i = 0; i < count && written < max; i++) {
         struct cursor cursor = cursor_at(&segments[i]);
         if (window_fill(&open, block_tokens, &cursor)) {
-            chain = chain_block(chain, open.code);
+            /* The bit, so that a run of block_runs_cut gives the same hash. */
+            chain = chain_block(chain, open.code | BLOCK_RUN_MIXED);
             hashes[written++] = chain;
             open.filled = 0;
         }

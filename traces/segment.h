@@ -77,6 +77,13 @@ static inline size_t block_runs_max(size_t count)
 size_t block_runs_cut(const struct segment *segments, size_t count,
                       uint32_t block_tokens, struct block_run *runs);
 
+/* Chained hashes of a run's blocks, behind a block of hash `chain` (block_chain_start
+ * for the first one). hashes NULL: none are written. Returns the last one. The runs of
+ * block_runs_cut give what segment_block_hashes gives for the whole prompt. */
+uint64_t block_chain_start(uint64_t salt);
+uint64_t block_run_hashes(const struct block_run *run, uint32_t block_tokens,
+                          uint64_t chain, uint64_t *hashes);
+
 /* Hashes of chunks of chunk_tokens each (the last may be short), not chained: position
  * is not mixed in. Equal tokens give equal hashes, whatever the cuts. Writes
  * ceil(tokens / chunk_tokens) values at most `max`, returns their number. */

@@ -202,6 +202,36 @@ static void nothing_depends_on_how_a_prompt_was_cut(void)
     }
 }
 
+static void runs_hash_as_the_whole_prompt_does(void)
+{
+    static struct prompt prompt;
+    static uint64_t whole[TOKENS_MAX];
+    static uint64_t parts[TOKENS_MAX];
+    struct block_run runs[RUNS_MAX];
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        struct rng rng;
+        rng_init(&rng, seed, "run hashes", 0);
+        harness_note("seed %llu", (unsigned long long)seed);
+        draw_prompt(&prompt, &rng);
+        normalise(&prompt);
+        const uint32_t size = 1 + (uint32_t)rng_below(&rng, 20);
+        const size_t run_count =
+            block_runs_cut(prompt.pieces, prompt.count, size, runs);
+        const size_t count = segment_block_hashes(prompt.pieces, prompt.count, size,
+                                                  seed, whole, TOKENS_MAX);
+        uint64_t chain = block_chain_start(seed);
+        size_t written = 0;
+        for (size_t i = 0; i < run_count; i++) {
+            const uint64_t without = block_run_hashes(&runs[i], size, chain, NULL);
+            chain = block_run_hashes(&runs[i], size, chain, parts + written);
+            EXPECT_U64(without, chain);
+            written += runs[i].blocks;
+        }
+        EXPECT_U64(written, count);
+        EXPECT_BYTES(parts, whole, count * sizeof(uint64_t));
+    }
+}
+
 /* Chunk i of a and chunk j of b. */
 static bool naive_chunks_equal(const struct prompt *a, size_t i, const struct prompt *b,
                                size_t j, uint32_t size)
@@ -259,4 +289,5 @@ static void chunk_hashes_are_equal_exactly_when_the_tokens_are(void)
 HARNESS_MAIN("segment", TEST(runs_cover_exactly_the_full_blocks),
              TEST(runs_and_hashes_agree_exactly_as_far_as_the_tokens_do),
              TEST(nothing_depends_on_how_a_prompt_was_cut),
+             TEST(runs_hash_as_the_whole_prompt_does),
              TEST(chunk_hashes_are_equal_exactly_when_the_tokens_are))
