@@ -14,6 +14,7 @@
 #include "sim/sim.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 
 /* As scenarios spell them. */
 static const char *const COMPAT_NAMES[] = {
@@ -98,12 +99,13 @@ size_t recorder_requests(const struct recorder *recorder)
 
 /* What is known before the run. Strings are borrowed from scenario, yaml and text. */
 static struct run_info info_of(const struct scenario *scenario, const char *yaml,
-                               const char *cost_models)
+                               const char *cost_models, const char *folder)
 {
     return (struct run_info){
         .name = scenario->policy->name,
         .scenario_name = scenario->name,
         .scenario_yaml = yaml,
+        .scenario_dir = folder == NULL ? scenario->base_dir : folder,
         .policy = scenario->policy->name,
         .compat = COMPAT_NAMES[scenario->compat],
         .cost_model = cost_models,
@@ -128,11 +130,13 @@ void recorder_begin(struct recorder *recorder, const struct scenario *scenario,
         text_printf(&costs, "%s%s: %s", i == 0 ? "" : "\n", scenario->pools[i].name,
                     cost_description(scenario->pools[i].cost));
     }
-    struct run_info info = info_of(scenario, text_str(&yaml), text_str(&costs));
+    char *folder = realpath(scenario->base_dir, NULL);
+    struct run_info info = info_of(scenario, text_str(&yaml), text_str(&costs), folder);
     info.started_utc = started_utc;
     info.name = name == NULL ? info.name : name;
     *recorder = (struct recorder){
         .run = run_record_new(&info), .decisions = log->stream, .scores = log->scores};
+    free(folder);
     text_fini(&costs);
     text_fini(&yaml);
     if (log->stream != NULL) {

@@ -87,27 +87,42 @@ static bool open_workload(struct runner *runner, const struct runner_setup *setu
     return ok;
 }
 
-bool runner_new(struct runner **out, const struct runner_setup *setup, struct err *err)
+static bool load_scenario(struct runner *runner, const struct runner_setup *setup,
+                          struct err *err)
 {
-    struct runner *runner = mem_alloc(1, sizeof *runner);
     const struct scenario_options options = {
         .config_dir = setup->config_dir,
         .overrides = setup->overrides,
         .override_count = setup->override_count,
         .policy = setup->policy,
+        .base_dir = setup->text == NULL ? NULL : setup->text->folder,
     };
+    const struct runner_text *text = setup->text;
+    if (text == NULL) {
+        return scenario_load(&runner->scenario, setup->scenario_path, &options, err);
+    }
+    return scenario_parse(&runner->scenario, text->name, text->yaml, strlen(text->yaml),
+                          &options, err);
+}
+
+bool runner_new(struct runner **out, const struct runner_setup *setup, struct err *err)
+{
+    struct runner *runner = mem_alloc(1, sizeof *runner);
     const struct sim_options sim_options = {
         .step_by_step = setup->step_by_step,
         .check_invariants = setup->check_invariants,
     };
-    if (!scenario_load(&runner->scenario, setup->scenario_path, &options, err) ||
-        !open_workload(runner, setup, err)) {
+    if (!load_scenario(runner, setup, err) || !open_workload(runner, setup, err)) {
         goto fail;
     }
     runner->expected = workload_expected(runner->workload);
     const struct recorder_log log = {setup->decisions, setup->decision_scores};
     recorder_begin(&runner->recorder, runner->scenario, setup->name, &log);
-    recorder_observe(&runner->recorder, &runner->observer);
+    if (setup->observer != NULL) {
+        runner->observer = *setup->observer;
+    } else {
+        recorder_observe(&runner->recorder, &runner->observer);
+    }
     if (!sim_new(&runner->sim, runner->scenario, runner->workload, &runner->observer,
                  &sim_options, err)) {
         goto fail;

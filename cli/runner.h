@@ -13,19 +13,30 @@
 
 #include <stdio.h>
 
+struct observer;
 struct run_record;
 struct runner;
 
+/* A scenario that is no file (any more): what it was called, its text, and the folder
+ * that its relative paths start at. */
+struct runner_text {
+    const char *name;
+    const char *yaml;
+    const char *folder;
+};
+
 struct runner_setup {
-    const char *scenario_path;
-    const char *config_dir;       /* NULL = by the rules of sim/scenario.h */
-    const char *const *overrides; /* "key.path=value" */
+    const char *scenario_path;      /* or: */
+    const struct runner_text *text; /* NULL = scenario_path */
+    const char *config_dir;         /* NULL = by the rules of sim/scenario.h */
+    const char *const *overrides;   /* "key.path=value" */
     size_t override_count;
     const char *policy;     /* NULL = as the scenario says */
     const char *trace_path; /* replaces the scenario's workload; NULL = as it says */
     const char *name;       /* of the run; NULL = the policy's */
     FILE *decisions;        /* decision log; NULL = none */
     bool decision_scores;   /* with the score of every candidate */
+    const struct observer *observer; /* hears of the run; NULL = it is recorded */
     bool step_by_step;
     bool check_invariants;
 };
@@ -42,7 +53,7 @@ double runner_part(const struct runner *runner);
 /* "1,234 requests, 56.7 s simulated" */
 void runner_describe(const struct runner *runner, struct text *out);
 
-/* Totals, engines, metrics and provenance. Once, when done. */
+/* Totals, engines, metrics and provenance. Once, when done; of a recorded run. */
 NODISCARD bool runner_finish(struct runner *runner, struct err *err);
 /* The caller owns the record from now on. */
 struct run_record *runner_take_record(struct runner *runner);

@@ -145,6 +145,7 @@ struct route_policy {
     /* What a score of the decision log is and which one wins: "requests in flight, the
      * fewest win". NULL = the policy weighs nothing. */
     const char *score_help;
+    const char *match_unit; /* of matched_length: "characters"; NULL = matches nothing */
     /* Bytes held now beyond state_bytes, for the memory bound tests and reports.
      * Optional. */
     size_t (*memory_bytes)(const void *state);

@@ -10,22 +10,16 @@
 #include <math.h>
 #include <string.h>
 
-enum { INFO_STRINGS = 10 };
+enum { INFO_STRINGS = 11 };
 
 /* The string fields of an info, for copying and freeing them alike. */
 static void info_strings(struct run_info *info, const char **fields[INFO_STRINGS])
 {
     const char **const all[INFO_STRINGS] = {
-        &info->name,
-        &info->scenario_name,
-        &info->scenario_yaml,
-        &info->policy,
-        &info->compat,
-        &info->cost_model,
-        &info->workload_origin,
-        &info->notes,
-        &info->program_commit,
-        &info->started_utc,
+        &info->name,           &info->scenario_name,   &info->scenario_yaml,
+        &info->scenario_dir,   &info->policy,          &info->compat,
+        &info->cost_model,     &info->workload_origin, &info->notes,
+        &info->program_commit, &info->started_utc,
     };
     memcpy(fields, all, sizeof all);
 }

@@ -81,6 +81,7 @@ struct run_info {
     const char *name; /* unique among the runs of a comparison */
     const char *scenario_name;
     const char *scenario_yaml; /* effective scenario, complete */
+    const char *scenario_dir;  /* where its relative paths start */
     const char *policy;
     const char *compat;
     const char *cost_model; /* description with calibration status, one per line */

@@ -23,6 +23,7 @@ static const char *const statements[] = {
     "  name TEXT NOT NULL,\n"
     "  scenario_name TEXT NOT NULL,\n"
     "  scenario_yaml TEXT NOT NULL,\n"
+    "  scenario_dir TEXT NOT NULL, -- where its relative paths start\n"
     "  policy TEXT NOT NULL,\n"
     "  compat TEXT NOT NULL,\n"
     "  cost_model TEXT NOT NULL,\n"

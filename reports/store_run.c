@@ -45,6 +45,7 @@ static const struct run_column run_columns[] = {
     INFO(COLUMN_TEXT, name),
     INFO(COLUMN_TEXT, scenario_name),
     INFO(COLUMN_TEXT, scenario_yaml),
+    INFO(COLUMN_TEXT, scenario_dir),
     INFO(COLUMN_TEXT, policy),
     INFO(COLUMN_TEXT, compat),
     INFO(COLUMN_TEXT, cost_model),

@@ -438,7 +438,8 @@ bool scenario_parse(struct scenario **out, const char *name, const char *text,
                     struct err *err)
 {
     struct scenario *scenario = mem_alloc(1, sizeof(*scenario));
-    snprintf(scenario->base_dir, sizeof(scenario->base_dir), ".");
+    snprintf(scenario->base_dir, sizeof(scenario->base_dir), "%s",
+             options->base_dir == NULL ? "." : options->base_dir);
     if (!conf_parse(&scenario->conf, name, text, byte_count, err)) {
         scenario_delete(scenario);
         return false;

@@ -64,13 +64,15 @@ struct scenario_options {
     const char *const *overrides; /* "key.path=value" */
     size_t override_count;
     const char *policy; /* overrides routing.policy; NULL = as written */
+    const char
+        *base_dir; /* of scenario_parse: where relative paths start; NULL = "." */
 };
 
 /* path: a file, or the bare name of one in configs/scenarios. Every check that needs no
  * workload is done here: unknown keys, ranges, memory. */
 NODISCARD bool scenario_load(struct scenario **out, const char *path,
                              const struct scenario_options *options, struct err *err);
-/* The same from text (tests); name stands for the file. */
+/* The same from text; name stands for the file in errors. */
 NODISCARD bool scenario_parse(struct scenario **out, const char *name, const char *text,
                               size_t byte_count, const struct scenario_options *options,
                               struct err *err);

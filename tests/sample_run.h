@@ -26,6 +26,7 @@ static inline struct run_info sample_info(const struct sample *sample)
         .name = sample->name,
         .scenario_name = "sample",
         .scenario_yaml = "name: sample\nseed: 1\n",
+        .scenario_dir = "/tmp/scenarios",
         .policy = sample->name,
         .compat = "tag",
         .cost_model = "default: linear, uncalibrated",

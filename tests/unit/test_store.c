@@ -87,6 +87,7 @@ static void expect_same_info(const struct run_info *got,
     EXPECT_STR(got->name, expected->name);
     EXPECT_STR(got->scenario_name, expected->scenario_name);
     EXPECT_STR(got->scenario_yaml, expected->scenario_yaml);
+    EXPECT_STR(got->scenario_dir, expected->scenario_dir);
     EXPECT_STR(got->policy, expected->policy);
     EXPECT_STR(got->compat, expected->compat);
     EXPECT_STR(got->cost_model, expected->cost_model);
