@@ -4,6 +4,7 @@
  */
 #include "base/json.h"
 #include "base/mem.h"
+#include "cli/bench_evq.h"
 #include "cli/child.h"
 #include "cli/clock.h"
 #include "cli/command.h"
@@ -18,6 +19,7 @@
 #include <string.h>
 
 enum { BENCH_RUNS_MAX = 1000, BENCH_FIXED_ARGUMENTS = 8 };
+#define EVENT_QUEUE "evq" /* instead of a scenario */
 
 struct bench_args {
     struct opt_list sets;
@@ -26,6 +28,7 @@ struct bench_args {
     uint64_t runs;
     uint64_t warm_up;
     bool step_by_step;
+    bool once;
 };
 
 static const struct opt BENCH_OPTIONS[] = {
@@ -43,6 +46,9 @@ static const struct opt BENCH_OPTIONS[] = {
      "Folder with gpus/, models/ and scenarios/. Example: --config-dir ./my-configs"},
     {"--step-by-step", NULL, OPT_FLAG, offsetof(struct bench_args, step_by_step), "off",
      "Simulate every engine step singly. Example: --step-by-step"},
+    {"--once", NULL, OPT_FLAG, offsetof(struct bench_args, once), "off",
+     "With " EVENT_QUEUE ": one run in this process, untimed, that prints its totals; "
+     "the timed runs are made of it. Example: --once"},
     {0},
 };
 
@@ -155,7 +161,9 @@ static void print_line(struct bench *bench, const char *target)
     json_put_i64(object, "requests", bench->requests);
     json_put_f64(object, "requests_per_s", (double)bench->requests / wall_s);
     json_put_i64(object, "events", bench->events);
+    json_put_f64(object, "events_per_s", (double)bench->events / wall_s);
     json_put_i64(object, "steps", bench->steps);
+    json_put_f64(object, "steps_per_s", (double)bench->steps / wall_s);
     json_put_u64(object, "peak_rss_bytes", bench->peak_rss_bytes);
     json_put_str(object, "digest", bench->digest);
     json_put_str(object, "commit", version_commit());
@@ -170,11 +178,18 @@ static void print_line(struct bench *bench, const char *target)
     json_delete(object);
 }
 
-/* "run SCENARIO --quiet --format json --set ..." */
+/* "run SCENARIO --quiet --format json --set ..." or "bench evq --once" */
 static void arguments_of(const struct bench_args *args, const char *scenario,
                          const char **arguments)
 {
     size_t count = 0;
+    if (strcmp(scenario, EVENT_QUEUE) == 0) {
+        arguments[count++] = "bench";
+        arguments[count++] = EVENT_QUEUE;
+        arguments[count++] = "--once";
+        arguments[count] = NULL;
+        return;
+    }
     arguments[count++] = "run";
     arguments[count++] = scenario;
     arguments[count++] = "--quiet";
@@ -231,15 +246,31 @@ static int bench_run(int argc, char *const *argv)
     if (!command_parse(&command_bench, argc, argv, &args, &call)) {
         return call.exit_code;
     }
+    struct err err = {0};
+    const char *subject = call.result.positional[0];
+    const bool queue = strcmp(subject, EVENT_QUEUE) == 0;
+    if (!queue && args.once) {
+        err_set(&err, ERR_USAGE, "--once: only with " EVENT_QUEUE);
+        return say_error(&err);
+    }
+    if (queue && args.once) {
+        bench_evq_once();
+        return EXIT_DONE;
+    }
+    if (queue &&
+        (args.step_by_step || args.config_dir != NULL || args.sets.count > 0)) {
+        err_set(&err, ERR_USAGE,
+                EVENT_QUEUE " is no scenario: it takes --target, --runs and --warm-up");
+        return say_error(&err);
+    }
     if (args.runs < 1 || args.runs > BENCH_RUNS_MAX || args.warm_up > BENCH_RUNS_MAX) {
-        struct err err = {0};
         err_set(&err, ERR_USAGE, "--runs: 1 to %d, --warm-up: 0 to %d", BENCH_RUNS_MAX,
                 BENCH_RUNS_MAX);
         return say_error(&err);
     }
     struct interrupt interrupt;
     interrupt_hold(&interrupt);
-    const int code = bench_all(&args, call.result.positional[0]);
+    const int code = bench_all(&args, subject);
     interrupt_release(&interrupt);
     return code;
 }
@@ -253,12 +284,15 @@ const struct command command_bench = {
             .description =
                 "Runs the scenario several times, each in a process of its own, and "
                 "prints one\nline of JSON: median wall and CPU time in seconds, "
-                "requests per second, events,\nengine steps, largest memory in bytes, "
-                "commit, compiler, CPU. Fails when two\nruns differ in their "
-                "digest.\n\n"
+                "requests, events and engine\nsteps and how many of each per second, "
+                "largest memory in bytes, commit, compiler,\nCPU. Fails when two runs "
+                "differ in their digest. The name " EVENT_QUEUE " in place of a\n"
+                "scenario times the event queue alone: 2^24 times the earliest of "
+                "65,536 pending\nevents is taken and its source sets the next one.\n\n"
                 "Examples:\n"
                 "  stacksim bench speed-small\n"
-                "  stacksim bench speed-fleet --runs 10 --target speed-fleet",
+                "  stacksim bench speed-fleet --runs 10 --target speed-fleet\n"
+                "  stacksim bench " EVENT_QUEUE,
             .options = BENCH_OPTIONS,
             .positional_min = 1,
             .positional_max = 1,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * evq.h: the next thing to happen: a heap with one place per source of events.
+ * evq.h: the next thing to happen: at most one event of each source.
  *
  * A source (an engine, the arrival stream, a timer) has at most one event pending and
  * moves it with evq_set; a decode run that ends early is such a move, so nothing stale

@@ -1,0 +1,33 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# `stacksim bench` ends in one line of JSON with every figure, for a scenario and for
+# the event queue; each target of Makefile.bench has its scenario.
+. "$STACKSIM_SOURCE/tests/cli/lib.bash"
+
+line_holds() { # KEY...
+    for key in "$@"; do
+        tail -n 1 out | grep -Eq "\"$key\":(\"[^\"]+\"|[0-9])" ||
+            fail "no $key in: $(tail -n 1 out)"
+    done
+}
+figures=(target wall_s cpu_s requests requests_per_s events events_per_s steps
+    steps_per_s peak_rss_bytes digest commit compiler cpu)
+
+exits 0 bench speed-small --set end.requests=50 --runs 2 --warm-up 0
+line_holds "${figures[@]}"
+tail -n 1 out | grep -q '"runs":2,"requests":50,' || fail "not two runs of 50 requests"
+
+exits 0 bench evq --once
+grep -q '"totals":{"requests":0,"events":16777216,"steps":0}' out ||
+    fail "the event queue moved other events: $(cat out)"
+
+refuses 2 '.*--once: only with evq.*' bench speed-small --once
+refuses 2 '.*evq is no scenario.*' bench evq --step-by-step
+refuses 2 '.*--runs.*' bench evq --runs 0
+
+for target in $(sed -n 's/^SCENARIOS := //p' "$STACKSIM_SOURCE/Makefile.bench"); do
+    exits 0 check "$target"
+done
+
+done_testing
