@@ -11,7 +11,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { FIELDS_MAX = 4096, ROW_BYTES_MAX = LINE_BYTES_MAX };
+enum { FIELDS_MAX = 16384, ROW_BYTES_MAX = LINE_BYTES_MAX };
 
 struct csv {
     struct lines *lines;
@@ -99,7 +99,7 @@ static bool parse_row(struct csv *csv, const char *line, size_t byte_count,
                     "a quoted field does not end on its line; close the quote");
     }
     if (csv->too_large) {
-        return fail(csv, err, "more than 4096 fields in a row");
+        return fail(csv, err, "more than 16384 fields in a row");
     }
     for (size_t i = 0; i < csv->count; i++) {
         csv->fields[i] = csv->bytes + csv->starts[i];

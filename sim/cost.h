@@ -32,6 +32,7 @@ struct batch_shape {
     uint64_t chunk_tokens;       /* Q = sum q: new tokens of chunks */
     uint64_t chunk_context;      /* sum k: tokens computed before, over chunks */
     uint64_t chunk_pairs_twice;  /* sum q (2 k + q): twice the causal token pairs */
+    uint64_t chunk_squares;      /* sum q^2 */
 };
 
 struct decode_cost {

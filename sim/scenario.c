@@ -315,10 +315,6 @@ static bool routing_read(struct scenario *scenario,
                   err)) {
         return false;
     }
-    if (scenario->scrape_interval_ns <= 0) {
-        return conf_fail(conf_get(routing, "scrape_interval"), err,
-                         "scrape_interval: must be above 0");
-    }
     return true;
 }
 

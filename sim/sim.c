@@ -65,6 +65,7 @@ struct sim {
     uint32_t source_limit;
     uint32_t source_scrape;
     uint32_t source_timers; /* the first one */
+    bool fresh_metrics;     /* read at every arrival instead of at scrapes */
     struct timer *timers;
     size_t timer_capacity;
     size_t timer_high;
@@ -374,6 +375,28 @@ static void request_submit(struct sim *sim, const struct trace_record *record,
     engine_reschedule(sim, engine);
 }
 
+static void metrics_read(struct sim *sim)
+{
+    for (uint32_t engine = 0; engine < sim->engine_count; engine++) {
+        struct engine_sample sample;
+        replica_peek(sim->engines[engine], sim->now_ns, &sample);
+        const struct replica_stats *stats = replica_stats(sim->engines[engine]);
+        const struct endpoint_metrics metrics = {
+            .scraped_ns = sim->now_ns,
+            .valid = METRIC_RUNNING | METRIC_WAITING | METRIC_KV_USED |
+                     METRIC_PREFIX_HITS | METRIC_KV_TOTAL,
+            .running_requests = sample.running,
+            .waiting_requests = sample.waiting,
+            .kv_used_ratio =
+                (double)sample.kv_used_blocks / (double)sample.kv_total_blocks,
+            .kv_total_blocks = sample.kv_total_blocks,
+            .prefix_query_tokens = stats->prefix_query_tokens,
+            .prefix_hit_tokens = stats->prefix_hit_tokens,
+        };
+        gateway_scraped(sim->gateway, engine, &metrics);
+    }
+}
+
 static void request_arrive(struct sim *sim, const struct trace_record *record)
 {
     char key[KEY_BYTES];
@@ -381,6 +404,9 @@ static void request_arrive(struct sim *sim, const struct trace_record *record)
     sim->injected++;
     if (sim->injected == 1) {
         sim->summary.first_arrival_ns = sim->now_ns;
+    }
+    if (sim->fresh_metrics) {
+        metrics_read(sim);
     }
     view_fill(sim, record, key, &view);
     uint32_t engine = UINT32_MAX;
@@ -443,24 +469,7 @@ static void samples_take(struct sim *sim, int64_t until_ns)
 
 static void scrape(struct sim *sim)
 {
-    for (uint32_t engine = 0; engine < sim->engine_count; engine++) {
-        struct engine_sample sample;
-        replica_peek(sim->engines[engine], sim->now_ns, &sample);
-        const struct replica_stats *stats = replica_stats(sim->engines[engine]);
-        const struct endpoint_metrics metrics = {
-            .scraped_ns = sim->now_ns,
-            .valid = METRIC_RUNNING | METRIC_WAITING | METRIC_KV_USED |
-                     METRIC_PREFIX_HITS | METRIC_KV_TOTAL,
-            .running_requests = sample.running,
-            .waiting_requests = sample.waiting,
-            .kv_used_ratio =
-                (double)sample.kv_used_blocks / (double)sample.kv_total_blocks,
-            .kv_total_blocks = sample.kv_total_blocks,
-            .prefix_query_tokens = stats->prefix_query_tokens,
-            .prefix_hit_tokens = stats->prefix_hit_tokens,
-        };
-        gateway_scraped(sim->gateway, engine, &metrics);
-    }
+    metrics_read(sim);
     evq_set(sim->events, sim->source_scrape,
             sim->now_ns + sim->scenario->scrape_interval_ns, rank_of(EVENT_SCRAPE, 0));
 }
@@ -710,7 +719,9 @@ static bool events_set_up(struct sim *sim, struct err *err)
         evq_set(sim->events, sim->source_limit, sim->scenario->time_max_ns,
                 rank_of(EVENT_TIME_LIMIT, 0));
     }
-    if ((gateway_needs(sim->gateway) & NEED_METRICS) != 0) {
+    const bool metrics = (gateway_needs(sim->gateway) & NEED_METRICS) != 0;
+    sim->fresh_metrics = metrics && sim->scenario->scrape_interval_ns == 0;
+    if (metrics && !sim->fresh_metrics) {
         evq_set(sim->events, sim->source_scrape, 0, rank_of(EVENT_SCRAPE, 0));
     }
     const bool samples = sim->observer.on_sample != NULL;

@@ -24,6 +24,7 @@ static void shape_add_chunk(struct batch_shape *shape, uint32_t tokens, uint32_t
     shape->chunk_tokens += tokens;
     shape->chunk_context += before;
     shape->chunk_pairs_twice += (uint64_t)tokens * (2 * (uint64_t)before + tokens);
+    shape->chunk_squares += (uint64_t)tokens * tokens;
     if (tokens > shape->chunk_tokens_max) {
         shape->chunk_tokens_max = tokens;
     }

@@ -41,6 +41,7 @@ static const struct served cases[] = {
     {"rtx_pro_6000", "qwen3_32b", "{model: table, profile: \"%s\"}", 2, true},
     {"rtx_4090", "llama_3_1_8b",
      "{model: table, profile: \"%s\", skew: true, scale_mixed: 1.4}", 1, true},
+    {"a100_80_sxm", "llama_3_8b", "{model: vidur, tables: \"%s/toy\"}", 1, true},
     {"l4", "opt_125m", "{model: linear, step: 1ms, per_context_token: 3ns}", 1, true},
     {"l4", "opt_125m", "{model: linear, per_decode: 1us, per_chunk_token: 9ns}", 1,
      true},
@@ -111,11 +112,35 @@ static void subject_init(struct subject *subject, const struct served *served,
     subject->cost = cost_make(subject, served->keys);
 }
 
+static void table_write(const char *name, const char *text)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s", harness_temp("profile"), name);
+    FILE *file = fopen(path, "w");
+    REQUIRE(file != NULL);
+    fputs(text, file);
+    REQUIRE(fclose(file) == 0);
+}
+
+/* Operator tables as Vidur has them, of few rows. */
+static void fixture_operators(void)
+{
+    table_write("toy.token_ops_ms.csv", "num_tokens,add,attn_kv_cache_save\n"
+                                        "1,0.01,0\n8,0.02,0.001\n64,0.03,0.002\n"
+                                        "512,0.2,0.01\n2048,0.9,0.04\n");
+    table_write("toy.attn_decode_ms.csv", "batch,64,128,1024,4096\n1,0.01,0.01,0.02,1\n"
+                                          "2,0.01,0.02,0.03,1.5\n128,0.1,0.2,1.5,4\n");
+    table_write("toy.attn_prefill_ms.csv",
+                "kv,1,16,128,1024\n0,0.01,0.02,0.1,1\n64,0.02,0.03,0.12,1.2\n"
+                "4096,0.2,0.3,0.5,4\n");
+}
+
 /* Runs `holds` on each case under some seeds; it says whether to go on. */
 static void for_all(bool (*holds)(struct subject *subject, const struct served *served,
                                   struct rng *rng))
 {
     (void)fixture_profile();
+    fixture_operators();
     for (size_t i = 0; i < CASES; i++) {
         bool good = true;
         for (uint64_t seed = 0; seed < SEEDS && good; seed++) {
@@ -220,6 +245,7 @@ static void chunk_add(struct batch_shape *shape, uint64_t tokens, uint64_t befor
     shape->chunk_tokens += tokens;
     shape->chunk_context += before;
     shape->chunk_pairs_twice += tokens * (2 * before + tokens);
+    shape->chunk_squares += tokens * tokens;
     if (tokens > shape->chunk_tokens_max) {
         shape->chunk_tokens_max = (uint32_t)tokens;
     }

@@ -174,7 +174,7 @@ static void wrong_values_are_told_by_line(void)
     expect_line_refused(6, "      cost: {model: linear}\n", "must take time");
     expect_line_refused(7, "routing: {policy: fastest}\n", "there are round_robin");
     expect_line_refused(7, "routing: {compat: v2}\n", "tag-fixed");
-    expect_line_refused(7, "routing: {scrape_interval: 0}\n", "above 0");
+    expect_line_refused(7, "routing: {scrape_interval: -1s}\n", "scrape_interval");
     expect_line_refused(7, "routing: {chars_per_token: 0}\n", "chars_per_token");
     expect_line_refused(7, "routing: {stats_window: 60}\n", "stats_window");
     expect_line_refused(7, "replay: backwards\n", "hybrid");

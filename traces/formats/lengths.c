@@ -22,18 +22,21 @@ struct alias {
 
 #define LENGTH_COLUMNS(X)                                                              \
     X("arrived_at", ROLE_ARRIVAL, SECOND_NS)                                           \
+    X("arrived_at_s", ROLE_ARRIVAL, SECOND_NS)                                         \
     X("arrival_timestamp", ROLE_ARRIVAL, SECOND_NS)                                    \
     X("arrival_s", ROLE_ARRIVAL, SECOND_NS)                                            \
     X("arrival_ms", ROLE_ARRIVAL, MILLISECOND_NS)                                      \
     X("arrival_ns", ROLE_ARRIVAL, 1)                                                   \
     X("arrival_time_ns", ROLE_ARRIVAL, 1)                                              \
     X("num_prefill_tokens", ROLE_PROMPT, 0)                                            \
+    X("prefill_tokens", ROLE_PROMPT, 0)                                                \
     X("input_toks", ROLE_PROMPT, 0)                                                    \
     X("input_tokens", ROLE_PROMPT, 0)                                                  \
     X("input_length", ROLE_PROMPT, 0)                                                  \
     X("prompt_tokens", ROLE_PROMPT, 0)                                                 \
     X("prompt_size", ROLE_PROMPT, 0)                                                   \
     X("num_decode_tokens", ROLE_OUTPUT, 0)                                             \
+    X("decode_tokens", ROLE_OUTPUT, 0)                                                 \
     X("output_toks", ROLE_OUTPUT, 0)                                                   \
     X("output_tokens", ROLE_OUTPUT, 0)                                                 \
     X("output_length", ROLE_OUTPUT, 0)                                                 \
