@@ -5,15 +5,38 @@
 #include "cli/args.h"
 
 #include "base/unit.h"
+#include "policies/policy_set.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+
+bool plugins_load(struct policy_set **out, const struct opt_list *paths,
+                  struct err *err)
+{
+    *out = paths->count == 0 ? NULL : policy_set_new();
+    for (size_t i = 0; i < paths->count; i++) {
+        if (!policy_set_load(*out, paths->items[i], err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void scenario_storage_fini(struct scenario_storage *storage)
+{
+    policy_set_delete(storage->policies);
+    storage->policies = NULL;
+}
 
 bool scenario_args_apply(const struct scenario_args *args, const char *scenario_path,
                          struct scenario_storage *storage, struct runner_setup *setup,
                          struct err *err)
 {
     size_t count = 0;
+    storage->policies = NULL;
+    if (!plugins_load(&storage->policies, &args->plugins, err)) {
+        return false;
+    }
     while (count < args->sets.count) {
         storage->overrides[count] = args->sets.items[count];
         count++;
@@ -28,6 +51,7 @@ bool scenario_args_apply(const struct scenario_args *args, const char *scenario_
         storage->overrides[count++] = storage->seed;
     }
     setup->scenario_path = scenario_path;
+    setup->policies = storage->policies;
     setup->config_dir = args->config_dir;
     setup->overrides = storage->overrides;
     setup->override_count = count;

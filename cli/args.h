@@ -16,6 +16,7 @@ struct scenario_args {
     const char *seed;
     const char *config_dir;
     const char *trace;
+    struct opt_list plugins;
 };
 
 #define SCENARIO_OPTIONS(type, member)                                                 \
@@ -33,6 +34,13 @@ struct scenario_args {
          "the scenario's",                                                             \
          "Seed of every random stream. Equal seeds give equal results. "               \
          "Example: --seed 7"},                                                         \
+        {"--policy-plugin",                                                            \
+         "FILE.so",                                                                    \
+         OPT_LIST,                                                                     \
+         offsetof(struct type, member) + offsetof(struct scenario_args, plugins),      \
+         NULL,                                                                         \
+         "Load the policies of this shared object (docs/policies.md); may be given "   \
+         "several times. Example: --policy-plugin ./mine.so --policy mine"},           \
         {"--trace",                                                                    \
          "FILE",                                                                       \
          OPT_STR,                                                                      \
@@ -50,16 +58,24 @@ struct scenario_args {
             "Example: --config-dir ./my-configs"                                       \
     }
 
-/* Strings made from the arguments; lives as long as a setup that points into it. */
+/* What was made from the arguments; lives as long as a setup or a run that points into
+ * it. */
 struct scenario_storage {
+    struct policy_set *policies; /* NULL without plug-ins */
     char seed[40];
     const char *overrides[OPT_LIST_MAX + 1];
 };
 
-/* Fills scenario_path, config_dir, overrides and trace_path of setup. */
+/* Fills scenario_path, config_dir, overrides, policies and trace_path of setup. Storage
+ * is to be released in every case. */
 NODISCARD bool scenario_args_apply(const struct scenario_args *args,
                                    const char *scenario_path,
                                    struct scenario_storage *storage,
                                    struct runner_setup *setup, struct err *err);
+void scenario_storage_fini(struct scenario_storage *storage);
+
+/* The given plug-ins and the registry; NULL without plug-ins. */
+NODISCARD bool plugins_load(struct policy_set **out, const struct opt_list *paths,
+                            struct err *err);
 
 #endif

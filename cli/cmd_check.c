@@ -28,12 +28,13 @@ static int check_run(int argc, char *const *argv)
         return call.exit_code;
     }
     struct err err = {0};
-    struct scenario_storage storage;
+    struct scenario_storage storage = {0};
     struct runner_setup setup = {.policy = args.policy};
     struct runner *runner = NULL;
     if (!scenario_args_apply(&args.scenario, call.result.positional[0], &storage,
                              &setup, &err) ||
         !runner_new(&runner, &setup, &err)) {
+        scenario_storage_fini(&storage);
         return say_error(&err);
     }
     struct text out = {0};
@@ -41,6 +42,7 @@ static int check_run(int argc, char *const *argv)
     fputs(text_str(&out), stdout);
     text_fini(&out);
     runner_delete(runner);
+    scenario_storage_fini(&storage);
     return EXIT_DONE;
 }
 

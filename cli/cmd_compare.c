@@ -74,6 +74,7 @@ struct compare_call {
     const struct compare_args *args;
     const char *scenario_path;
     const char *command; /* as given, for the page */
+    struct scenario_storage storage;
     struct policy_list policies;
     enum table_format format;
     struct arms *arms;
@@ -149,14 +150,13 @@ static bool publish(struct compare_call *call, struct err *err)
 static bool load(struct compare_call *call, struct err *err)
 {
     const struct compare_args *args = call->args;
-    struct scenario_storage storage;
     struct runner_setup setup = {
         .step_by_step = args->step_by_step,
         .check_invariants = args->check,
     };
-    return policy_list_parse(&call->policies, args->policies, err) &&
-           scenario_args_apply(&args->scenario, call->scenario_path, &storage, &setup,
-                               err) &&
+    return scenario_args_apply(&args->scenario, call->scenario_path, &call->storage,
+                               &setup, err) &&
+           policy_list_parse(&call->policies, setup.policies, args->policies, err) &&
            arms_new(&call->arms, &setup, &call->policies, err);
 }
 
@@ -199,6 +199,7 @@ static int execute(struct compare_call *call)
 done:
     target_abort(call->store);
     arms_delete(call->arms);
+    scenario_storage_fini(&call->storage);
     text_fini(&call->store_path);
     text_fini(&call->stem);
     return code;

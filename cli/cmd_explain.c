@@ -306,6 +306,7 @@ static int explain_run(int argc, char *const *argv)
     runner_delete(call->runner);
     run_record_delete(call->run);
     explain_fini(&call->explain);
+    scenario_storage_fini(&call->storage);
     mem_free(call);
     return code;
 }

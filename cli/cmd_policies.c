@@ -118,7 +118,7 @@ static int policies_run(int argc, char *const *argv)
     struct err err = {0};
     if (call.result.positional_count == 1) {
         struct policy_list list;
-        if (!policy_list_parse(&list, call.result.positional[0], &err)) {
+        if (!policy_list_parse(&list, NULL, call.result.positional[0], &err)) {
             return say_error(&err);
         }
         for (size_t i = 0; i < list.count; i++) {

@@ -219,7 +219,7 @@ static int execute(const struct run_args *args, const char *scenario_path,
     struct err err = {0};
     struct run_outputs outputs = {0};
     struct runner *runner = NULL;
-    struct scenario_storage storage;
+    struct scenario_storage storage = {0};
     struct runner_setup setup = {
         .policy = args->policy,
         .name = args->name,
@@ -251,6 +251,7 @@ static int execute(const struct run_args *args, const char *scenario_path,
 done:
     outputs_abort(&outputs);
     runner_delete(runner);
+    scenario_storage_fini(&storage);
     return code;
 }
 

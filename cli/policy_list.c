@@ -6,15 +6,16 @@
 
 #include "base/mem.h"
 #include "base/nearest.h"
-#include "policies/policy.h"
+#include "policies/policy_set.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static bool all_policies(struct policy_list *list)
+static bool all_policies(struct policy_list *list, const struct policy_set *set)
 {
     const struct route_policy *policy = NULL;
-    while (list->count < ARMS_MAX && (policy = route_policy_at(list->count)) != NULL) {
+    while (list->count < ARMS_MAX &&
+           (policy = policy_set_at(set, list->count)) != NULL) {
         struct policy_choice *choice = &list->choices[list->count++];
         choice->policy = policy->name;
         snprintf(choice->name, sizeof choice->name, "%s", policy->name);
@@ -22,12 +23,12 @@ static bool all_policies(struct policy_list *list)
     return true;
 }
 
-static bool unknown(const char *name, struct err *err)
+static bool unknown(const struct policy_set *set, const char *name, struct err *err)
 {
     const char *names[ARMS_MAX];
     size_t count = 0;
     const struct route_policy *policy = NULL;
-    while (count < ARMS_MAX && (policy = route_policy_at(count)) != NULL) {
+    while (count < ARMS_MAX && (policy = policy_set_at(set, count)) != NULL) {
         names[count++] = policy->name;
     }
     const char *nearest = nearest_word(name, names, count);
@@ -54,13 +55,14 @@ static bool knows_param(const struct route_policy *policy, const char *key,
 }
 
 /* ":key=value:key=value" behind the name. */
-static bool read_params(struct policy_choice *choice, const char *text, struct err *err)
+static bool read_params(struct policy_choice *choice, const struct route_policy *policy,
+                        const char *text, struct err *err)
 {
     while (*text == ':') {
         text++;
         const size_t length = strcspn(text, ":");
         const size_t key_length = strcspn(text, "=:");
-        if (!knows_param(route_policy_find(choice->policy), text, key_length)) {
+        if (!knows_param(policy, text, key_length)) {
             return err_set(
                 err, ERR_USAGE,
                 "--policies: %s has no parameter '%.*s'; 'stacksim policies %s' "
@@ -86,14 +88,15 @@ static bool read_params(struct policy_choice *choice, const char *text, struct e
 }
 
 /* entry: "name:key=value"; changed in place. */
-static bool add(struct policy_list *list, char *entry, struct err *err)
+static bool add(struct policy_list *list, const struct policy_set *set, char *entry,
+                struct err *err)
 {
     char *colon = entry + strcspn(entry, ":");
     const char end = *colon;
     *colon = '\0';
-    const struct route_policy *policy = route_policy_find(entry);
+    const struct route_policy *policy = policy_set_find(set, entry);
     if (policy == NULL) {
-        return unknown(entry, err);
+        return unknown(set, entry, err);
     }
     *colon = end;
     struct policy_choice choice = {.policy = policy->name};
@@ -109,18 +112,19 @@ static bool add(struct policy_list *list, char *entry, struct err *err)
         return err_set(err, ERR_USAGE, "--policies: at most %d at once; compare fewer",
                        ARMS_MAX);
     }
-    if (!read_params(&choice, colon, err)) {
+    if (!read_params(&choice, policy, colon, err)) {
         return false;
     }
     list->choices[list->count++] = choice;
     return true;
 }
 
-bool policy_list_parse(struct policy_list *list, const char *text, struct err *err)
+bool policy_list_parse(struct policy_list *list, const struct policy_set *set,
+                       const char *text, struct err *err)
 {
     *list = (struct policy_list){0};
     if (text != NULL && strcmp(text, "all") == 0) {
-        return all_policies(list);
+        return all_policies(list, set);
     }
     char *copy = mem_strdup(text == NULL ? POLICY_LIST_DEFAULT : text);
     char *entry = copy;
@@ -130,7 +134,7 @@ bool policy_list_parse(struct policy_list *list, const char *text, struct err *e
         if (comma != NULL) {
             *comma = '\0';
         }
-        ok = add(list, entry, err);
+        ok = add(list, set, entry, err);
         entry = comma == NULL ? NULL : comma + 1;
     }
     mem_free(copy);

@@ -95,6 +95,7 @@ static bool load_scenario(struct runner *runner, const struct runner_setup *setu
         .overrides = setup->overrides,
         .override_count = setup->override_count,
         .policy = setup->policy,
+        .policies = setup->policies,
         .base_dir = setup->text == NULL ? NULL : setup->text->folder,
     };
     const struct runner_text *text = setup->text;

@@ -14,6 +14,7 @@
 #include <stdio.h>
 
 struct observer;
+struct policy_set;
 struct run_record;
 struct runner;
 
@@ -31,7 +32,8 @@ struct runner_setup {
     const char *config_dir;         /* NULL = by the rules of sim/scenario.h */
     const char *const *overrides;   /* "key.path=value" */
     size_t override_count;
-    const char *policy;     /* NULL = as the scenario says */
+    const char *policy;                /* NULL = as the scenario says */
+    const struct policy_set *policies; /* NULL = the registry; outlives the runner */
     const char *trace_path; /* replaces the scenario's workload; NULL = as it says */
     const char *name;       /* of the run; NULL = the policy's */
     FILE *decisions;        /* decision log; NULL = none */

@@ -184,13 +184,14 @@ static bool policy_read(struct scenario *scenario,
         name = options->policy;
         where = NULL;
     }
-    scenario->policy = route_policy_find(name);
+    const struct policy_set *set = options->policies;
+    scenario->policy = policy_set_find(set, name);
     if (scenario->policy != NULL) {
         return true;
     }
     struct text known = {0};
-    for (size_t i = 0; route_policy_at(i) != NULL; i++) {
-        text_printf(&known, "%s%s", i == 0 ? "" : ", ", route_policy_at(i)->name);
+    for (size_t i = 0; policy_set_at(set, i) != NULL; i++) {
+        text_printf(&known, "%s%s", i == 0 ? "" : ", ", policy_set_at(set, i)->name);
     }
     conf_fail(where, err, "policy: no policy %s; there are %s", name, text_str(&known));
     if (where == NULL && err != NULL) {
@@ -212,10 +213,10 @@ static const struct policy_param *param_find(const struct route_policy *policy,
     return NULL;
 }
 
-static bool param_of_any(const char *name)
+static bool param_of_any(const struct policy_set *set, const char *name)
 {
-    for (size_t i = 0; route_policy_at(i) != NULL; i++) {
-        if (param_find(route_policy_at(i), name) != NULL) {
+    for (size_t i = 0; policy_set_at(set, i) != NULL; i++) {
+        if (param_find(policy_set_at(set, i), name) != NULL) {
             return true;
         }
     }
@@ -269,15 +270,16 @@ static bool param_read(struct scenario *scenario, const struct conf_node *params
 /* A comparison runs one file under several policies: parameters that only another
  * policy has are left out when --policy overrides the one in the file. */
 static bool params_read(struct scenario *scenario, const struct conf_node *params,
-                        bool overridden, struct err *err)
+                        const struct scenario_options *options, struct err *err)
 {
+    const bool overridden = options->policy != NULL;
     if (conf_count(params) > SCENARIO_PARAMS_MAX) {
         return conf_fail(params, err, "params: at most %d", SCENARIO_PARAMS_MAX);
     }
     for (size_t i = 0; i < conf_count(params); i++) {
         const char *name = conf_key_at(params, i);
         const struct policy_param *param = param_find(scenario->policy, name);
-        if (param == NULL && overridden && param_of_any(name)) {
+        if (param == NULL && overridden && param_of_any(options->policies, name)) {
             continue;
         }
         if (param == NULL) {
@@ -307,7 +309,7 @@ static bool routing_read(struct scenario *scenario,
     }
     scenario->compat = (enum compat)compat;
     if (!conf_map(routing, "params", &params, err) ||
-        !params_read(scenario, params, options->policy != NULL, err) ||
+        !params_read(scenario, params, options, err) ||
         !conf_duration_ns(routing, "stats_window", &scenario->stats_window_ns, err) ||
         !conf_duration_ns(routing, "scrape_interval", &scenario->scrape_interval_ns,
                           err) ||

@@ -6,7 +6,7 @@
 #define STACKSIM_SIM_SCENARIO_H
 
 #include "base/conf.h"
-#include "policies/policy.h"
+#include "policies/policy_set.h"
 #include "sim/cost.h"
 
 enum {
@@ -63,7 +63,8 @@ struct scenario_options {
     const char *config_dir;       /* --config-dir or NULL */
     const char *const *overrides; /* "key.path=value" */
     size_t override_count;
-    const char *policy; /* overrides routing.policy; NULL = as written */
+    const char *policy;                /* overrides routing.policy; NULL = as written */
+    const struct policy_set *policies; /* borrowed; NULL = the registry */
     const char
         *base_dir; /* of scenario_parse: where relative paths start; NULL = "." */
 };
