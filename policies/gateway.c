@@ -409,18 +409,26 @@ static void scores_clear(const struct cluster_view *view)
     }
 }
 
+const struct cluster_view *gateway_view(struct gateway *gateway, int64_t now_ns,
+                                        const char *model)
+{
+    advance_clock(gateway, now_ns);
+    struct candidates *candidates =
+        model != NULL ? find_group(gateway, model) : gateway->all;
+    if (candidates == NULL || candidates_count(candidates) == 0) {
+        return NULL;
+    }
+    return candidates_view(candidates, now_ns, gateway->stats);
+}
+
 struct route_decision gateway_route(struct gateway *gateway, int64_t now_ns,
                                     const struct request_view *request,
                                     uint32_t *endpoint_id)
 {
-    advance_clock(gateway, now_ns);
     struct route_decision decision = {.endpoint = -1, .reason = REASON_NONE};
-    struct candidates *candidates =
-        request->model != NULL ? find_group(gateway, request->model) : gateway->all;
-    const struct cluster_view *view = NULL;
+    const struct cluster_view *view = gateway_view(gateway, now_ns, request->model);
     struct cluster_view traced;
-    if (candidates != NULL && candidates_count(candidates) > 0) {
-        view = candidates_view(candidates, now_ns, gateway->stats);
+    if (view != NULL) {
         if (gateway->scores != NULL) {
             traced = *view;
             traced.scores = gateway->scores;

@@ -36,7 +36,8 @@ struct decision_row {
     const struct route_policy *policy;
     struct route_decision decision;
     const struct endpoint_view *endpoint; /* NULL when nobody accepted */
-    const struct cluster_view *view; /* with scores if wanted; NULL without candidates */
+    const struct cluster_view
+        *view; /* with scores if wanted; NULL without candidates */
 };
 struct decision_sink {
     void *context;
@@ -84,6 +85,10 @@ void gateway_scraped(struct gateway *gateway, uint32_t endpoint_id,
                      const struct endpoint_metrics *metrics);
 /* The window, for logs and metrics; NULL unless NEED_REQUEST_STATS. */
 const struct request_stats *gateway_stats(const struct gateway *gateway);
+/* The endpoints among which a request for this model would be routed now; NULL when
+ * there is none. Valid until the next call. */
+const struct cluster_view *gateway_view(struct gateway *gateway, int64_t now_ns,
+                                        const char *model);
 /* State of the policy, all memory it holds included. */
 size_t gateway_policy_bytes(const struct gateway *gateway);
 

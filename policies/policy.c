@@ -24,17 +24,16 @@ const struct route_policy *route_policy_at(size_t index)
     return index < ROUTE_POLICIES ? route_policies[index] : NULL;
 }
 
-static bool answers_to(const struct route_policy *policy, const char *name)
+bool policy_answers_to(const char *name, const char *const *aliases, const char *asked)
 {
-    if (strcmp(policy->name, name) == 0) {
+    if (strcmp(name, asked) == 0) {
         return true;
     }
-    const char *const *alias = policy->aliases;
-    while (alias != NULL && *alias != NULL) {
-        if (strcmp(*alias, name) == 0) {
+    while (aliases != NULL && *aliases != NULL) {
+        if (strcmp(*aliases, asked) == 0) {
             return true;
         }
-        alias++;
+        aliases++;
     }
     return false;
 }
@@ -42,8 +41,9 @@ static bool answers_to(const struct route_policy *policy, const char *name)
 const struct route_policy *route_policy_find(const char *name)
 {
     for (size_t i = 0; i < ROUTE_POLICIES; i++) {
-        if (answers_to(route_policies[i], name)) {
-            return route_policies[i];
+        const struct route_policy *policy = route_policies[i];
+        if (policy_answers_to(policy->name, policy->aliases, name)) {
+            return policy;
         }
     }
     return NULL;
@@ -69,13 +69,18 @@ const char *route_reason_help(enum route_reason reason)
     return helps[reason];
 }
 
-size_t route_policy_param_count(const struct route_policy *policy)
+size_t policy_param_count(const struct policy_param *params)
 {
     size_t count = 0;
-    while (policy->params != NULL && policy->params[count].name != NULL) {
+    while (params != NULL && params[count].name != NULL) {
         count++;
     }
     return count;
+}
+
+size_t route_policy_param_count(const struct route_policy *policy)
+{
+    return policy_param_count(policy->params);
 }
 
 static double param_default(const struct policy_param *param, enum compat compat)
@@ -86,15 +91,15 @@ static double param_default(const struct policy_param *param, enum compat compat
     return compat == COMPAT_TAG ? 1.0 : 0.0;
 }
 
-static bool param_unknown(const struct route_policy *policy, const char *name,
+static bool param_unknown(const struct policy_table *table, const char *name,
                           struct err *err)
 {
     char known[ERR_TEXT_BYTES / 2] = "none";
     size_t used = 0;
-    const size_t count = route_policy_param_count(policy);
+    const size_t count = policy_param_count(table->params);
     for (size_t i = 0; i < count && used + 1 < sizeof known; i++) {
         const char *separator = i > 0 ? ", " : "";
-        const char *parts[] = {separator, policy->params[i].name};
+        const char *parts[] = {separator, table->params[i].name};
         for (size_t j = 0; j < 2; j++) {
             const size_t room = sizeof known - 1 - used;
             const size_t bytes = strnlen(parts[j], room);
@@ -105,7 +110,7 @@ static bool param_unknown(const struct route_policy *policy, const char *name,
     }
     return err_set(err, ERR_INPUT,
                    "policy %s has no parameter '%s'; its parameters are: %s",
-                   policy->name, name, known);
+                   table->name, name, known);
 }
 
 /* Beyond 2^53 a double cannot tell whole numbers apart, so the cast below is exact. */
@@ -114,18 +119,42 @@ static bool is_whole(double value)
     return value >= 0 && value <= 0x1p53 && (double)(uint64_t)value == value;
 }
 
-static bool param_valid(const struct route_policy *policy,
+static bool param_valid(const struct policy_table *table,
                         const struct policy_param *param, double value, struct err *err)
 {
     /* Written so that NaN fails. */
     if (!(value >= param->min && value <= param->max)) {
         return err_set(err, ERR_INPUT,
                        "policy %s: %s is %g; it must lie between %g and %g",
-                       policy->name, param->name, value, param->min, param->max);
+                       table->name, param->name, value, param->min, param->max);
     }
     if (param->kind != PARAM_F64 && !is_whole(value)) {
         return err_set(err, ERR_INPUT, "policy %s: %s is %g; it must be a whole number",
-                       policy->name, param->name, value);
+                       table->name, param->name, value);
+    }
+    return true;
+}
+
+bool policy_params_resolve(const struct policy_table *table, enum compat compat,
+                           const struct policy_given *given,
+                           double values[POLICY_PARAMS_MAX], struct err *err)
+{
+    const size_t count = policy_param_count(table->params);
+    for (size_t i = 0; i < count; i++) {
+        values[i] = param_default(&table->params[i], compat);
+    }
+    for (size_t i = 0; i < given->count; i++) {
+        size_t at = 0;
+        while (at < count && strcmp(table->params[at].name, given->names[i]) != 0) {
+            at++;
+        }
+        if (at == count) {
+            return param_unknown(table, given->names[i], err);
+        }
+        if (!param_valid(table, &table->params[at], given->values[i], err)) {
+            return false;
+        }
+        values[at] = given->values[i];
     }
     return true;
 }
@@ -134,22 +163,6 @@ bool route_policy_resolve(const struct route_policy *policy, enum compat compat,
                           const struct policy_given *given,
                           double values[POLICY_PARAMS_MAX], struct err *err)
 {
-    const size_t count = route_policy_param_count(policy);
-    for (size_t i = 0; i < count; i++) {
-        values[i] = param_default(&policy->params[i], compat);
-    }
-    for (size_t i = 0; i < given->count; i++) {
-        size_t at = 0;
-        while (at < count && strcmp(policy->params[at].name, given->names[i]) != 0) {
-            at++;
-        }
-        if (at == count) {
-            return param_unknown(policy, given->names[i], err);
-        }
-        if (!param_valid(policy, &policy->params[at], given->values[i], err)) {
-            return false;
-        }
-        values[at] = given->values[i];
-    }
-    return true;
+    const struct policy_table table = {policy->name, policy->params};
+    return policy_params_resolve(&table, compat, given, values, err);
 }

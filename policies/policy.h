@@ -145,7 +145,8 @@ struct route_policy {
     /* What a score of the decision log is and which one wins: "requests in flight, the
      * fewest win". NULL = the policy weighs nothing. */
     const char *score_help;
-    const char *match_unit; /* of matched_length: "characters"; NULL = matches nothing */
+    const char
+        *match_unit; /* of matched_length: "characters"; NULL = matches nothing */
     /* Bytes held now beyond state_bytes, for the memory bound tests and reports.
      * Optional. */
     size_t (*memory_bytes)(const void *state);
@@ -156,7 +157,15 @@ const struct route_policy *route_policy_find(const char *name);
 /* i-th of the registry in its order, NULL past the end. */
 const struct route_policy *route_policy_at(size_t index);
 
+/* Policies of every kind have a name and a table of parameters. */
+struct policy_table {
+    const char *name;
+    const struct policy_param *params; /* or NULL */
+};
+bool policy_answers_to(const char *name, const char *const *aliases, const char *asked);
+
 enum { POLICY_PARAMS_MAX = 32 };
+size_t policy_param_count(const struct policy_param *params);
 size_t route_policy_param_count(const struct route_policy *policy);
 /* Fills values[i] for every entry of the policy's table: the given value, else the
  * default of this compat level. Unknown names, values out of range and fractions where
@@ -166,6 +175,10 @@ struct policy_given {
     const double *values;
     size_t count;
 };
+NODISCARD bool policy_params_resolve(const struct policy_table *table,
+                                     enum compat compat,
+                                     const struct policy_given *given,
+                                     double values[POLICY_PARAMS_MAX], struct err *err);
 NODISCARD bool route_policy_resolve(const struct route_policy *policy,
                                     enum compat compat,
                                     const struct policy_given *given,

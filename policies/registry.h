@@ -5,9 +5,11 @@
 #ifndef STACKSIM_POLICIES_REGISTRY_H
 #define STACKSIM_POLICIES_REGISTRY_H
 
+#include "policies/admit.h"
 #include "policies/policy.h"
 
 #define ROUTE(name) extern const struct route_policy route_##name;
+#define ADMIT(name) extern const struct admit_policy admit_##name;
 #include "policies/registry.def"
 
 #endif

@@ -89,6 +89,7 @@ struct request_view {
     uint32_t chunk_count;
     const uint64_t *block_hashes; /* chained, one per full KV block */
     uint32_t block_count;
+    const char *tenant; /* whose quota it counts against; NULL = none */
 };
 
 #endif
