@@ -26,7 +26,7 @@ static const struct {
 } NEEDS[] = {
     {NEED_SESSION_KEY, "session key"},          {NEED_CHUNK_HASHES, "prompt text"},
     {NEED_BLOCK_HASHES, "prompt blocks"},       {NEED_METRICS, "engine metrics"},
-    {NEED_REQUEST_STATS, "request statistics"},
+    {NEED_REQUEST_STATS, "request statistics"}, {NEED_ADAPTERS, "loaded adapters"},
 };
 
 static void needs_text(unsigned needs, struct text *out)

@@ -23,6 +23,7 @@ enum policy_need {
     NEED_BLOCK_HASHES = 1 << 2,
     NEED_METRICS = 1 << 3,       /* scraped engine metrics */
     NEED_REQUEST_STATS = 1 << 4, /* the sliding window of the stack's router */
+    NEED_ADAPTERS = 1 << 5,      /* loaded adapters, with the engine metrics */
 };
 
 /* Why an endpoint was chosen; the decision log carries the name. */

@@ -25,7 +25,19 @@ enum endpoint_metric {
     METRIC_KV_USED = 1 << 2,
     METRIC_PREFIX_HITS = 1 << 3,
     METRIC_KV_TOTAL = 1 << 4,
+    METRIC_ADAPTERS = 1 << 5,
 };
+
+/* LoRA adapters of an engine. Whoever scrapes keeps the lists until the endpoint's next
+ * scrape or its end. An adapter is the XXH64 of its name, never 0. */
+struct endpoint_adapters {
+    const uint64_t *active; /* in use by running requests, ascending */
+    uint32_t active_count;
+    const uint64_t *waiting; /* requests wait for them to be loaded, ascending */
+    uint32_t waiting_count;
+    uint32_t max; /* that can be active at a time */
+};
+
 struct endpoint_metrics {
     int64_t scraped_ns; /* when; older than now by the scrape age */
     uint32_t valid;     /* bits of enum endpoint_metric; missing is not zero */
@@ -36,6 +48,7 @@ struct endpoint_metrics {
         kv_total_blocks; /* of the engine's prefix cache, the null block left out */
     uint64_t prefix_query_tokens;
     uint64_t prefix_hit_tokens;
+    const struct endpoint_adapters *adapters;
 };
 
 struct endpoint_view {
@@ -89,7 +102,9 @@ struct request_view {
     uint32_t chunk_count;
     const uint64_t *block_hashes; /* chained, one per full KV block */
     uint32_t block_count;
-    const char *tenant; /* whose quota it counts against; NULL = none */
+    const char *tenant;    /* whose quota it counts against; NULL = none */
+    uint32_t block_tokens; /* of a block; 0 = unknown */
+    uint64_t adapter;      /* XXH64 of its name; 0 = the base model */
 };
 
 #endif
