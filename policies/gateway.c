@@ -367,6 +367,16 @@ static void advance_clock(struct gateway *gateway, int64_t now_ns)
     gateway->now_ns = now_ns;
 }
 
+void gateway_kv_event(struct gateway *gateway, int64_t now_ns, uint32_t endpoint_id,
+                      const struct kv_event *event)
+{
+    advance_clock(gateway, now_ns);
+    const struct endpoint *endpoint = endpoint_at(gateway, endpoint_id);
+    if (endpoint->member && gateway->policy->on_kv_event != NULL) {
+        gateway->policy->on_kv_event(gateway->state, now_ns, &endpoint->view, event);
+    }
+}
+
 static void update_inflight(struct gateway *gateway, const struct endpoint *endpoint)
 {
     candidates_update(gateway->all, &endpoint->view);

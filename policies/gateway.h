@@ -83,6 +83,9 @@ void gateway_end(struct gateway *gateway, int64_t now_ns,
                  const struct attempt_end *end);
 void gateway_scraped(struct gateway *gateway, uint32_t endpoint_id,
                      const struct endpoint_metrics *metrics);
+/* An engine told about its cache. Of an endpoint that has left it is ignored. */
+void gateway_kv_event(struct gateway *gateway, int64_t now_ns, uint32_t endpoint_id,
+                      const struct kv_event *event);
 /* The window, for logs and metrics; NULL unless NEED_REQUEST_STATS. */
 const struct request_stats *gateway_stats(const struct gateway *gateway);
 /* The endpoints among which a request for this model would be routed now; NULL when

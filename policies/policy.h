@@ -24,6 +24,7 @@ enum policy_need {
     NEED_METRICS = 1 << 3,       /* scraped engine metrics */
     NEED_REQUEST_STATS = 1 << 4, /* the sliding window of the stack's router */
     NEED_ADAPTERS = 1 << 5,      /* loaded adapters, with the engine metrics */
+    NEED_KV_EVENTS = 1 << 6,     /* what engines tell about their prefix caches */
 };
 
 /* Why an endpoint was chosen; the decision log carries the name. */
@@ -116,6 +117,19 @@ struct attempt_end {
     bool had_first_token;
 };
 
+/* What an engine told about its prefix cache (vLLM: BlockStored, BlockRemoved,
+ * AllBlocksCleared). Late, and not all of it arrives. The hashes are those of
+ * request_view.block_hashes when router and engine agree on how to make them. */
+enum kv_event_kind { KV_EVENT_STORED, KV_EVENT_REMOVED, KV_EVENT_CLEARED };
+struct kv_event {
+    enum kv_event_kind kind;
+    uint64_t message; /* number of the engine's message; a gap = lost ones. One message
+                         may hold several events */
+    uint64_t parent;  /* hash of the block before the first; 0 = it starts a prompt */
+    const uint64_t *blocks; /* consecutive in one prompt; CLEARED: none */
+    uint32_t block_count;
+};
+
 struct route_policy {
     const char *name;
     const char *const *aliases; /* NULL-terminated spellings of the stack, or NULL */
@@ -148,6 +162,10 @@ struct route_policy {
     const char *score_help;
     const char
         *match_unit; /* of matched_length: "characters"; NULL = matches nothing */
+    /* An engine's message came in (NEED_KV_EVENTS). Optional. */
+    void (*on_kv_event)(void *state, int64_t now_ns,
+                        const struct endpoint_view *endpoint,
+                        const struct kv_event *event);
     /* Bytes held now beyond state_bytes, for the memory bound tests and reports.
      * Optional. */
     size_t (*memory_bytes)(const void *state);

@@ -4,9 +4,9 @@
  *
  * A run is a promise: `ahead` more steps will be formed exactly like the last one. It
  * is kept by planning no further than the first thing that could break it (a member's
- * last step, free blocks, the cost model's regime), and by cutting it when an arrival
- * could. Nothing is booked until the run is over; the gauges are read in closed form
- * meanwhile.
+ * last step, free blocks, the cost model's regime; an eviction, when somebody wants to
+ * know when it was), and by cutting it when an arrival could. Nothing is booked until
+ * the run is over; the gauges are read in closed form meanwhile.
  */
 #include "base/check.h"
 #include "sim/replica_state.h"
@@ -69,7 +69,7 @@ void run_plan(struct replica *replica)
     most = most < until_last ? most : until_last;
     replica->run = run;
     replica->ahead =
-        decode_set_steps_within(set, kvpool_free_blocks(replica->pool), most);
+        decode_set_steps_within(set, kvpool_blank_blocks(replica->pool), most);
 }
 
 uint64_t run_ended(const struct replica *replica, int64_t time_ns, bool strict)

@@ -35,6 +35,13 @@ struct node {
     uint32_t previous;
 };
 
+/* Hashes of the block before a node and of its last one; kept when somebody listens.
+ * Of the root, `end` is where all chains start. */
+struct node_chain {
+    uint64_t before;
+    uint64_t end;
+};
+
 struct kvpool {
     struct kvpool_config config;
     uint32_t free_blocks;
@@ -43,6 +50,7 @@ struct kvpool {
     size_t node_high;    /* slots ever used */
     size_t node_capacity;
     struct node *nodes;
+    struct node_chain *chains; /* by slot; NULL when nobody listens */
     uint32_t *index; /* open addressing: node slots by (parent, key, offset) */
     uint32_t index_mask;
 };
@@ -124,6 +132,51 @@ static void index_rebuild(struct kvpool *pool, size_t capacity)
     }
 }
 
+/* ---- changes of the cache ---------------------------------------------------------
+ */
+
+static void tell(const struct kvpool *pool, bool stored, uint64_t chain,
+                 const struct block_run *run)
+{
+    const struct kv_change change = {.run = *run, .chain = chain, .stored = stored};
+    pool->config.listener->on_change(pool->config.listener->context, &change);
+}
+
+/* The node, whose chain ends in `end` so far, gets these blocks at its end. */
+static void chain_extend(struct kvpool *pool, uint32_t slot, uint64_t end,
+                         const struct block_run *part)
+{
+    tell(pool, true, end, part);
+    pool->chains[slot].end =
+        block_run_hashes(part, pool->config.block_tokens, end, NULL);
+}
+
+/* The node, unchanged so far, loses all blocks behind the first `kept`. */
+static void chain_cut(struct kvpool *pool, uint32_t slot, uint32_t kept)
+{
+    const struct node *node = &pool->nodes[slot];
+    const uint32_t block_tokens = pool->config.block_tokens;
+    struct node_chain *chain = &pool->chains[slot];
+    struct block_run part = {.key = node->key, .offset = node->offset, .blocks = kept};
+    chain->end = block_run_hashes(&part, block_tokens, chain->before, NULL);
+    part.offset += (uint64_t)kept * block_tokens;
+    part.blocks = node->blocks - kept;
+    tell(pool, false, chain->end, &part);
+}
+
+/* `front` has taken over the first blocks of the node `slot`. */
+static void chain_split(struct kvpool *pool, uint32_t front, uint32_t slot)
+{
+    const struct node *node = &pool->nodes[front];
+    struct node_chain *chains = pool->chains;
+    const struct block_run part = {
+        .key = node->key, .offset = node->offset, .blocks = node->blocks};
+    chains[front].before = chains[slot].before;
+    chains[front].end =
+        block_run_hashes(&part, pool->config.block_tokens, chains[front].before, NULL);
+    chains[slot].before = chains[front].end;
+}
+
 /* ---- nodes ---------------------------------------------------------------------- */
 
 static uint32_t node_new(struct kvpool *pool)
@@ -144,6 +197,10 @@ static uint32_t node_new(struct kvpool *pool)
         CHECK(grown, "more nodes than blocks: %u", pool->config.blocks);
         pool->nodes = nodes;
         index_rebuild(pool, pool->node_capacity);
+        if (pool->chains != NULL) {
+            pool->chains =
+                mem_resize(pool->chains, pool->node_capacity, sizeof *pool->chains);
+        }
     }
     const uint32_t slot = (uint32_t)pool->node_high++;
     memset(&pool->nodes[slot], 0, sizeof(pool->nodes[slot]));
@@ -215,12 +272,19 @@ void kvpool_take(struct kvpool *pool, uint32_t count)
     while (count > 0) {
         const uint32_t slot = pool->nodes[ROOT].next;
         struct node *front = &pool->nodes[slot];
+        const bool told = pool->chains != NULL && front->parent != ANONYMOUS;
         if (front->blocks > count) {
+            if (told) {
+                chain_cut(pool, slot, front->blocks - count);
+            }
             front->blocks -= count;
             return;
         }
         count -= front->blocks;
         queue_unlink(pool, slot);
+        if (told) {
+            chain_cut(pool, slot, 0);
+        }
         if (front->parent != ANONYMOUS) {
             leaf_drop(pool, slot);
         }
@@ -254,6 +318,9 @@ static uint32_t node_split(struct kvpool *pool, uint32_t slot, uint32_t blocks)
     }
     index_add(pool, front);
     index_add(pool, slot);
+    if (pool->chains != NULL) {
+        chain_split(pool, front, slot);
+    }
     return front;
 }
 
@@ -370,6 +437,9 @@ static uint32_t sequence_extend(struct kvpool *pool, struct kv_sequence *sequenc
         tail->key == part->key && (part->key & BLOCK_RUN_MIXED) == 0 &&
         end == part->offset) {
         tail->blocks += part->blocks;
+        if (pool->chains != NULL) {
+            chain_extend(pool, sequence->tail, pool->chains[sequence->tail].end, part);
+        }
         return sequence->tail;
     }
     const uint32_t slot = node_new(pool);
@@ -381,6 +451,10 @@ static uint32_t sequence_extend(struct kvpool *pool, struct kv_sequence *sequenc
     node->holders = 1;
     pool->nodes[sequence->tail].children++;
     index_add(pool, slot);
+    if (pool->chains != NULL) {
+        pool->chains[slot].before = pool->chains[sequence->tail].end;
+        chain_extend(pool, slot, pool->chains[slot].before, part);
+    }
     return slot;
 }
 
@@ -460,6 +534,10 @@ struct kvpool *kvpool_new(const struct kvpool_config *config)
         pool->nodes = mem_alloc(pool->node_capacity, sizeof(struct node));
         pool->node_high = 1;
         pool->node_count = 1;
+        if (config->listener != NULL) {
+            pool->chains = mem_alloc(pool->node_capacity, sizeof *pool->chains);
+            pool->chains[ROOT].end = block_chain_start(0);
+        }
         index_rebuild(pool, pool->node_capacity);
         queue_put_anonymous(pool, ROOT, config->blocks);
     }
@@ -469,6 +547,7 @@ struct kvpool *kvpool_new(const struct kvpool_config *config)
 void kvpool_delete(struct kvpool *pool)
 {
     if (pool != NULL) {
+        mem_free(pool->chains);
         mem_free(pool->nodes);
         mem_free(pool->index);
         mem_free(pool);
@@ -478,6 +557,20 @@ void kvpool_delete(struct kvpool *pool)
 uint32_t kvpool_free_blocks(const struct kvpool *pool)
 {
     return pool->free_blocks;
+}
+
+uint32_t kvpool_blank_blocks(const struct kvpool *pool)
+{
+    if (pool->chains == NULL) {
+        return pool->free_blocks;
+    }
+    uint32_t blank = 0;
+    for (uint32_t slot = pool->nodes[ROOT].next;
+         slot != ROOT && pool->nodes[slot].parent == ANONYMOUS;
+         slot = pool->nodes[slot].next) {
+        blank += pool->nodes[slot].blocks;
+    }
+    return blank;
 }
 
 uint32_t kvpool_total_blocks(const struct kvpool *pool)

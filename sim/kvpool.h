@@ -24,11 +24,24 @@
 
 struct kvpool;
 
+/* What the cache gained or lost: consecutive blocks of one chain. */
+struct kv_change {
+    struct block_run run;
+    uint64_t chain; /* hash of the block before the run (traces/segment.h, salt 0) */
+    bool stored;    /* else forgotten */
+};
+/* Told at once, in order. It must not call the pool. */
+struct kv_listener {
+    void *context;
+    void (*on_change)(void *context, const struct kv_change *change);
+};
+
 struct kvpool_config {
     uint32_t blocks;          /* usable: without the null block; >= 1 */
     uint32_t block_tokens;    /* 1..1024 */
     bool prefix_caching;      /* off: the pool only counts */
     bool reuse_private_first; /* freed private blocks go to the queue's front */
+    const struct kv_listener *listener; /* of changes of the cache; NULL = nobody */
 };
 
 struct kvpool *kvpool_new(const struct kvpool_config *config);
@@ -37,6 +50,10 @@ void kvpool_delete(struct kvpool *pool);
 /* Blocks that no live sequence holds; cached ones are among them. */
 uint32_t kvpool_free_blocks(const struct kvpool *pool);
 uint32_t kvpool_total_blocks(const struct kvpool *pool);
+
+/* Free blocks that can be taken without a change of what is cached; all free ones when
+ * nobody listens. */
+uint32_t kvpool_blank_blocks(const struct kvpool *pool);
 
 /* What one sequence holds. Zeroed = nothing. The owner keeps it beside the request and
  * must not change it. runs are borrowed until kvpool_release. */

@@ -225,6 +225,7 @@ struct replica *replica_new(const struct replica_setup *setup)
         .block_tokens = engine->block_tokens,
         .prefix_caching = engine->prefix_caching,
         .reuse_private_first = engine->compat == ENGINE_HEAD,
+        .listener = setup->cache_listener,
     };
     replica->pool = kvpool_new(&pool);
     decode_set_init(&replica->decodes, engine->block_tokens,

@@ -38,6 +38,7 @@ struct replica_setup {
     uint32_t kv_blocks; /* null block included */
     const struct request_table *table;
     struct replica_events events;
+    const struct kv_listener *cache_listener; /* NULL = nobody */
     bool step_by_step; /* no decode runs, no aggregates: the oracle */
     bool lockstep;     /* a rank of sim/lockstep.h, which also sets step_by_step */
 };

@@ -14,7 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const int64_t default_scrape_ns = INT64_C(15000000000);  /* chart's interval */
+static const int64_t default_scrape_ns = INT64_C(15000000000); /* chart's interval */
+static const int64_t default_kv_delay_ns = INT64_C(10000000);
 static const int64_t sample_interval_ns_min = INT64_C(1000000); /* or rows drown all */
 
 /* ---- files ------------------------------------------------------------------------
@@ -292,6 +293,18 @@ static bool params_read(struct scenario *scenario, const struct conf_node *param
     return true;
 }
 
+static bool kv_events_read(struct scenario *scenario, const struct conf_node *routing,
+                           struct err *err)
+{
+    struct kv_reports_config *reports = &scenario->kv_reports;
+    const struct conf_node *node = NULL;
+    reports->delay_ns = default_kv_delay_ns;
+    return conf_map(routing, "kv_events", &node, err) &&
+           conf_duration_ns(node, "delay", &reports->delay_ns, err) &&
+           conf_duration_ns(node, "batch_interval", &reports->batch_interval_ns, err) &&
+           conf_f64(node, "loss", &reports->loss_ratio, 0, 1, err);
+}
+
 static bool routing_read(struct scenario *scenario,
                          const struct scenario_options *options,
                          const struct conf_node *root, struct err *err)
@@ -310,6 +323,7 @@ static bool routing_read(struct scenario *scenario,
     scenario->compat = (enum compat)compat;
     if (!conf_map(routing, "params", &params, err) ||
         !params_read(scenario, params, options, err) ||
+        !kv_events_read(scenario, routing, err) ||
         !conf_duration_ns(routing, "stats_window", &scenario->stats_window_ns, err) ||
         !conf_duration_ns(routing, "scrape_interval", &scenario->scrape_interval_ns,
                           err) ||

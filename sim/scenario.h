@@ -8,6 +8,7 @@
 #include "base/conf.h"
 #include "policies/policy_set.h"
 #include "sim/cost.h"
+#include "sim/kv_reports.h"
 
 enum {
     SCENARIO_POOLS_MAX = 16,
@@ -42,7 +43,8 @@ struct scenario {
     uint32_t param_count;
     int64_t stats_window_ns;
     int64_t scrape_interval_ns; /* of engine metrics by the router */
-    uint32_t chars_per_token;   /* text model for routers that hash characters: 4 */
+    struct kv_reports_config kv_reports;
+    uint32_t chars_per_token; /* text model for routers that hash characters: 4 */
     /* Workload. */
     const struct conf_node *workload; /* for workload_open_conf */
     enum replay replay;

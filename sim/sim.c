@@ -13,6 +13,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "sim/evq.h"
+#include "sim/kv_reports.h"
 #include "sim/load.h"
 #include "sim/lockstep.h"
 #include "sim/replay.h"
@@ -24,6 +25,7 @@
 /* Order at equal times: what frees resources comes first. */
 #define EVENT_KINDS(X)                                                                 \
     X(STEP_DONE, "an engine ended a step")                                             \
+    X(KV_REPORT, "what an engine tells about its cache reaches the gateway")           \
     X(RELEASE, "a request's parents have ended and its client has thought")            \
     X(ARRIVAL, "the next request of the workload")                                     \
     X(CANCEL, "a client hangs up")                                                     \
@@ -53,6 +55,7 @@ struct sim {
     struct gateway *gateway;
     struct decision_sink sink;
     struct replay_queue *replay;
+    struct kv_reports *reports; /* NULL unless the policy listens */
     struct request_table *table;
     struct evq *events;
     struct load load;
@@ -64,6 +67,7 @@ struct sim {
     uint32_t source_arrival;
     uint32_t source_limit;
     uint32_t source_scrape;
+    uint32_t source_reports;
     uint32_t source_timers; /* the first one */
     bool fresh_metrics;     /* read at every arrival instead of at scrapes */
     struct timer *timers;
@@ -316,6 +320,7 @@ static void view_fill(struct sim *sim, const struct trace_record *record,
         view->block_count =
             (uint32_t)segment_block_hashes(record->segments, record->segment_count,
                                            block, 0, hashes + view->chunk_count, most);
+        view->block_tokens = block;
     }
 }
 
@@ -474,6 +479,20 @@ static void scrape(struct sim *sim)
             sim->now_ns + sim->scenario->scrape_interval_ns, rank_of(EVENT_SCRAPE, 0));
 }
 
+static void on_kv_event(void *context, uint32_t engine, const struct kv_event *event)
+{
+    struct sim *sim = context;
+    gateway_kv_event(sim->gateway, sim->now_ns, engine, event);
+}
+
+static void reports_reschedule(struct sim *sim)
+{
+    const int64_t next_ns = kv_reports_next_ns(sim->reports);
+    if (next_ns < INT64_MAX) {
+        evq_set(sim->events, sim->source_reports, next_ns, rank_of(EVENT_KV_REPORT, 0));
+    }
+}
+
 static void visit_unfinished(void *context, struct request *request)
 {
     struct request_list *list = context;
@@ -536,6 +555,9 @@ static bool event_handle(struct sim *sim, const struct event *event, struct err 
         time_limit(sim);
     } else if (event->source == sim->source_scrape) {
         scrape(sim);
+    } else if (event->source == sim->source_reports) {
+        const struct kv_report_sink sink = {sim, on_kv_event};
+        kv_reports_deliver(sim->reports, sim->now_ns, &sink);
     } else {
         timer_fire(sim, event->source - sim->source_timers);
     }
@@ -602,6 +624,9 @@ enum sim_state sim_run(struct sim *sim, uint64_t events_max, struct err *err)
         if (!event_handle(sim, &event, err)) {
             sim->state = SIM_FAILED;
         }
+        if (sim->reports != NULL) {
+            reports_reschedule(sim);
+        }
         invariants_after_event(sim);
     }
     return sim->state;
@@ -637,6 +662,10 @@ static void engine_new(struct sim *sim, uint32_t engine,
         .kv_blocks = pool->kv_blocks,
         .table = sim->table,
         .events = {sim, on_first_token, on_end},
+        .cache_listener =
+            sim->reports == NULL
+                ? NULL
+                : kv_reports_listener(sim->reports, engine, pool->engine.block_tokens),
         .step_by_step = sim->options.step_by_step || pool->lockstep,
         .lockstep = pool->lockstep,
     };
@@ -664,6 +693,14 @@ static void engines_new(struct sim *sim)
     const struct scenario *scenario = sim->scenario;
     for (uint32_t i = 0; i < scenario->pool_count; i++) {
         sim->engine_count += scenario->pools[i].replicas;
+    }
+    if ((gateway_needs(sim->gateway) & NEED_KV_EVENTS) != 0) {
+        sim->reports = kv_reports_new(&(struct kv_reports_setup){
+            .config = scenario->kv_reports,
+            .seed = scenario->seed,
+            .engines = sim->engine_count,
+            .clock_ns = &sim->now_ns,
+        });
     }
     sim->engines = mem_alloc(sim->engine_count, sizeof(struct replica *));
     sim->pool_of = mem_alloc(sim->engine_count, sizeof(struct scenario_pool *));
@@ -711,7 +748,8 @@ static bool events_set_up(struct sim *sim, struct err *err)
     sim->source_arrival = sim->engine_count;
     sim->source_limit = sim->engine_count + 1;
     sim->source_scrape = sim->engine_count + 2;
-    sim->source_timers = sim->engine_count + 3;
+    sim->source_reports = sim->engine_count + 3;
+    sim->source_timers = sim->engine_count + 4;
     sim->events = evq_new(sim->source_timers + TIMERS_FIRST);
     sim->timer_unused = UINT32_MAX;
     sim->touched = UINT32_MAX;
@@ -776,6 +814,7 @@ void sim_delete(struct sim *sim)
     mem_free(sim->first_of);
     mem_free(sim->engines);
     mem_free(sim->pool_of);
+    kv_reports_delete(sim->reports);
     replay_delete(sim->replay);
     request_table_delete(sim->table);
     gateway_delete(sim->gateway);

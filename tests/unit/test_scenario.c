@@ -42,6 +42,7 @@ static const char full[] =
     "  stats_window: 30s\n"
     "  scrape_interval: 5s\n"
     "  chars_per_token: 5\n"
+    "  kv_events: {delay: 3ms, batch_interval: 50ms, loss: 0.25}\n"
     "sample_interval: 2s\n"
     "slo: {ttft: 1s, tpot: 50ms, e2e: 60s}\n"
     "end: {requests: 1000, time: 1h}\n";
@@ -110,6 +111,9 @@ static void what_is_not_said_has_a_default(void)
     EXPECT_I64(scenario->scrape_interval_ns, INT64_C(15000000000));
     EXPECT_I64(scenario->sample_interval_ns, 0);
     EXPECT_U64(scenario->chars_per_token, 4);
+    EXPECT_I64(scenario->kv_reports.delay_ns, INT64_C(10000000));
+    EXPECT_I64(scenario->kv_reports.batch_interval_ns, 0);
+    EXPECT_NEAR(scenario->kv_reports.loss_ratio, 0, 0);
     EXPECT_U64(scenario->requests_max, 0);
     EXPECT_I64(scenario->time_max_ns, 0);
     EXPECT_STR(scenario->base_dir, ".");
@@ -139,6 +143,9 @@ static void every_key_is_read(void)
     EXPECT_I64(scenario->stats_window_ns, INT64_C(30000000000));
     EXPECT_I64(scenario->scrape_interval_ns, INT64_C(5000000000));
     EXPECT_U64(scenario->chars_per_token, 5);
+    EXPECT_I64(scenario->kv_reports.delay_ns, INT64_C(3000000));
+    EXPECT_I64(scenario->kv_reports.batch_interval_ns, INT64_C(50000000));
+    EXPECT_NEAR(scenario->kv_reports.loss_ratio, 0.25, 0);
     EXPECT_I64(scenario->sample_interval_ns, INT64_C(2000000000));
     EXPECT_I64(scenario->slo_ttft_ns, INT64_C(1000000000));
     EXPECT_I64(scenario->slo_tpot_ns, INT64_C(50000000));
@@ -177,6 +184,9 @@ static void wrong_values_are_told_by_line(void)
     expect_line_refused(7, "routing: {scrape_interval: -1s}\n", "scrape_interval");
     expect_line_refused(7, "routing: {chars_per_token: 0}\n", "chars_per_token");
     expect_line_refused(7, "routing: {stats_window: 60}\n", "stats_window");
+    expect_line_refused(7, "routing: {kv_events: {loss: 2}}\n", "loss");
+    expect_line_refused(7, "routing: {kv_events: {delay: 5}}\n", "delay");
+    expect_line_refused(7, "routing: {kv_events: {latency: 5ms}}\n", "latency");
     expect_line_refused(7, "replay: backwards\n", "hybrid");
     expect_line_refused(7, "sample_interval: 10us\n", "1ms at least");
     expect_line_refused(7, "slo: {ttft: -1s}\n", "ttft");
