@@ -113,6 +113,37 @@ static void prefix_groups_share_their_text(void)
     fixture_free(drawn);
 }
 
+/* 2 clients with 3 texts each: six whole prompts that come again and again, and nothing
+ * else of the population changes. */
+static void a_client_with_few_texts_sends_whole_prompts_again(void)
+{
+    static const char form[] =
+        "generate:\n  arrival: {kind: poisson, rate_per_s: 4}\n  input: 100\n"
+        "  output: 1\n  requests: 60\n  prefix: {groups: 2, tokens: 64%s}\n";
+    char text[256];
+    snprintf(text, sizeof text, form, ", prompts: 3");
+    struct fixture *const drawn = fixture_conf(text, 4);
+    snprintf(text, sizeof text, form, "");
+    struct fixture *const plain_drawn = fixture_conf(text, 4);
+    size_t of_text[8] = {0};
+    for (size_t i = 0; i < drawn->count; i++) {
+        const struct fixture_row *const row = &drawn->rows[i];
+        REQUIRE(row->record.segment_count == 2);
+        const uint64_t group = segment_id_of(row->pieces[0].stream);
+        const uint64_t id = segment_id_of(row->pieces[1].stream);
+        REQUIRE(id >= 2 && id < 8);
+        EXPECT_U64((id - 2) / 3, group);
+        EXPECT_I64(row->record.arrival_ns, plain_drawn->rows[i].record.arrival_ns);
+        EXPECT_U64(row->record.prompt_tokens, 164);
+        of_text[id]++;
+    }
+    for (size_t id = 2; id < 8; id++) { /* 10 each, standard deviation 3 */
+        EXPECT(of_text[id] > 1 && of_text[id] < 24);
+    }
+    fixture_free(plain_drawn);
+    fixture_free(drawn);
+}
+
 /* Measured rate, gap CV and dispersion of 60 s counts of a long stream. */
 static void measure(const char *arrival, double figures[3])
 {
@@ -332,6 +363,7 @@ HARNESS_MAIN("workload_generate", TEST(single_requests_have_content_of_their_own
              TEST(seeds_decide_everything),
              TEST(populations_do_not_disturb_one_another),
              TEST(prefix_groups_share_their_text),
+             TEST(a_client_with_few_texts_sends_whole_prompts_again),
              TEST(arrivals_have_their_rate_and_variability),
              TEST(linear_rates_rise_and_may_end),
              TEST(chat_turns_continue_their_session),

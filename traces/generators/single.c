@@ -23,6 +23,8 @@ struct single {
     struct length output;
     struct dist *group;      /* NULL: no prefix groups */
     uint32_t *prefix_tokens; /* of every group */
+    uint32_t groups;
+    uint32_t prompts; /* texts behind each prefix; 0: every request has its own */
     struct rng arrival_bits;
     struct rng prompt_bits;
     struct rng output_bits;
@@ -51,6 +53,12 @@ static void add_prefix(struct single *single)
     const size_t group = (size_t)dist_draw(single->group, &single->group_bits);
     record->session = population_id(&single->population, group + 1);
     single->segments[1] = single->segments[0];
+    if (single->prompts > 0) {
+        const uint64_t text = single->groups + group * single->prompts +
+                              rng_below(&single->group_bits, single->prompts);
+        single->segments[1].stream =
+            segment_stream(SEGMENT_TEXT, population_id(&single->population, text));
+    }
     single->segments[0] = (struct segment){
         .stream =
             segment_stream(SEGMENT_TEXT, population_id(&single->population, group)),
@@ -130,13 +138,13 @@ static const struct source_type single_type = {
     .notes = single_notes,
 };
 
-/* `prefix: {groups, tokens, zipf}`; a distribution of tokens is drawn once per group.
+/* `prefix: {groups, tokens, zipf, prompts}`; a distribution of tokens is drawn once per
+ * group.
  */
 static bool read_prefix(struct single *single, const struct conf_node *map,
                         struct err *err)
 {
     const struct conf_node *prefix = NULL;
-    uint32_t groups = 0;
     double zipf = 0;
     struct length tokens = {0};
     if (!conf_map(map, "prefix", &prefix, err)) {
@@ -146,18 +154,20 @@ static bool read_prefix(struct single *single, const struct conf_node *map,
         return true;
     }
     if (!conf_require(prefix, "groups", err) || !conf_require(prefix, "tokens", err) ||
-        !conf_u32(prefix, "groups", &groups, 1, GROUPS_MAX, err) ||
+        !conf_u32(prefix, "groups", &single->groups, 1, GROUPS_MAX, err) ||
+        !conf_u32(prefix, "prompts", &single->prompts, 0, GROUPS_MAX, err) ||
         !conf_f64(prefix, "zipf", &zipf, 0, 10, err) ||
         !length_open(&tokens, conf_get(prefix, "tokens"), err)) {
         length_close(&tokens);
         return false;
     }
-    const struct dist_spec spec = {.kind = DIST_ZIPF, .first = zipf, .second = groups};
+    const struct dist_spec spec = {
+        .kind = DIST_ZIPF, .first = zipf, .second = single->groups};
     struct rng bits;
     rng_init(&bits, single->population.seed, "single.prefix",
              single->population.number);
-    single->prefix_tokens = mem_alloc(groups, sizeof(uint32_t));
-    for (uint32_t i = 0; i < groups; i++) {
+    single->prefix_tokens = mem_alloc(single->groups, sizeof(uint32_t));
+    for (uint32_t i = 0; i < single->groups; i++) {
         single->prefix_tokens[i] = length_draw(&tokens, &bits);
     }
     length_close(&tokens);
