@@ -264,6 +264,26 @@ static void chat_turns_continue_their_session(void)
     workload_close(workload);
 }
 
+/* 5 turns, and hardly ever a sixth. */
+static void sessions_have_the_turns_they_must_have(void)
+{
+    struct fixture *const drawn = fixture_conf(
+        "generate:\n  - {program: chat, warm_up: 0s, duration: 400h, requests: 60,\n"
+        "     turns_min: 5, continue_a: 0, continue_b: 1e9, system_tokens: 0,\n"
+        "     arrival: {kind: batch, size: 6, period: 300h}}\n",
+        3);
+    size_t of_turn[6] = {0};
+    for (size_t i = 0; i < drawn->count; i++) {
+        const uint32_t turn = drawn->rows[i].record.turn;
+        of_turn[turn < 5 ? turn : 5]++;
+    }
+    for (size_t turn = 0; turn < 5; turn++) {
+        EXPECT_U64(of_turn[turn], 12);
+    }
+    EXPECT_U64(of_turn[5], 0);
+    fixture_free(drawn);
+}
+
 static void chat_begins_with_conversations_under_way(void)
 {
     struct fixture *const warm =
@@ -367,6 +387,7 @@ HARNESS_MAIN("workload_generate", TEST(single_requests_have_content_of_their_own
              TEST(arrivals_have_their_rate_and_variability),
              TEST(linear_rates_rise_and_may_end),
              TEST(chat_turns_continue_their_session),
+             TEST(sessions_have_the_turns_they_must_have),
              TEST(chat_begins_with_conversations_under_way),
              TEST(chat_keeps_below_its_prompt_limit),
              TEST(wrong_keys_are_told_with_their_line),

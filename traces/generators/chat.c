@@ -48,6 +48,7 @@ struct chat_model {
     double session_effect; /* correlation of the outputs' ranks within a session */
     double continue_a;
     double continue_b;
+    uint32_t turns_min; /* of a session */
     double branch_ratio;
     double resend_ratio;
     int64_t gap_min_ns;
@@ -289,7 +290,7 @@ static bool plan_turn(const struct chat *chat, struct session *session)
     const double depth = session->turn;
     const double chance =
         (model->continue_a + depth) / (model->continue_a + model->continue_b + depth);
-    if (rng_unit(&session->bits) >= chance) {
+    if (session->turn + 1 >= model->turns_min && rng_unit(&session->bits) >= chance) {
         return false;
     }
     const double gap_ns = dist_draw(model->gap_s, &session->bits) * second_ns;
@@ -489,6 +490,7 @@ static bool read_turns(struct chat_model *model, const struct conf_node *map,
         .kind = DIST_LOGNORMAL, .first = -0.02, .second = 0.40};
     if (!conf_f64(map, "continue_a", &model->continue_a, 0, 1e9, err) ||
         !conf_f64(map, "continue_b", &model->continue_b, 1e-9, 1e9, err) ||
+        !conf_u32(map, "turns_min", &model->turns_min, 1, 1000000, err) ||
         !conf_f64(map, "branch_ratio", &model->branch_ratio, 0, 1, err) ||
         !conf_f64(map, "resend_ratio", &model->resend_ratio, 0, 1, err) ||
         !conf_duration_ns(map, "gap_min", &model->gap_min_ns, err) ||
@@ -512,6 +514,7 @@ static bool read_model(struct chat_model *model, const struct conf_node *map,
         .session_effect = 0.61,
         .continue_a = 1.272,
         .continue_b = 2.65,
+        .turns_min = 1,
         .branch_ratio = 0.17,
         .resend_ratio = 0.026,
         .gap_min_ns = INT64_C(6000000000),
