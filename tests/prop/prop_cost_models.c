@@ -42,6 +42,9 @@ static const struct served cases[] = {
     {"rtx_4090", "llama_3_1_8b",
      "{model: table, profile: \"%s\", skew: true, scale_mixed: 1.4}", 1, true},
     {"a100_80_sxm", "llama_3_8b", "{model: vidur, tables: \"%s/toy\"}", 1, true},
+    {"h100_sxm", "llama_2_70b",
+     "{model: iterations, table: \"%s/iterations.csv\", table_gpu: h, mixed_factor: 1}",
+     8, true},
     {"l4", "opt_125m", "{model: linear, step: 1ms, per_context_token: 3ns}", 1, true},
     {"l4", "opt_125m", "{model: linear, per_decode: 1us, per_chunk_token: 9ns}", 1,
      true},
@@ -135,12 +138,23 @@ static void fixture_operators(void)
                 "4096,0.2,0.3,0.5,4\n");
 }
 
+/* Whole iterations as splitwise-sim has them. */
+static void fixture_iterations(void)
+{
+    table_write("iterations.csv",
+                "tensor_parallel,hardware,prompt_size,batch_size,token_size,"
+                "prompt_time,token_time\n"
+                "8,h,128,1,128,50,20\n8,h,512,1,128,60,21\n8,h,512,8,128,400,25\n"
+                "4,h,512,1,128,99,33\n8,g,512,1,128,98,34\n");
+}
+
 /* Runs `holds` on each case under some seeds; it says whether to go on. */
 static void for_all(bool (*holds)(struct subject *subject, const struct served *served,
                                   struct rng *rng))
 {
     (void)fixture_profile();
     fixture_operators();
+    fixture_iterations();
     for (size_t i = 0; i < CASES; i++) {
         bool good = true;
         for (uint64_t seed = 0; seed < SEEDS && good; seed++) {
