@@ -36,8 +36,8 @@ static void order_of_joining_does_not_matter(void)
     gateway_delete(backwards);
 }
 
-/* Endpoints that leave or join move some slots of others, too (figure 12 of the paper:
- * 0.2 and 0.3 % of the slots here): at most 1 % of the keys. */
+/* Endpoints that leave or join move some slots of others, too: 0.2 and
+ * 0.3 % of them here; of the keys at most 1 %. */
 static void few_keys_of_others_move(void)
 {
     struct gateway *gateway = fixture_plain("maglev", COMPAT_HEAD);
