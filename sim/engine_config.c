@@ -87,9 +87,13 @@ static const struct conf_node *blame(const struct conf_node *map, const char *ke
     return node != NULL ? node : map;
 }
 
-/* Both kinds of heads can be dealt out evenly, or KV heads are copied evenly. */
+/* Both kinds of heads can be dealt out evenly, or KV heads are copied evenly, as the
+ * latent of MLA always is. */
 static bool heads_split(const struct model_spec *model, uint32_t tp)
 {
+    if (model->kv_lora_rank > 0) {
+        return model->query_heads % tp == 0;
+    }
     return model->query_heads % tp == 0 &&
            (model->kv_heads % tp == 0 || tp % model->kv_heads == 0);
 }

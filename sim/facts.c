@@ -83,6 +83,17 @@ static const struct field model_fields[] = {
     MODEL("weight_bits", FIELD_U32, false, weight_bits, 4, 16),
     MODEL("kv_bits", FIELD_U32, false, kv_bits, 8, 16),
     MODEL("parameters", FIELD_NUMBER, false, parameters, 1e6, 1e13),
+    MODEL("experts", FIELD_U32, false, experts, 2, 1 << 16),
+    MODEL("experts_per_token", FIELD_U32, false, experts_per_token, 1, 1 << 16),
+    MODEL("expert_width", FIELD_U32, false, expert_width, 1, 1 << 24),
+    MODEL("shared_expert_width", FIELD_U32, false, shared_width, 0, 1 << 24),
+    MODEL("dense_layers", FIELD_U32, false, dense_layers, 0, 1000),
+    MODEL("expert_weight_bits", FIELD_U32, false, expert_bits, 4, 16),
+    MODEL("kv_lora_rank", FIELD_U32, false, kv_lora_rank, 1, 1 << 16),
+    MODEL("q_lora_rank", FIELD_U32, false, q_lora_rank, 0, 1 << 16),
+    MODEL("qk_rope_head_dim", FIELD_U32, false, rope_head_dim, 1, 4096),
+    MODEL("qk_nope_head_dim", FIELD_U32, false, nope_head_dim, 1, 4096),
+    MODEL("v_head_dim", FIELD_U32, false, v_head_dim, 1, 4096),
 };
 #undef MODEL
 
@@ -297,6 +308,82 @@ bool gpu_spec_load(struct gpu_spec *gpu, const char *path, struct err *err)
     return ok;
 }
 
+/* Keys that go together: all of them with the first, none without it. */
+static bool together(const struct conf_node *map, const char *const *keys,
+                     struct err *err)
+{
+    const bool first = conf_get(map, keys[0]) != NULL;
+    for (size_t i = 1; keys[i] != NULL; i++) {
+        const struct conf_node *node = conf_get(map, keys[i]);
+        if (first && node == NULL) {
+            return conf_fail(conf_get(map, keys[0]), err, "%s: needs %s, too", keys[0],
+                             keys[i]);
+        }
+        if (!first && node != NULL) {
+            return conf_fail(node, err, "%s: means nothing without %s", keys[i],
+                             keys[0]);
+        }
+    }
+    return true;
+}
+
+static bool bits_check(const struct conf_node *map, const char *key, uint32_t bits,
+                       struct err *err)
+{
+    return bits == 4 || bits == 8 || bits == 16 ||
+           conf_fail(conf_get(map, key), err, "%s: %u; it must be 4, 8 or 16", key,
+                     bits);
+}
+
+static bool experts_check(const struct conf_node *map, const struct model_spec *model,
+                          struct err *err)
+{
+    static const char *const keys[] = {"experts", "experts_per_token", "expert_width",
+                                       NULL};
+    static const char *const optional[] = {"shared_expert_width", "dense_layers",
+                                           "expert_weight_bits"};
+    if (!together(map, keys, err)) {
+        return false;
+    }
+    for (size_t i = 0; i < sizeof optional / sizeof optional[0]; i++) {
+        if (model->experts == 0 && conf_get(map, optional[i]) != NULL) {
+            return conf_fail(conf_get(map, optional[i]), err,
+                             "%s: means nothing without experts", optional[i]);
+        }
+    }
+    if (model->experts_per_token > model->experts) {
+        return conf_fail(conf_get(map, "experts_per_token"), err,
+                         "experts_per_token: %u of %u experts",
+                         model->experts_per_token, model->experts);
+    }
+    if (model->dense_layers >= model->layers) {
+        return conf_fail(conf_get(map, "dense_layers"), err,
+                         "dense_layers: %u of %u layers leave none for experts",
+                         model->dense_layers, model->layers);
+    }
+    return bits_check(map, "expert_weight_bits", model->expert_bits, err);
+}
+
+static bool latent_check(const struct conf_node *map, const struct model_spec *model,
+                         struct err *err)
+{
+    static const char *const keys[] = {"kv_lora_rank", "qk_rope_head_dim",
+                                       "qk_nope_head_dim", "v_head_dim", NULL};
+    if (!together(map, keys, err)) {
+        return false;
+    }
+    if (model->kv_lora_rank == 0) {
+        return model->q_lora_rank == 0 ||
+               conf_fail(conf_get(map, "q_lora_rank"), err,
+                         "q_lora_rank: means nothing without kv_lora_rank");
+    }
+    return model->head_dim == model->nope_head_dim + model->rope_head_dim ||
+           conf_fail(conf_get(map, "head_dim"), err,
+                     "head_dim: %u, but the parts of a key with and without rope make "
+                     "%u",
+                     model->head_dim, model->nope_head_dim + model->rope_head_dim);
+}
+
 static bool model_check(const struct conf_node *map, const struct model_spec *model,
                         struct err *err)
 {
@@ -305,10 +392,9 @@ static bool model_check(const struct conf_node *map, const struct model_spec *mo
                          "kv_heads: %u does not divide the %u query heads",
                          model->kv_heads, model->query_heads);
     }
-    if (model->weight_bits != 4 && model->weight_bits != 8 &&
-        model->weight_bits != 16) {
-        return conf_fail(conf_get(map, "weight_bits"), err,
-                         "weight_bits: %u; it must be 4, 8 or 16", model->weight_bits);
+    if (!bits_check(map, "weight_bits", model->weight_bits, err) ||
+        !experts_check(map, model, err) || !latent_check(map, model, err)) {
+        return false;
     }
     if (model->kv_bits != 8 && model->kv_bits != 16) {
         return conf_fail(conf_get(map, "kv_bits"), err,
@@ -339,6 +425,9 @@ static bool model_read(const struct conf_node *map, struct model_spec *model,
             return false;
         }
     }
+    if (model->expert_bits == 0) {
+        model->expert_bits = model->weight_bits;
+    }
     return model_check(map, model, err);
 }
 
@@ -356,15 +445,52 @@ bool model_spec_load(struct model_spec *model, const char *path, struct err *err
     return ok;
 }
 
-static double layer_parameters(const struct model_spec *model)
+/* Of one layer's attention; MLA: queries (maybe through a latent), the latent of keys
+ * and values with rope's part, what makes heads of it, and the way out. */
+static double attention_parameters(const struct model_spec *model)
 {
     const double hidden = model->hidden;
-    const double query = (double)model->query_heads * model->head_dim;
-    const double kv = (double)model->kv_heads * model->head_dim;
-    const double matrices = model->mlp_gated ? 3.0 : 2.0;
+    const double heads = model->query_heads;
+    const double query = heads * model->head_dim;
+    if (model->kv_lora_rank == 0) {
+        const double kv = (double)model->kv_heads * model->head_dim;
+        return hidden * (query + 2.0 * kv) + query * hidden;
+    }
+    const double rank = model->kv_lora_rank;
+    const double value = heads * model->v_head_dim;
+    const double queries = model->q_lora_rank == 0
+                               ? hidden * query
+                               : model->q_lora_rank * (hidden + query + 1.0);
+    return queries + hidden * (rank + model->rope_head_dim) + rank +
+           rank * (heads * model->nope_head_dim + value) + value * hidden;
+}
+
+static double matrices_of(const struct model_spec *model)
+{
+    return model->mlp_gated ? 3.0 : 2.0;
+}
+
+static double expert_layers(const struct model_spec *model)
+{
+    return model->experts == 0 ? 0.0 : (double)model->layers - model->dense_layers;
+}
+
+/* Of all layers but what is in experts. */
+static double plain_parameters(const struct model_spec *model)
+{
+    const double hidden = model->hidden;
+    const double matrices = matrices_of(model);
+    const double routed = expert_layers(model);
     const double norms = 2.0 * hidden;
-    return hidden * (query + 2.0 * kv) + query * hidden +
-           matrices * hidden * model->mlp_width + norms;
+    return model->layers * (attention_parameters(model) + norms) +
+           (model->layers - routed) * matrices * hidden * model->mlp_width +
+           routed * hidden * (model->experts + matrices * model->shared_width);
+}
+
+static double routed_parameters(const struct model_spec *model)
+{
+    return expert_layers(model) * model->experts * matrices_of(model) * model->hidden *
+           model->expert_width;
 }
 
 static double embedding_parameters(const struct model_spec *model)
@@ -376,22 +502,28 @@ static double embedding_parameters(const struct model_spec *model)
 
 double model_parameters(const struct model_spec *model)
 {
-    return model->layers * layer_parameters(model) + embedding_parameters(model);
+    return plain_parameters(model) + routed_parameters(model) +
+           embedding_parameters(model);
 }
 
 uint64_t model_weight_bytes(const struct model_spec *model, uint32_t tensor_parallel)
 {
     /* Quantised checkpoints keep the embeddings in 16 bits. */
-    const double bytes =
-        model->layers * layer_parameters(model) * (model->weight_bits / 8.0) +
-        embedding_parameters(model) * 2.0;
+    const double bytes = plain_parameters(model) * (model->weight_bits / 8.0) +
+                         routed_parameters(model) * (model->expert_bits / 8.0) +
+                         embedding_parameters(model) * 2.0;
     return (uint64_t)llround(bytes / tensor_parallel);
 }
 
 uint64_t model_kv_bytes_per_token(const struct model_spec *model,
                                   uint32_t tensor_parallel)
 {
+    const uint64_t bytes = model->kv_bits / 8;
+    if (model->kv_lora_rank > 0) {
+        const uint64_t latent = (uint64_t)model->kv_lora_rank + model->rope_head_dim;
+        return latent * bytes * model->layers;
+    }
     const uint32_t split = model->kv_heads / tensor_parallel;
     const uint64_t heads = split > 0 ? split : 1;
-    return 2 * heads * model->head_dim * (model->kv_bits / 8) * model->layers;
+    return 2 * heads * model->head_dim * bytes * model->layers;
 }

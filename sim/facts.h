@@ -50,6 +50,7 @@ struct gpu_spec {
     double price_per_hour_high;
 };
 
+/* Dense or with experts, grouped-query or latent attention (MLA). */
 struct model_spec {
     char name[FACT_NAME_BYTES];
     uint32_t layers;
@@ -66,17 +67,30 @@ struct model_spec {
     uint32_t weight_bits;   /* 16 unless quantised */
     uint32_t kv_bits;       /* 16 unless quantised */
     double parameters;      /* as published, for checking against the formulas */
+    uint32_t experts;       /* in a layer that has some; 0 = dense model */
+    uint32_t experts_per_token;
+    uint32_t expert_width;  /* of one */
+    uint32_t shared_width;  /* of those that every token takes, together; 0 = none */
+    uint32_t dense_layers;  /* the first ones, with mlp_width and no experts */
+    uint32_t expert_bits;   /* of their weights */
+    uint32_t kv_lora_rank;  /* MLA: cached latent per token and layer; 0 = no MLA */
+    uint32_t q_lora_rank;   /* 0 = queries are made directly */
+    uint32_t rope_head_dim; /* cached beside the latent, one for all heads */
+    uint32_t nope_head_dim; /* of a query or key head, without rope's part */
+    uint32_t v_head_dim;
 };
 
 NODISCARD bool gpu_spec_load(struct gpu_spec *gpu, const char *path, struct err *err);
 NODISCARD bool model_spec_load(struct model_spec *model, const char *path,
                                struct err *err);
 
-/* Parameters by the formulas of spec/vllm-engine.md 10.2, embeddings included. */
+/* Parameters by the formulas of spec/vllm-engine.md 10.2, embeddings included; those of
+ * MLA and experts as the models' config.json lays them out. */
 double model_parameters(const struct model_spec *model);
 /* Weights on one GPU of a tensor-parallel group. */
 uint64_t model_weight_bytes(const struct model_spec *model, uint32_t tensor_parallel);
-/* KV cache of one token on one GPU; KV heads are replicated when fewer than TP. */
+/* KV cache of one token on one GPU; KV heads are replicated when fewer than TP, and
+ * every GPU of a group holds the whole latent of MLA. */
 uint64_t model_kv_bytes_per_token(const struct model_spec *model,
                                   uint32_t tensor_parallel);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * roofline.c: step time from a data sheet and measured efficiencies, for dense models
- * (spec/vllm-engine.md 10.1 to 10.6; docs/cost-models.md has the equations).
+ * roofline.c: step time from a data sheet and measured efficiencies, for dense models,
+ * experts and latent attention (spec/vllm-engine.md 10.1 to 10.6; docs/cost-models.md
+ * has the equations).
  *
  *     step = tokens(T) + rows(S) + decode attention + prefill attention
  *
@@ -18,6 +19,8 @@
 #include "base/mem.h"
 #include "sim/cost/fx.h"
 #include "sim/cost/model.h"
+#include "sim/experts.h"
+#include "sim/layer_shape.h"
 
 #include <math.h>
 
@@ -33,6 +36,7 @@ static const double longest_step_s = 3600.0;
 struct roofline {
     struct gpu_spec gpu;
     struct model_spec model;
+    struct layer_shape shape; /* for its attention, the same in all layers */
     uint32_t tensor_parallel;
     uint32_t graph_tokens_max; /* largest captured CUDA graph */
     uint32_t graph_wide_from;  /* sizes from here on are 16 apart, not 8 */
@@ -199,26 +203,61 @@ static double allreduce_s(const struct roofline *roofline, double bytes)
     return gpu->link_latency_s + 2.0 * (n - 1.0) / n * bytes / gpu->link_bytes_per_s;
 }
 
-static double layer_s(const struct roofline *roofline, double tokens)
+/* Experts of one layer on their share of the tokens: each that got one is read once,
+ * and multiplies as many rows as come to it in the mean. Before them the tokens are
+ * sorted, after them their answers are added. */
+static double experts_s(const struct roofline *roofline,
+                        const struct layer_shape *shape, double tokens)
 {
-    const struct model_spec *model = &roofline->model;
-    const uint32_t bits = model->weight_bits;
-    const double tp = roofline->tensor_parallel;
-    const double hidden = model->hidden;
-    const double query = model->query_heads * (double)model->head_dim / tp;
-    const double kv = fmax(1.0, model->kv_heads / tp) * model->head_dim;
-    const double width = model->mlp_width / tp;
-    const double up = model->mlp_gated ? 2.0 * width : width;
-    double seconds = product_s(roofline, tokens, hidden, query + 2.0 * kv, bits) +
-                     product_s(roofline, tokens, query, hidden, bits) +
-                     product_s(roofline, tokens, hidden, up, bits) +
-                     product_s(roofline, tokens, width, hidden, bits);
+    const struct gpu_spec *gpu = &roofline->gpu;
+    const double rows = tokens * shape->experts_per_token;
+    const double active =
+        experts_activated(tokens, shape->experts_per_token, shape->experts);
+    const struct layer_product *const both[] = {&shape->expert_up, &shape->expert_down};
+    double seconds = 0.0;
+    for (size_t i = 0; i < sizeof both / sizeof both[0]; i++) {
+        const double weights = both[i]->inner * both[i]->columns;
+        const struct product_facts facts = product_facts_of(gpu, both[i]->bits);
+        const double compute_s = active * product_compute_s(facts.curve, rows / active,
+                                                            2.0 * weights, facts.peak);
+        const double bytes =
+            active * weights * both[i]->bits / 8.0 +
+            rows * (both[i]->inner + both[i]->columns) * ACTIVATION_BYTES;
+        const double memory_s =
+            facts.start_s + bytes / (gpu->memory_bytes_per_s * facts.efficiency);
+        seconds += fmax(fmax(compute_s, memory_s), facts.floor_s);
+    }
+    const double hidden = roofline->model.hidden;
+    seconds += small_s(roofline, rows * shape->expert_up.columns * 1.5 *
+                                     ACTIVATION_BYTES); /* activation */
+    seconds += small_s(roofline, 2.0 * rows * hidden * ACTIVATION_BYTES);
+    return seconds + small_s(roofline, (rows + tokens) * hidden * ACTIVATION_BYTES);
+}
+
+static double layer_s(const struct roofline *roofline, double tokens, bool routed)
+{
+    const double hidden = roofline->model.hidden;
+    struct layer_shape shape;
+    layer_shape_of(&shape, &roofline->model, roofline->tensor_parallel, routed);
+    double seconds = 0.0;
+    for (uint32_t i = 0; i < shape.count; i++) {
+        const struct layer_product *product = &shape.products[i];
+        seconds += product_s(roofline, tokens, product->inner, product->columns,
+                             product->bits);
+    }
     /* Residual in, residual out; what the product before has written is still in L2. */
     const double norm_bytes = 2.0 * tokens * hidden * ACTIVATION_BYTES;
     seconds += 2.0 * small_s(roofline, norm_bytes);
-    seconds += small_s(roofline, 2.0 * tokens * (query + kv) * ACTIVATION_BYTES);
-    seconds += small_s(roofline, 4.0 * tokens * kv * ACTIVATION_BYTES);
-    seconds += small_s(roofline, tokens * (up + width) * ACTIVATION_BYTES);
+    seconds += small_s(roofline, 2.0 * tokens * (shape.query_width + shape.kv_width) *
+                                     ACTIVATION_BYTES);
+    seconds += small_s(roofline, 4.0 * tokens * shape.kv_width * ACTIVATION_BYTES);
+    if (shape.mlp_width > 0.0) {
+        seconds += small_s(roofline, tokens * (shape.mlp_up + shape.mlp_width) *
+                                         ACTIVATION_BYTES);
+    }
+    if (routed) {
+        seconds += experts_s(roofline, &shape, tokens);
+    }
     if (roofline->tensor_parallel > 1) {
         seconds += 2.0 * allreduce_s(roofline, tokens * hidden * ACTIVATION_BYTES);
     }
@@ -233,11 +272,17 @@ static double tokens_s(const struct roofline *roofline, uint32_t tokens)
     if (roofline->tensor_parallel > 1) {
         embedding_s += allreduce_s(roofline, message);
     }
-    double one_s = layer_s(roofline, padded);
-    if (tokens > roofline->graph_tokens_max) {
-        one_s = fmax(one_s, eager_layer_s);
+    const double routed = layer_shape_routed(&roofline->model);
+    const double plain = roofline->model.layers - routed;
+    const double least_s = tokens > roofline->graph_tokens_max ? eager_layer_s : 0.0;
+    double seconds = embedding_s;
+    if (plain > 0.0) {
+        seconds += plain * fmax(layer_s(roofline, padded, false), least_s);
     }
-    return embedding_s + roofline->model.layers * one_s;
+    if (routed > 0.0) {
+        seconds += routed * fmax(layer_s(roofline, padded, true), least_s);
+    }
+    return seconds;
 }
 
 /* LM head, its logits gathered from the group, sampler. */
@@ -255,12 +300,24 @@ static double rows_s(const struct roofline *roofline, uint32_t rows)
     return seconds;
 }
 
-/* Of all layers: reading the context once per token. */
-static double attention_slope_s(const struct roofline *roofline)
+/* Of all layers: reading the cache of one token. */
+static double attention_read_s(const struct roofline *roofline)
 {
     const struct gpu_spec *gpu = &roofline->gpu;
     return roofline->model.layers * roofline->kv_bytes /
            (gpu->memory_bytes_per_s * gpu->decode_attention_efficiency);
+}
+
+/* And attending to it. All heads of MLA share one latent, so that their FLOPs count
+ * beside its bytes: at most what long prompts reach, as FlashMLA reports. */
+static double attention_slope_s(const struct roofline *roofline)
+{
+    const struct fact_curve *curve = &roofline->gpu.prefill_attention_mfu;
+    const double read_s = attention_read_s(roofline);
+    const double compute_s =
+        roofline->model.layers * roofline->shape.kv_flops /
+        (roofline->gpu.bf16_flops_per_s * curve->y[curve->count - 1]);
+    return roofline->model.kv_lora_rank > 0 ? fmax(read_s, compute_s) : read_s;
 }
 
 static double attention_floor_s(const struct roofline *roofline)
@@ -300,12 +357,10 @@ static void chunks_init(struct roofline *roofline)
 {
     const struct gpu_spec *gpu = &roofline->gpu;
     const double layers = roofline->model.layers;
-    const double width = roofline->model.query_heads *
-                         (double)roofline->model.head_dim / roofline->tensor_parallel;
-    /* QK and PV of one token pair are 4 * width FLOPs; pairs come counted twice. */
-    roofline->chunk_pair_s =
-        roofline->scale_mixed * layers * 2.0 * width / gpu->bf16_flops_per_s;
-    roofline->chunk_kv_s = roofline->scale_mixed * attention_slope_s(roofline);
+    /* Pairs come counted twice. */
+    roofline->chunk_pair_s = roofline->scale_mixed * layers * 0.5 *
+                             roofline->shape.pair_flops / gpu->bf16_flops_per_s;
+    roofline->chunk_kv_s = roofline->scale_mixed * attention_read_s(roofline);
     roofline->chunk_floor_s = roofline->scale_mixed * attention_floor_s(roofline);
     const struct fact_curve *curve = &gpu->prefill_attention_mfu;
     for (uint32_t i = 0; i < curve->count; i++) {
@@ -366,6 +421,7 @@ static bool roofline_init(void *state, const struct cost_setup *setup, struct er
         return false;
     }
     const uint32_t tp = roofline->tensor_parallel;
+    layer_shape_of(&roofline->shape, setup->model, tp, false);
     roofline->kv_bytes =
         (double)model_kv_bytes_per_token(setup->model, tp) / setup->model->layers;
     roofline->rows_max = setup->engine->max_num_seqs;

@@ -17,7 +17,8 @@ static const char *const gpus[] = {"h100_sxm", "h200_sxm",    "a100_80_sxm",
                                    "b200_sxm", "l40s",        "l4",
                                    "rtx_4090", "rtx_pro_6000"};
 static const char *const models[] = {"llama_3_1_8b", "llama_3_1_70b", "qwen3_8b",
-                                     "qwen3_32b",    "mistral_7b",    "opt_125m"};
+                                     "qwen3_32b",    "mistral_7b",    "opt_125m",
+                                     "mixtral_8x7b", "qwen3_30b_a3b", "deepseek_v3"};
 static const char *const maps[] = {
     "{model: roofline}",
     "{model: roofline, scale_decode: 0.95, scale_mixed: 1.3}",

@@ -27,6 +27,9 @@ static const struct served cases[] = {
     {"l4", "qwen3_8b", "{model: roofline}", 2, true},
     {"rtx_pro_6000", "qwen3_32b", "{model: roofline}", 1, true},
     {"b200_sxm", "llama_3_1_70b", "{model: roofline, scale_decode: 0.9}", 1, true},
+    {"h200_sxm", "deepseek_v3", "{model: roofline}", 4, true},
+    {"h100_sxm", "qwen3_30b_a3b", "{model: roofline}", 2, true},
+    {"a100_80_sxm", "mixtral_8x7b", "{model: roofline, scale_mixed: 1.1}", 4, true},
     {"b200_sxm", "llama_3_1_70b", "{model: roofline}", 8, false}, /* all-reduce */
     {"rtx_4090", "llama_3_1_8b",
      "{model: affine, fit: configs/fits/rtx_4090.llama_3_1_8b.yaml}", 1, false},

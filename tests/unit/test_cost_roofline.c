@@ -85,6 +85,58 @@ static void an_fp8_product_starts_before_it_reads(void)
     EXPECT_NEAR(ms[1] - ms[0], 4 * 32 * start_s * 1e3, 0.25);
 }
 
+/* One token of Mixtral passes two experts of 14,336 columns in each layer: what a dense
+ * model of 28,672 reads, in more kernels. 256 tokens reach all eight: their weights
+ * alone are four times that. */
+static void experts_are_read_when_a_token_comes_to_them(void)
+{
+    static struct gpu_spec gpu;
+    static struct model_spec model;
+    struct err err = {0};
+    REQUIRE_OK(gpu_spec_load(&gpu, harness_source("configs/gpus/h100_sxm.yaml"), &err),
+               &err);
+    REQUIRE_OK(model_spec_load(
+                   &model, harness_source("configs/models/mixtral_8x7b.yaml"), &err),
+               &err);
+    struct engine_config pair = bare;
+    pair.tensor_parallel = 2;
+    double ms[2][2];
+    for (int dense = 0; dense < 2; dense++) {
+        const struct cost_setup setup = {.gpu = &gpu, .model = &model, .engine = &pair};
+        struct cost *cost = NULL;
+        REQUIRE_OK(cost_new(&cost, &setup, &err), &err);
+        ms[dense][0] = decode_ms(cost, 1, 100);
+        ms[dense][1] = decode_ms(cost, 256, 100);
+        cost_delete(cost);
+        model.experts = 0;
+        model.mlp_width = 2 * model.expert_width;
+    }
+    EXPECT(ms[0][0] > ms[1][0]);
+    EXPECT_CLOSE(ms[0][0], ms[1][0], 0.15);
+    const double more = 32.0 * 6 * 3 * 4096 * 14336 / 2 * 2; /* bytes on one GPU */
+    EXPECT_CLOSE(ms[0][1] - ms[1][1],
+                 more / (gpu.memory_bytes_per_s * gpu.gemm_memory_efficiency) * 1e3,
+                 0.25);
+}
+
+/* 128 heads share one latent of 1,152 bytes: 278,528 FLOPs per token of context, more
+ * time than its bytes take; over 8 GPUs the bytes are what is left. */
+static void latent_attention_computes_more_than_it_reads(void)
+{
+    struct engine_config group = bare;
+    double slope_us[2];
+    for (int i = 0; i < 2; i++) {
+        group.tensor_parallel = i == 0 ? 1 : 8;
+        struct cost *cost = cost_with("h200_sxm", "deepseek_v3", &group);
+        const struct decode_cost step = cost_decode(cost, 64, UINT64_C(64) * 4096, 0);
+        slope_us[i] = (double)step.grow_fx / 64 / COST_FX_PER_NS / 1e3;
+        cost_delete(cost);
+    }
+    const double reached = 0.67; /* of prefill_attention_mfu, the last point */
+    EXPECT_CLOSE(slope_us[0], 61 * 278528.0 / (989e12 * reached) * 1e6, 0.05);
+    EXPECT_CLOSE(slope_us[1], 61 * 1152.0 / (4.8e12 * 0.85) * 1e6, 0.1);
+}
+
 static void h100_agrees_with_the_derived_table(void)
 {
     struct cost *cost = cost_of("h100_sxm", "llama_3_1_8b");
@@ -237,7 +289,9 @@ static void description_says_what_the_times_rest_on(void)
     cost_delete(cost);
 }
 
-HARNESS_MAIN("cost_roofline", TEST(h100_agrees_with_the_derived_table),
+HARNESS_MAIN("cost_roofline", TEST(experts_are_read_when_a_token_comes_to_them),
+             TEST(latent_attention_computes_more_than_it_reads),
+             TEST(h100_agrees_with_the_derived_table),
              TEST(a100_agrees_with_the_derived_table),
              TEST(profiled_gpus_come_near_their_profiles),
              TEST(decode_batches_are_padded_to_graph_sizes),

@@ -122,6 +122,36 @@ static void nonsense_in_a_model_file_is_refused(void)
     expect_model_refused("layer_count", "layer_count: 3", "layers");
 }
 
+/* Several lines at once, in place of one. */
+static void half_of_experts_or_latent_attention_is_refused(void)
+{
+    static const char key[] = "mlp_width";
+    static const struct {
+        const char *lines;
+        const char *part;
+    } cases[] = {
+        {"mlp_width: 9\nexperts: 8", "needs experts_per_token"},
+        {"mlp_width: 9\nexpert_width: 8", "means nothing without experts"},
+        {"mlp_width: 9\ndense_layers: 3", "means nothing without experts"},
+        {"mlp_width: 9\nexperts: 8\nexperts_per_token: 9\nexpert_width: 64",
+         "9 of 8 experts"},
+        {"mlp_width: 9\nexperts: 8\nexperts_per_token: 2\nexpert_width: 64\n"
+         "dense_layers: 32",
+         "leave none"},
+        {"mlp_width: 9\nexperts: 8\nexperts_per_token: 2\nexpert_width: 64\n"
+         "expert_weight_bits: 6",
+         "4, 8 or 16"},
+        {"mlp_width: 9\nkv_lora_rank: 512", "needs qk_rope_head_dim"},
+        {"mlp_width: 9\nq_lora_rank: 512", "means nothing without kv_lora_rank"},
+        {"mlp_width: 9\nkv_lora_rank: 512\nqk_rope_head_dim: 64\n"
+         "qk_nope_head_dim: 128\nv_head_dim: 128",
+         "head_dim: 128"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        expect_model_refused(key, cases[i].lines, cases[i].part);
+    }
+}
+
 static void message_names_file_line_and_the_nearest_key(void)
 {
     struct gpu_spec gpu;
@@ -228,6 +258,33 @@ static void quantised_layers_shrink_and_embeddings_do_not(void)
     EXPECT_CLOSE((double)model_weight_bytes(&model, 1), layers + 2 * embeddings, 1e-9);
 }
 
+/* arXiv 2412.19437: 671 G parameters; 70 KB of latents per token, on every GPU. */
+static void latents_are_cached_whole_on_every_gpu(void)
+{
+    struct model_spec model;
+    struct err err = {0};
+    REQUIRE_OK(model_spec_load(&model,
+                               harness_source("configs/models/deepseek_v3.yaml"), &err),
+               &err);
+    EXPECT_U64(model_kv_bytes_per_token(&model, 1), UINT64_C(576) * 2 * 61);
+    EXPECT_U64(model_kv_bytes_per_token(&model, 8), UINT64_C(576) * 2 * 61);
+}
+
+/* Mixtral 8x7B: 46.7 G parameters, 45.1 G of them in experts. */
+static void experts_have_a_precision_of_their_own(void)
+{
+    struct model_spec model;
+    struct err err = {0};
+    REQUIRE_OK(model_spec_load(
+                   &model, harness_source("configs/models/mixtral_8x7b.yaml"), &err),
+               &err);
+    const uint64_t whole = model_weight_bytes(&model, 1);
+    EXPECT_U64(model.expert_bits, 16);
+    model.expert_bits = 4;
+    const double experts = 32.0 * 8 * 3 * 4096 * 14336;
+    EXPECT_CLOSE((double)(whole - model_weight_bytes(&model, 1)), 1.5 * experts, 1e-9);
+}
+
 static void h100_is_as_its_data_sheet(void)
 {
     struct gpu_spec gpu;
@@ -247,6 +304,9 @@ static void h100_is_as_its_data_sheet(void)
 
 HARNESS_MAIN("facts", TEST(nonsense_in_a_gpu_file_is_refused),
              TEST(nonsense_in_a_model_file_is_refused),
+             TEST(half_of_experts_or_latent_attention_is_refused),
+             TEST(latents_are_cached_whole_on_every_gpu),
+             TEST(experts_have_a_precision_of_their_own),
              TEST(message_names_file_line_and_the_nearest_key),
              TEST(every_shipped_file_loads),
              TEST(kv_and_weights_are_those_of_the_table),
