@@ -347,6 +347,7 @@ static bool limits_read(struct scenario *scenario, const struct conf_node *root,
     const bool ok =
         conf_u64(root, "seed", &scenario->seed, err) &&
         conf_enum(root, "replay", replays, &replay, err) &&
+        conf_u32(root, "in_flight_max", &scenario->in_flight_max, 0, 1 << 30, err) &&
         conf_duration_ns(root, "sample_interval", &scenario->sample_interval_ns, err) &&
         conf_map(root, "slo", &slo, err) &&
         conf_duration_ns(slo, "ttft", &scenario->slo_ttft_ns, err) &&
@@ -356,6 +357,11 @@ static bool limits_read(struct scenario *scenario, const struct conf_node *root,
         conf_u64(end, "requests", &scenario->requests_max, err) &&
         conf_duration_ns(end, "time", &scenario->time_max_ns, err);
     scenario->replay = (enum replay)replay;
+    if (ok && scenario->in_flight_max > 0 && replay != REPLAY_OPEN) {
+        return conf_fail(conf_get(root, "in_flight_max"), err,
+                         "in_flight_max: only with replay: open; a closed replay has "
+                         "its own reasons to hold requests back");
+    }
     if (ok && scenario->sample_interval_ns != 0 &&
         scenario->sample_interval_ns < sample_interval_ns_min) {
         return conf_fail(conf_get(root, "sample_interval"), err,

@@ -48,6 +48,7 @@ struct scenario {
     /* Workload. */
     const struct conf_node *workload; /* for workload_open_conf */
     enum replay replay;
+    uint32_t in_flight_max; /* of the client; 0 = no limit */
     /* Limits and observation. */
     uint64_t requests_max;      /* 0 = the whole workload */
     int64_t time_max_ns;        /* 0 = until everything has ended */

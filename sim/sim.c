@@ -77,6 +77,7 @@ struct sim {
     const struct trace_record *arrival; /* the next one, lent */
     uint64_t releases;                  /* timers of kind RELEASE */
     bool arrivals_done;
+    bool arrival_held; /* the client has as many requests in flight as it may */
     enum sim_state state;
     int64_t now_ns;
     int64_t sample_ns; /* next tick; INT64_MAX = none */
@@ -207,6 +208,19 @@ static enum attempt_how how_it_ended(enum outcome_status status)
     return status == OUTCOME_REFUSED ? ATTEMPT_REFUSED : ATTEMPT_ABORTED;
 }
 
+/* The next arrival takes place in its time, or as soon as the client may send. */
+static void arrival_schedule(struct sim *sim)
+{
+    const uint32_t limit = sim->scenario->in_flight_max;
+    sim->arrival_held = limit > 0 && request_table_live(sim->table) >= limit;
+    if (!sim->arrival_held) {
+        const int64_t due_ns = sim->arrival->arrival_ns;
+        evq_set(sim->events, sim->source_arrival,
+                due_ns > sim->now_ns ? due_ns : sim->now_ns,
+                rank_of(EVENT_ARRIVAL, sim->arrival->id));
+    }
+}
+
 /* Every request passes here exactly once. */
 static void request_finish(struct sim *sim, struct request *request,
                            enum outcome_status status)
@@ -252,6 +266,9 @@ static void request_finish(struct sim *sim, struct request *request,
     }
     replay_ended(sim->replay, request->record_id, sim->now_ns, on_release, sim);
     request_table_remove(sim->table, request);
+    if (sim->arrival_held) {
+        arrival_schedule(sim);
+    }
 }
 
 static void on_first_token(void *context, struct request *request, int64_t now_ns)
@@ -438,10 +455,9 @@ static bool arrival_fetch(struct sim *sim, struct err *err)
         sim->arrivals_done = true;
         return true;
     }
-    CHECK(sim->arrival->arrival_ns >= sim->now_ns,
+    CHECK(sim->scenario->in_flight_max > 0 || sim->arrival->arrival_ns >= sim->now_ns,
           "INV-3: record %" PRIu64 " arrives in the past", sim->arrival->id);
-    evq_set(sim->events, sim->source_arrival, sim->arrival->arrival_ns,
-            rank_of(EVENT_ARRIVAL, sim->arrival->id));
+    arrival_schedule(sim);
     return true;
 }
 
