@@ -174,6 +174,8 @@ static void record_totals(struct run_totals *totals, const struct sim_summary *s
     totals->status_count[REQUEST_REJECTED] = summary->rejected;
     totals->status_count[REQUEST_CANCELLED] = summary->cancelled;
     totals->status_count[REQUEST_UNFINISHED] = summary->unfinished;
+    totals->status_count[REQUEST_SHED] = summary->shed;
+    totals->status_count[REQUEST_TIMED_OUT] = summary->timed_out;
 }
 
 static void record_engine(struct recorder *recorder, const struct sim *sim,

@@ -25,7 +25,9 @@
     X(REFUSED, "refused", "the prompt does not fit the model's context: HTTP 400")     \
     X(REJECTED, "rejected", "no endpoint accepted it: HTTP 503")                       \
     X(CANCELLED, "cancelled", "the client hung up")                                    \
-    X(UNFINISHED, "unfinished", "the run's time limit came first")
+    X(UNFINISHED, "unfinished", "the run's time limit came first")                     \
+    X(SHED, "shed", "admission turned it away: HTTP 429")                              \
+    X(TIMED_OUT, "timed_out", "waited at the gateway as long as it may: HTTP 503")
 
 enum request_status {
 #define X(id, name, help) REQUEST_##id,

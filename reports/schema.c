@@ -45,6 +45,8 @@ static const char *const statements[] = {
     "  rejected INTEGER NOT NULL,\n"
     "  cancelled INTEGER NOT NULL,\n"
     "  unfinished INTEGER NOT NULL,\n"
+    "  shed INTEGER NOT NULL,\n"
+    "  timed_out INTEGER NOT NULL,\n"
     "  events INTEGER NOT NULL,\n"
     "  steps INTEGER NOT NULL,\n"
     "  prompt_tokens INTEGER NOT NULL,\n"

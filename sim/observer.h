@@ -14,7 +14,9 @@
     X(REFUSED, "the prompt does not fit the model's context: HTTP 400")                \
     X(REJECTED, "no endpoint accepted it: HTTP 503")                                   \
     X(CANCELLED, "the client hung up")                                                 \
-    X(UNFINISHED, "the run's time limit came first")
+    X(UNFINISHED, "the run's time limit came first")                                   \
+    X(SHED, "admission turned it away: HTTP 429")                                      \
+    X(TIMED_OUT, "it waited at the gateway as long as it may: HTTP 503")
 
 enum outcome_status {
 #define X(name, help) OUTCOME_##name,
@@ -59,6 +61,6 @@ struct observer {
     void (*on_sample)(void *context, const struct engine_sample *sample);
     void (*on_decision)(void *context, const struct decision_row *row);
     bool wants_scores; /* decisions come with the score of every candidate */
-}; /* any function may be NULL */
+};                     /* any function may be NULL */
 
 #endif

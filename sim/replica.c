@@ -187,6 +187,29 @@ void replica_peek(const struct replica *replica, int64_t time_ns,
     };
 }
 
+uint32_t replica_output_tokens(const struct replica *replica, struct request *request,
+                               int64_t time_ns)
+{
+    const uint64_t ended = replica->returned + run_ended(replica, time_ns, false);
+    const uint64_t formed = replica->decodes.formed + (ended - replica->returned);
+    uint64_t sampled = request->produced;
+    uint64_t flying = 0;
+    if (request->state == REQUEST_DECODING) {
+        sampled = decode_set_produced(&replica->decodes, request) +
+                  (formed - replica->decodes.formed);
+        flying = formed - ended - (request->skipped_step > ended ? 1 : 0);
+    } else if (request->state == REQUEST_DRAINING && request->last_step > ended) {
+        flying = request->last_step - ended;
+    }
+    /* Just after its first token, or one after a preemption, it has fewer steps under
+     * way than the pipeline is deep; what was seen before tells. */
+    const uint64_t out = sampled > flying ? sampled - flying : 0;
+    if (out > request->seen_tokens) {
+        request->seen_tokens = (uint32_t)out;
+    }
+    return request->seen_tokens;
+}
+
 void replica_visit(const struct replica *replica,
                    void (*visit)(void *context, struct request *request), void *context)
 {

@@ -79,6 +79,12 @@ void replica_stop(struct replica *replica, int64_t now_ns);
 void replica_peek(const struct replica *replica, int64_t time_ns,
                   struct engine_sample *sample);
 
+/* Output tokens of one of its requests that clients have by time_ns, steps that end
+ * then included; not beyond replica_next_ns(). Never falls while the engine holds the
+ * request, if asked in order of time. */
+uint32_t replica_output_tokens(const struct replica *replica, struct request *request,
+                               int64_t time_ns);
+
 /* Calls visit for every request that the engine holds, in order of running, then
  * waiting, then tokens on their way. The list must not change meanwhile. */
 void replica_visit(const struct replica *replica,

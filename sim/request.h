@@ -42,6 +42,7 @@ struct request {
     uint32_t cached_tokens;
     uint32_t preemptions;
     uint32_t recomputed_tokens;
+    uint32_t seen_tokens; /* of its output, when somebody last looked */
     uint32_t engine;
     /* How far it is. The first two are stale while DECODING: see decode_set.h. */
     enum request_state state;
@@ -56,6 +57,7 @@ struct request {
     uint64_t admission;     /* order of admission, for the running list */
     bool cancel;            /* the client has hung up */
     bool released;          /* preempted while DRAINING: holds no blocks any more */
+    bool admitted;          /* admission waits to hear of its end */
     uint32_t timer;         /* event source of its cancellation; UINT32_MAX = none */
     /* Lists: running or waiting; prefilling; emitting or draining. */
     struct request *previous;

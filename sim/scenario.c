@@ -202,11 +202,10 @@ static bool policy_read(struct scenario *scenario,
     return false;
 }
 
-static const struct policy_param *param_find(const struct route_policy *policy,
+static const struct policy_param *param_find(const struct policy_param *params,
                                              const char *name)
 {
-    for (const struct policy_param *at = policy->params; at != NULL && at->name != NULL;
-         at++) {
+    for (const struct policy_param *at = params; at != NULL && at->name != NULL; at++) {
         if (strcmp(at->name, name) == 0) {
             return at;
         }
@@ -217,34 +216,48 @@ static const struct policy_param *param_find(const struct route_policy *policy,
 static bool param_of_any(const struct policy_set *set, const char *name)
 {
     for (size_t i = 0; policy_set_at(set, i) != NULL; i++) {
-        if (param_find(policy_set_at(set, i), name) != NULL) {
+        if (param_find(policy_set_at(set, i)->params, name) != NULL) {
             return true;
         }
     }
     return false;
 }
 
-static bool param_unknown(const struct route_policy *policy,
+static bool param_unknown(const struct policy_table *table,
                           const struct conf_node *node, const char *name,
                           struct err *err)
 {
     const char *names[POLICY_PARAMS_MAX] = {0};
-    const size_t count = route_policy_param_count(policy);
+    const size_t count = policy_param_count(table->params);
     for (size_t i = 0; i < count; i++) {
-        names[i] = policy->params[i].name;
+        names[i] = table->params[i].name;
     }
     const char *near = nearest_word(name, names, count);
     return conf_fail(node, err,
                      "params: %s has no parameter %s%s%s; `stacksim policies %s` lists "
                      "them",
-                     policy->name, name, near != NULL ? ", did you mean " : "",
-                     near != NULL ? near : "", policy->name);
+                     table->name, name, near != NULL ? ", did you mean " : "",
+                     near != NULL ? near : "", table->name);
 }
 
-/* Kind and range are the policy's own word (route_policy_resolve), with file and line
+/* A policy of any kind, and where its given parameters go. */
+struct param_target {
+    struct policy_table table;
+    enum compat compat;
+    const char **names; /* SCENARIO_PARAMS_MAX */
+    double *values;
+    uint32_t *count;
+    /* A comparison runs one file under several policies: parameters that only another
+     * one has are passed over when --policy overrides the one in the file. */
+    bool overridden;
+    const struct policy_set *others;
+};
+
+/* Kind and range are the policy's own word (policy_params_resolve), with file and line
  * added. */
-static bool param_read(struct scenario *scenario, const struct conf_node *params,
-                       const struct policy_param *param, struct err *err)
+static bool param_read(const struct param_target *target,
+                       const struct conf_node *params, const struct policy_param *param,
+                       struct err *err)
 {
     double value = 0.0;
     if (param->kind == PARAM_BOOL) {
@@ -259,34 +272,30 @@ static bool param_read(struct scenario *scenario, const struct conf_node *params
     double values[POLICY_PARAMS_MAX];
     struct err why;
     const struct policy_given given = {&param->name, &value, 1};
-    if (!route_policy_resolve(scenario->policy, scenario->compat, &given, values,
-                              &why)) {
+    if (!policy_params_resolve(&target->table, target->compat, &given, values, &why)) {
         return conf_fail(conf_get(params, param->name), err, "params: %s", why.text);
     }
-    scenario->param_names[scenario->param_count] = param->name;
-    scenario->param_values[scenario->param_count++] = value;
+    target->names[*target->count] = param->name;
+    target->values[(*target->count)++] = value;
     return true;
 }
 
-/* A comparison runs one file under several policies: parameters that only another
- * policy has are left out when --policy overrides the one in the file. */
-static bool params_read(struct scenario *scenario, const struct conf_node *params,
-                        const struct scenario_options *options, struct err *err)
+static bool params_read(const struct param_target *target,
+                        const struct conf_node *params, struct err *err)
 {
-    const bool overridden = options->policy != NULL;
     if (conf_count(params) > SCENARIO_PARAMS_MAX) {
         return conf_fail(params, err, "params: at most %d", SCENARIO_PARAMS_MAX);
     }
     for (size_t i = 0; i < conf_count(params); i++) {
         const char *name = conf_key_at(params, i);
-        const struct policy_param *param = param_find(scenario->policy, name);
-        if (param == NULL && overridden && param_of_any(options->policies, name)) {
+        const struct policy_param *param = param_find(target->table.params, name);
+        if (param == NULL && target->overridden && param_of_any(target->others, name)) {
             continue;
         }
         if (param == NULL) {
-            return param_unknown(scenario->policy, conf_at(params, i), name, err);
+            return param_unknown(&target->table, conf_at(params, i), name, err);
         }
-        if (!param_read(scenario, params, param, err)) {
+        if (!param_read(target, params, param, err)) {
             return false;
         }
     }
@@ -303,6 +312,60 @@ static bool kv_events_read(struct scenario *scenario, const struct conf_node *ro
            conf_duration_ns(node, "delay", &reports->delay_ns, err) &&
            conf_duration_ns(node, "batch_interval", &reports->batch_interval_ns, err) &&
            conf_f64(node, "loss", &reports->loss_ratio, 0, 1, err);
+}
+
+static bool routing_params_read(struct scenario *scenario,
+                                const struct conf_node *params,
+                                const struct scenario_options *options, struct err *err)
+{
+    const struct param_target target = {
+        .table = {scenario->policy->name, scenario->policy->params},
+        .compat = scenario->compat,
+        .names = scenario->param_names,
+        .values = scenario->param_values,
+        .count = &scenario->param_count,
+        .overridden = options->policy != NULL,
+        .others = options->policies,
+    };
+    return params_read(&target, params, err);
+}
+
+/* After routing, whose compat level holds for both. */
+static bool admission_read(struct scenario *scenario, const struct conf_node *root,
+                           struct err *err)
+{
+    struct scenario_admission *admission = &scenario->admission;
+    const struct conf_node *map = NULL;
+    const struct conf_node *params = NULL;
+    const char *name = NULL;
+    if (!conf_map(root, "admission", &map, err) ||
+        !conf_str(map, "policy", &name, err) ||
+        !conf_map(map, "params", &params, err)) {
+        return false;
+    }
+    if (name == NULL) {
+        return map == NULL || conf_require(map, "policy", err);
+    }
+    admission->policy = admit_policy_find(name);
+    if (admission->policy == NULL) {
+        struct text known = {0};
+        for (size_t i = 0; admit_policy_at(i) != NULL; i++) {
+            text_printf(&known, "%s%s", i == 0 ? "" : ", ", admit_policy_at(i)->name);
+        }
+        conf_fail(conf_get(map, "policy"), err,
+                  "policy: no admission policy %s; there are %s", name,
+                  text_str(&known));
+        text_fini(&known);
+        return false;
+    }
+    const struct param_target target = {
+        .table = {admission->policy->name, admission->policy->params},
+        .compat = scenario->compat,
+        .names = admission->param_names,
+        .values = admission->param_values,
+        .count = &admission->param_count,
+    };
+    return params_read(&target, params, err);
 }
 
 static bool routing_read(struct scenario *scenario,
@@ -322,7 +385,7 @@ static bool routing_read(struct scenario *scenario,
     }
     scenario->compat = (enum compat)compat;
     if (!conf_map(routing, "params", &params, err) ||
-        !params_read(scenario, params, options, err) ||
+        !routing_params_read(scenario, params, options, err) ||
         !kv_events_read(scenario, routing, err) ||
         !conf_duration_ns(routing, "stats_window", &scenario->stats_window_ns, err) ||
         !conf_duration_ns(routing, "scrape_interval", &scenario->scrape_interval_ns,
@@ -400,6 +463,7 @@ static bool scenario_read(struct scenario *scenario,
     scenario->seed = 1;
     if (!scenario_name(scenario, root, err) || !limits_read(scenario, root, err) ||
         !routing_read(scenario, options, root, err) ||
+        !admission_read(scenario, root, err) ||
         !cluster_read(scenario, options, root, err) ||
         !conf_require(root, "workload", err) ||
         !conf_map(root, "workload", &scenario->workload, err)) {

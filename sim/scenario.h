@@ -6,6 +6,7 @@
 #define STACKSIM_SIM_SCENARIO_H
 
 #include "base/conf.h"
+#include "policies/admit.h"
 #include "policies/policy_set.h"
 #include "sim/cost.h"
 #include "sim/kv_reports.h"
@@ -30,6 +31,14 @@ struct scenario_pool {
     bool lockstep;      /* the replicas are data-parallel ranks (sim/lockstep.h) */
 };
 
+/* Who may come in; policy NULL = everybody. */
+struct scenario_admission {
+    const struct admit_policy *policy;
+    const char *param_names[SCENARIO_PARAMS_MAX]; /* borrowed from conf */
+    double param_values[SCENARIO_PARAMS_MAX];
+    uint32_t param_count;
+};
+
 struct scenario {
     char name[FACT_NAME_BYTES];
     uint64_t seed;
@@ -45,6 +54,7 @@ struct scenario {
     int64_t scrape_interval_ns; /* of engine metrics by the router */
     struct kv_reports_config kv_reports;
     uint32_t chars_per_token; /* text model for routers that hash characters: 4 */
+    struct scenario_admission admission;
     /* Workload. */
     const struct conf_node *workload; /* for workload_open_conf */
     enum replay replay;

@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "sim/admission.h"
 #include "sim/evq.h"
 #include "sim/kv_reports.h"
 #include "sim/load.h"
@@ -26,9 +27,11 @@
 #define EVENT_KINDS(X)                                                                 \
     X(STEP_DONE, "an engine ended a step")                                             \
     X(KV_REPORT, "what an engine tells about its cache reaches the gateway")           \
+    X(ADMIT, "there may be room for those who wait at the gateway")                    \
     X(RELEASE, "a request's parents have ended and its client has thought")            \
     X(ARRIVAL, "the next request of the workload")                                     \
     X(CANCEL, "a client hangs up")                                                     \
+    X(QUEUE_TIMEOUT, "somebody has waited at the gateway as long as it may")           \
     X(SCRAPE, "the gateway reads the engines' metrics")                                \
     X(TIME_LIMIT, "the run's time is up")
 
@@ -45,6 +48,7 @@ struct timer {
     enum event_kind kind;
     uint32_t index;          /* RELEASE: record */
     struct request *request; /* CANCEL */
+    struct parked *parked;   /* CANCEL of one that waits at the gateway */
     uint32_t next_unused;
 };
 
@@ -53,6 +57,9 @@ struct sim {
     struct sim_options options;
     struct observer observer;
     struct gateway *gateway;
+    struct admission *admission; /* NULL = everybody may come in */
+    uint32_t source_admit;
+    uint32_t source_queue_timeout;
     struct decision_sink sink;
     struct replay_queue *replay;
     struct kv_reports *reports; /* NULL unless the policy listens */
@@ -96,8 +103,9 @@ static uint64_t rank_of(enum event_kind kind, uint64_t identity)
 
 const char *outcome_status_name(enum outcome_status status)
 {
-    static const char *const names[] = {"completed", "refused", "rejected", "cancelled",
-                                        "unfinished"};
+    static const char *const names[] = {"completed", "refused",    "rejected",
+                                        "cancelled", "unfinished", "shed",
+                                        "timed_out"};
     CHECK((size_t)status < sizeof(names) / sizeof(names[0]), "status %d", (int)status);
     return names[status];
 }
@@ -197,6 +205,12 @@ static void summarise_outcome(struct sim_summary *summary,
     case OUTCOME_UNFINISHED:
         summary->unfinished++;
         break;
+    case OUTCOME_SHED:
+        summary->shed++;
+        break;
+    case OUTCOME_TIMED_OUT:
+        summary->timed_out++;
+        break;
     }
 }
 
@@ -208,16 +222,36 @@ static enum attempt_how how_it_ended(enum outcome_status status)
     return status == OUTCOME_REFUSED ? ATTEMPT_REFUSED : ATTEMPT_ABORTED;
 }
 
+static uint64_t waiting_at_gateway(const struct sim *sim)
+{
+    return sim->admission != NULL ? admission_waiting(sim->admission) : 0;
+}
+
 /* The next arrival takes place in its time, or as soon as the client may send. */
 static void arrival_schedule(struct sim *sim)
 {
     const uint32_t limit = sim->scenario->in_flight_max;
-    sim->arrival_held = limit > 0 && request_table_live(sim->table) >= limit;
+    sim->arrival_held =
+        limit > 0 && request_table_live(sim->table) + waiting_at_gateway(sim) >= limit;
     if (!sim->arrival_held) {
         const int64_t due_ns = sim->arrival->arrival_ns;
         evq_set(sim->events, sim->source_arrival,
                 due_ns > sim->now_ns ? due_ns : sim->now_ns,
                 rank_of(EVENT_ARRIVAL, sim->arrival->id));
+    }
+}
+
+/* One that was let in has ended: those who wait are looked at when all steps that end
+ * now have ended, so that in both modes they meet the same fleet. */
+static void admission_free(struct sim *sim, const struct request *request,
+                           const struct request_outcome *outcome)
+{
+    const uint32_t seen = request->seen_tokens;
+    const uint32_t tokens =
+        outcome->output_tokens > seen ? outcome->output_tokens : seen;
+    admission_ended(sim->admission, request->record_id, tokens);
+    if (admission_waiting(sim->admission) > 0) {
+        evq_set(sim->events, sim->source_admit, sim->now_ns, rank_of(EVENT_ADMIT, 0));
     }
 }
 
@@ -257,6 +291,9 @@ static void request_finish(struct sim *sim, struct request *request,
         };
         gateway_end(sim->gateway, sim->now_ns, &end);
         load_remove(&sim->load, request->engine, sim->now_ns);
+    }
+    if (request->admitted) {
+        admission_free(sim, request, &outcome);
     }
     if (sim->observer.on_outcome != NULL) {
         sim->observer.on_outcome(sim->observer.context, &outcome);
@@ -314,6 +351,7 @@ static void view_fill(struct sim *sim, const struct trace_record *record,
         .output_tokens_max = record->output_tokens_max,
         .output_tokens_guess = record->output_tokens_guess,
         .priority = record->priority,
+        .tenant = record->tenant,
     };
     if ((needs & NEED_SESSION_KEY) != 0 && record->session != 0) {
         (void)snprintf(key, KEY_BYTES, "%" PRIu64, record->session);
@@ -367,15 +405,16 @@ static void engine_reschedule(struct sim *sim, uint32_t engine)
 }
 
 static void request_submit(struct sim *sim, const struct trace_record *record,
-                           uint32_t engine)
+                           int64_t arrival_ns, uint32_t engine)
 {
     const struct engine_config *config = &sim->pool_of[engine]->engine;
     const bool fits = record->prompt_tokens < config->max_model_len;
     struct request *request =
         request_table_add(sim->table, record, fits ? output_capped(record, config) : 0,
                           fits && config->prefix_caching ? config->block_tokens : 0);
-    request->arrival_ns = sim->now_ns;
+    request->arrival_ns = arrival_ns;
     request->engine = engine;
+    request->admitted = sim->admission != NULL;
     load_add(&sim->load, engine, sim->now_ns);
     if (!fits) {
         request_move(request, REQUEST_ENDED);
@@ -386,7 +425,7 @@ static void request_submit(struct sim *sim, const struct trace_record *record,
         const struct timer timer = {.kind = EVENT_CANCEL, .request = request};
         request->timer = timer_new(sim, &timer);
         evq_set(sim->events, sim->source_timers + request->timer,
-                sim->now_ns + record->cancel_ns, rank_of(EVENT_CANCEL, record->id));
+                arrival_ns + record->cancel_ns, rank_of(EVENT_CANCEL, record->id));
     }
     if (sim->group_of[engine] != NULL) {
         lockstep_submit(sim->group_of[engine], engine - sim->first_of[engine], request,
@@ -419,10 +458,129 @@ static void metrics_read(struct sim *sim)
     }
 }
 
-static void request_arrive(struct sim *sim, const struct trace_record *record)
+/* It ends without having met an engine. */
+static void request_drop(struct sim *sim, const struct trace_record *record,
+                         int64_t arrival_ns, enum outcome_status status)
+{
+    struct request *request = request_table_add(sim->table, record, 0, 0);
+    request->arrival_ns = arrival_ns;
+    request->admitted = sim->admission != NULL && status == OUTCOME_REJECTED;
+    request_move(request, REQUEST_ENDED);
+    request_finish(sim, request, status);
+}
+
+/* Behind admission: to an engine, if there is one. */
+static void request_route(struct sim *sim, const struct trace_record *record,
+                          int64_t arrival_ns)
 {
     char key[KEY_BYTES];
     struct request_view view;
+    view_fill(sim, record, key, &view);
+    view.arrival_ns = arrival_ns;
+    uint32_t engine = UINT32_MAX;
+    const struct route_decision decision =
+        gateway_route(sim->gateway, sim->now_ns, &view, &engine);
+    if (decision.endpoint >= 0) {
+        request_submit(sim, record, arrival_ns, engine);
+    } else {
+        request_drop(sim, record, arrival_ns, OUTCOME_REJECTED);
+    }
+}
+
+static void queue_timeout_reschedule(struct sim *sim)
+{
+    const int64_t deadline_ns = admission_deadline_ns(sim->admission);
+    if (deadline_ns == INT64_MAX) {
+        evq_clear(sim->events, sim->source_queue_timeout);
+    } else {
+        evq_set(sim->events, sim->source_queue_timeout, deadline_ns,
+                rank_of(EVENT_QUEUE_TIMEOUT, 0));
+    }
+}
+
+/* What its client's patience was measured by, while it waited. */
+static void parked_wake(struct sim *sim, struct parked *parked)
+{
+    if (parked->timer != UINT32_MAX) {
+        timer_give(sim, parked->timer);
+        parked->timer = UINT32_MAX;
+    }
+}
+
+static void parked_end(struct sim *sim, struct parked *parked,
+                       enum outcome_status status)
+{
+    parked_wake(sim, parked);
+    request_drop(sim, &parked->record, parked->arrival_ns, status);
+    admission_drop(parked);
+}
+
+static void visit_tokens(void *context, struct request *request)
+{
+    struct sim *sim = context;
+    const struct replica *engine = sim->engines[request->engine];
+    admission_saw_tokens(sim->admission, request->record_id,
+                         replica_output_tokens(engine, request, sim->now_ns));
+}
+
+/* A real gateway sees every chunk of a stream go by. Here it is told when it matters:
+ * before somebody's turn is decided. */
+static void tokens_tell(struct sim *sim)
+{
+    if (admission_waiting(sim->admission) > 0 &&
+        admission_wants_tokens(sim->admission)) {
+        for (uint32_t engine = 0; engine < sim->engine_count; engine++) {
+            replica_visit(sim->engines[engine], visit_tokens, sim);
+        }
+    }
+}
+
+static void admit_waiting(struct sim *sim)
+{
+    struct parked *parked = NULL;
+    tokens_tell(sim);
+    if (sim->fresh_metrics) {
+        metrics_read(sim);
+    }
+    while ((parked = admission_next(sim->admission, sim->now_ns)) != NULL) {
+        parked_wake(sim, parked);
+        request_route(sim, &parked->record, parked->arrival_ns);
+        admission_drop(parked);
+    }
+    queue_timeout_reschedule(sim);
+}
+
+static void queue_timeout(struct sim *sim)
+{
+    struct parked *parked = NULL;
+    while ((parked = admission_expired(sim->admission, sim->now_ns)) != NULL) {
+        parked_end(sim, parked, OUTCOME_TIMED_OUT);
+    }
+    queue_timeout_reschedule(sim);
+}
+
+static void queue_cancel(struct sim *sim, struct parked *parked)
+{
+    parked->timer = UINT32_MAX;
+    admission_cancel(sim->admission, parked);
+    parked_end(sim, parked, OUTCOME_CANCELLED);
+    queue_timeout_reschedule(sim);
+}
+
+static void request_wait(struct sim *sim, struct parked *parked)
+{
+    const struct trace_record *record = &parked->record;
+    if (record->cancel_ns > 0) {
+        const struct timer timer = {.kind = EVENT_CANCEL, .parked = parked};
+        parked->timer = timer_new(sim, &timer);
+        evq_set(sim->events, sim->source_timers + parked->timer,
+                sim->now_ns + record->cancel_ns, rank_of(EVENT_CANCEL, record->id));
+    }
+    admit_waiting(sim);
+}
+
+static void request_arrive(struct sim *sim, const struct trace_record *record)
+{
     sim->injected++;
     if (sim->injected == 1) {
         sim->summary.first_arrival_ns = sim->now_ns;
@@ -430,18 +588,18 @@ static void request_arrive(struct sim *sim, const struct trace_record *record)
     if (sim->fresh_metrics) {
         metrics_read(sim);
     }
-    view_fill(sim, record, key, &view);
-    uint32_t engine = UINT32_MAX;
-    const struct route_decision decision =
-        gateway_route(sim->gateway, sim->now_ns, &view, &engine);
-    if (decision.endpoint >= 0) {
-        request_submit(sim, record, engine);
-        return;
+    struct admit_decision decision = {.verdict = ADMIT_PASS};
+    struct parked *parked = NULL;
+    if (sim->admission != NULL) {
+        decision = admission_arrive(sim->admission, sim->now_ns, record, &parked);
     }
-    struct request *request = request_table_add(sim->table, record, 0, 0);
-    request->arrival_ns = sim->now_ns;
-    request_move(request, REQUEST_ENDED);
-    request_finish(sim, request, OUTCOME_REJECTED);
+    if (decision.verdict == ADMIT_PASS) {
+        request_route(sim, record, sim->now_ns);
+    } else if (decision.verdict == ADMIT_QUEUE) {
+        request_wait(sim, parked);
+    } else {
+        request_drop(sim, record, sim->now_ns, OUTCOME_SHED);
+    }
 }
 
 static bool arrival_fetch(struct sim *sim, struct err *err)
@@ -491,6 +649,9 @@ static void samples_take(struct sim *sim, int64_t until_ns)
 static void scrape(struct sim *sim)
 {
     metrics_read(sim);
+    if (sim->admission != NULL) {
+        admit_waiting(sim);
+    }
     evq_set(sim->events, sim->source_scrape,
             sim->now_ns + sim->scenario->scrape_interval_ns, rank_of(EVENT_SCRAPE, 0));
 }
@@ -536,6 +697,10 @@ static void time_limit(struct sim *sim)
             request_finish(sim, at, OUTCOME_UNFINISHED);
         }
     }
+    struct parked *parked = NULL;
+    while (sim->admission != NULL && (parked = admission_any(sim->admission)) != NULL) {
+        parked_end(sim, parked, OUTCOME_UNFINISHED);
+    }
     sim->state = SIM_DONE;
 }
 
@@ -548,9 +713,13 @@ static void timer_fire(struct sim *sim, uint32_t slot)
         request_arrive(sim, replay_record(sim->replay, timer.index));
         return;
     }
+    timer_give(sim, slot);
+    if (timer.parked != NULL) {
+        queue_cancel(sim, timer.parked);
+        return;
+    }
     struct request *request = timer.request;
     request->timer = UINT32_MAX;
-    timer_give(sim, slot);
     replica_cancel(sim->engines[request->engine], request, sim->now_ns);
     engine_reschedule(sim, request->engine);
 }
@@ -574,6 +743,10 @@ static bool event_handle(struct sim *sim, const struct event *event, struct err 
     } else if (event->source == sim->source_reports) {
         const struct kv_report_sink sink = {sim, on_kv_event};
         kv_reports_deliver(sim->reports, sim->now_ns, &sink);
+    } else if (event->source == sim->source_admit) {
+        admit_waiting(sim);
+    } else if (event->source == sim->source_queue_timeout) {
+        queue_timeout(sim);
     } else {
         timer_fire(sim, event->source - sim->source_timers);
     }
@@ -583,7 +756,7 @@ static bool event_handle(struct sim *sim, const struct event *event, struct err 
 static bool all_done(const struct sim *sim)
 {
     return sim->arrivals_done && sim->releases == 0 &&
-           request_table_live(sim->table) == 0;
+           request_table_live(sim->table) == 0 && waiting_at_gateway(sim) == 0;
 }
 
 static void visit_count(void *context, struct request *request)
@@ -750,6 +923,10 @@ static bool gateway_set_up(struct sim *sim, struct err *err)
     if (!gateway_new(&sim->gateway, &setup, err)) {
         return false;
     }
+    if (scenario->admission.policy != NULL &&
+        !admission_new(&sim->admission, scenario, sim->gateway, err)) {
+        return false;
+    }
     if (sim->observer.on_decision != NULL) {
         sim->sink.context = sim->observer.context;
         sim->sink.on_decision = sim->observer.on_decision;
@@ -765,7 +942,9 @@ static bool events_set_up(struct sim *sim, struct err *err)
     sim->source_limit = sim->engine_count + 1;
     sim->source_scrape = sim->engine_count + 2;
     sim->source_reports = sim->engine_count + 3;
-    sim->source_timers = sim->engine_count + 4;
+    sim->source_admit = sim->engine_count + 4;
+    sim->source_queue_timeout = sim->engine_count + 5;
+    sim->source_timers = sim->engine_count + 6;
     sim->events = evq_new(sim->source_timers + TIMERS_FIRST);
     sim->timer_unused = UINT32_MAX;
     sim->touched = UINT32_MAX;
@@ -773,7 +952,9 @@ static bool events_set_up(struct sim *sim, struct err *err)
         evq_set(sim->events, sim->source_limit, sim->scenario->time_max_ns,
                 rank_of(EVENT_TIME_LIMIT, 0));
     }
-    const bool metrics = (gateway_needs(sim->gateway) & NEED_METRICS) != 0;
+    const bool metrics =
+        (gateway_needs(sim->gateway) & NEED_METRICS) != 0 ||
+        (sim->admission != NULL && admission_needs_metrics(sim->admission));
     sim->fresh_metrics = metrics && sim->scenario->scrape_interval_ns == 0;
     if (metrics && !sim->fresh_metrics) {
         evq_set(sim->events, sim->source_scrape, 0, rank_of(EVENT_SCRAPE, 0));
@@ -833,6 +1014,7 @@ void sim_delete(struct sim *sim)
     kv_reports_delete(sim->reports);
     replay_delete(sim->replay);
     request_table_delete(sim->table);
+    admission_delete(sim->admission);
     gateway_delete(sim->gateway);
     evq_delete(sim->events);
     load_fini(&sim->load);
@@ -894,7 +1076,9 @@ void sim_check_invariants(const struct sim *sim)
     CHECK(held == request_table_live(sim->table),
           "INV-1: engines hold %" PRIu64 " requests, %zu live", held,
           request_table_live(sim->table));
-    CHECK(sim->injected == sim->summary.requests + held,
-          "INV-1: %" PRIu64 " injected, %" PRIu64 " ended, %" PRIu64 " live",
-          sim->injected, sim->summary.requests, held);
+    const uint64_t waiting = waiting_at_gateway(sim);
+    CHECK(sim->injected == sim->summary.requests + held + waiting,
+          "INV-1: %" PRIu64 " injected, %" PRIu64 " ended, %" PRIu64 " live, %" PRIu64
+          " wait at the gateway",
+          sim->injected, sim->summary.requests, held, waiting);
 }

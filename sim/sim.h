@@ -40,6 +40,8 @@ struct sim_summary {
     uint64_t rejected;
     uint64_t cancelled;
     uint64_t unfinished;
+    uint64_t shed;      /* turned away by admission */
+    uint64_t timed_out; /* in the gateway's queue */
     uint64_t events;
     uint64_t steps;         /* engine steps, skipped ones included */
     uint64_t prompt_tokens; /* of completed requests */

@@ -33,7 +33,8 @@ static const char *write_trace(struct rng *rng, uint64_t seed)
     struct text text = {0};
     text_printf(&text,
                 "#version=1\n"
-                "id,arrival,session,turn,parents,think,in,out,prio,cancel,prompt\n");
+                "id,arrival,session,turn,parents,think,in,out,prio,cancel,tenant,"
+                "prompt\n");
     const uint64_t count = draw(rng, 5, 60);
     const uint64_t gap_ns = draw(rng, 1, 60) * 1000000;
     uint64_t now_ns = 0;
@@ -79,9 +80,9 @@ static const char *write_trace(struct rng *rng, uint64_t seed)
         last[slot].turn = follow ? last[slot].turn + 1 : 0;
         text_printf(&text,
                     "%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%s,%s,%" PRIu64
-                    ",%" PRIu64 ",%" PRIu64 ",%s,%s\n",
+                    ",%" PRIu64 ",%" PRIu64 ",%s,t%" PRIu64 ",%s\n",
                     id, now_ns, slot + 1, last[slot].turn, parents, think, in, out,
-                    rng_below(rng, 3), cancel, prompt);
+                    rng_below(rng, 3), cancel, id % 3, prompt);
         last[slot].session = id; /* whose output the next turn quotes */
         last[slot].in = in;
         last[slot].out = out;
@@ -125,7 +126,8 @@ static void write_scenario(struct rng *rng, const char *trace, uint64_t seed,
     text_printf(out, "name: random\nseed: %" PRIu64 "\n", seed);
     text_printf(out, "workload: {trace: \"%s\", format: native}\n", trace);
     text_printf(out, "replay: %s\n", pick(rng, replays, 3));
-    text_printf(out, "routing: {policy: %s}\n", pick(rng, policies, 4));
+    text_printf(out, "routing: {policy: %s, scrape_interval: 50ms}\n",
+                pick(rng, policies, 4));
     text_printf(out, "sample_interval: %" PRIu64 "ms\n", draw(rng, 1, 400));
     if (rng_below(rng, 4) == 0) {
         text_printf(out, "end: {time: %" PRIu64 "ms}\n", draw(rng, 1, 3000));
@@ -153,6 +155,44 @@ static void write_scenario(struct rng *rng, const char *trace, uint64_t seed,
     }
 }
 
+/* Two of three scenarios have a queue at the gateway. */
+static void write_admission(uint64_t seed, struct text *out)
+{
+    struct rng rng;
+    rng_init(&rng, seed, "prop_step_by_step/admission", 0);
+    const uint64_t most = draw(&rng, 1, 6);
+    switch (rng_below(&rng, 7)) {
+    case 0:
+        text_printf(out,
+                    "admission: {policy: concurrency_gate, params: {endpoint_max: "
+                    "%" PRIu64 ", queue_max: %" PRIu64 ", queue_timeout_s: %g}}\n",
+                    most, draw(&rng, 0, 20), (double)draw(&rng, 0, 2000) / 1000);
+        break;
+    case 1:
+        text_printf(out,
+                    "admission: {policy: flow_control, params: {detector: %" PRIu64
+                    ", requests_max: %" PRIu64 ", turns: %s, band_max: %" PRIu64 "}}\n",
+                    draw(&rng, 0, 1), most, rng_below(&rng, 2) == 0 ? "true" : "false",
+                    draw(&rng, 1, 20));
+        break;
+    case 2:
+    case 3:
+        text_printf(out,
+                    "admission: {policy: vtc, params: {requests_max: %" PRIu64
+                    ", queue_timeout_s: %g}}\n",
+                    most, (double)draw(&rng, 0, 2000) / 1000);
+        break;
+    case 4:
+        text_printf(out,
+                    "admission: {policy: shed_probabilistic, params: {detector: 2, "
+                    "tokens_max: %" PRIu64 "}}\n",
+                    100 * most);
+        break;
+    default:
+        break;
+    }
+}
+
 struct record {
     struct digest outcomes;
     struct digest samples;
@@ -169,6 +209,7 @@ static void saw_outcome(void *context, const struct request_outcome *outcome)
     digest_word(&record->outcomes, (uint64_t)outcome->first_token_ns);
     digest_word(&record->outcomes, (uint64_t)outcome->queued_ns);
     digest_word(&record->outcomes, outcome->cached_tokens);
+    digest_word(&record->outcomes, (uint64_t)outcome->status);
     record->preemptions += outcome->preemptions;
 }
 
@@ -240,6 +281,8 @@ static void run_once(const struct text *yaml, bool step_by_step, struct record *
 }
 
 static uint64_t preempted_cases;
+static uint64_t shed_cases;
+static uint64_t timed_out_cases;
 static uint64_t skipping_cases;
 
 static bool seed_agrees(uint64_t seed)
@@ -248,6 +291,7 @@ static bool seed_agrees(uint64_t seed)
     rng_init(&rng, seed, "prop_step_by_step", 0);
     struct text yaml = {0};
     write_scenario(&rng, write_trace(&rng, seed), seed, &yaml);
+    write_admission(seed, &yaml);
     struct record fast;
     struct record slow;
     struct sim_summary fast_summary;
@@ -265,6 +309,8 @@ static bool seed_agrees(uint64_t seed)
         EXPECT_U64(digest_value(&fast.engines), digest_value(&slow.engines)) &&
         EXPECT_U64(fast_summary.steps, slow_summary.steps);
     preempted_cases += fast.preemptions > 0 ? 1 : 0;
+    shed_cases += fast_summary.shed > 0 ? 1 : 0;
+    timed_out_cases += fast_summary.timed_out > 0 ? 1 : 0;
     skipping_cases += fast_summary.events < slow_summary.events ? 1 : 0;
     text_fini(&yaml);
     return same;
@@ -283,6 +329,8 @@ static void decode_runs_give_the_same_bytes(void)
         }
     }
     EXPECT(preempted_cases > SEEDS / 10);
+    EXPECT(shed_cases > SEEDS / 20);
+    EXPECT(timed_out_cases > SEEDS / 20);
     EXPECT(skipping_cases > SEEDS / 2);
 }
 

@@ -251,6 +251,40 @@ static void parameters_are_those_of_the_policy(void)
     }
 }
 
+static void admission_is_off_unless_a_policy_is_named(void)
+{
+    struct scenario *scenario = NULL;
+    struct err err = {0};
+    static const char start[] =
+        "workload: {trace: x}\ncluster: {pools: [{gpu: l4, model: opt_125m}]}\n";
+    char text[512];
+    REQUIRE_OK(parse(&scenario, start, &err), &err);
+    EXPECT(scenario->admission.policy == NULL);
+    scenario_delete(scenario);
+    snprintf(text, sizeof text, "%sadmission: {policy: vtc, params: {queue_max: 9}}\n",
+             start);
+    REQUIRE_OK(parse(&scenario, text, &err), &err);
+    EXPECT_STR(scenario->admission.policy->name, "vtc");
+    EXPECT_U64(scenario->admission.param_count, 1);
+    EXPECT_STR(scenario->admission.param_names[0], "queue_max");
+    EXPECT_NEAR(scenario->admission.param_values[0], 9, 0);
+    scenario_delete(scenario);
+    static const struct {
+        const char *admission;
+        const char *part;
+    } wrong[] = {
+        {"{policy: vtx}", "s.yaml:3: policy: no admission policy vtx; there are conc"},
+        {"{params: {queue_max: 9}}", "policy"},
+        {"{policy: vtc, params: {queue_maxx: 9}}", "did you mean queue_max"},
+        {"{policy: vtc, params: {queue_max: 1.5}}", "whole number"},
+        {"{policy: vtc, polic: 1}", "polic"},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        snprintf(text, sizeof text, "%sadmission: %s\n", start, wrong[i].admission);
+        expect_refused(text, wrong[i].part);
+    }
+}
+
 /* Or times that look fitted would be the data sheet's. */
 static void fit_is_refused_by_models_that_read_none(void)
 {
@@ -425,6 +459,7 @@ HARNESS_MAIN("scenario", TEST(what_is_not_said_has_a_default), TEST(every_key_is
              TEST(wrong_values_are_told_by_line), TEST(missing_parts_are_told),
              TEST(model_that_does_not_fit_is_told_at_its_pool),
              TEST(parameters_are_those_of_the_policy),
+             TEST(admission_is_off_unless_a_policy_is_named),
              TEST(fit_is_refused_by_models_that_read_none),
              TEST(policy_from_the_command_line_leaves_foreign_parameters_out),
              TEST(overrides_come_last_and_are_checked),
