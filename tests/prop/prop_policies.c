@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What every policy of the registry must keep, whatever it decides: a random life of a
- * fleet, with endpoints that join, leave, come back and fall ill between requests that
- * end in every way. A new policy is tested here before its author writes a test.
+ * fleet, with endpoints that join, leave, come back, fall ill and report what they like
+ * between requests that end in every way. A new policy is tested here before its author
+ * writes a test. Memory is in prop_policy_memory.c.
  */
 #include "base/hash.h"
 #include "base/rng.h"
@@ -12,7 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { URLS = 12, SLOTS = 8, OPEN_MAX = 24, STEPS = 400, SEEDS = 60, CHUNKS = 6 };
+enum { URLS = 12, SLOTS = 8, OPEN_MAX = 24, STEPS = 400, SEEDS = 60 };
+enum { CHUNKS = 6, ADAPTERS = 3 };
 
 static const enum compat compat_levels[] = {COMPAT_TAG, COMPAT_TAG_FIXED, COMPAT_HEAD};
 
@@ -36,6 +38,9 @@ struct fleet {
     int64_t now_ns;
     struct digest digest; /* of the decisions */
     uint64_t logged;
+    uint64_t active[SLOTS]; /* the one adapter of each endpoint */
+    struct endpoint_adapters adapters[SLOTS];
+    uint64_t message; /* of engines */
 };
 
 static const char *model_of(uint32_t url)
@@ -125,23 +130,100 @@ static bool valid_choice(const struct fleet *fleet, const struct request_view *r
            EXPECT(decision->reason != REASON_NONE);
 }
 
+/* Chained hashes of the chunks: few first blocks, so that prompts share prefixes. */
+static void chain(const uint64_t chunks[CHUNKS], uint64_t blocks[CHUNKS])
+{
+    uint64_t hash = 0;
+    for (int i = 0; i < CHUNKS; i++) {
+        hash = hash_pair(hash, chunks[i]);
+        blocks[i] = hash;
+    }
+}
+
+static uint32_t any_member(struct fleet *fleet)
+{
+    const uint32_t url = (uint32_t)rng_below(&fleet->rng, URLS);
+    return fleet->member[url] ? fleet->id[url] : UINT32_MAX;
+}
+
+/* Any fields may be missing; an engine may be empty, full, or have no cache. */
+static void scrape(struct fleet *fleet)
+{
+    const uint32_t id = any_member(fleet);
+    if (id == UINT32_MAX) {
+        return;
+    }
+    fleet->active[id] = 1 + rng_below(&fleet->rng, ADAPTERS);
+    fleet->adapters[id] = (struct endpoint_adapters){
+        .active = &fleet->active[id],
+        .active_count = (uint32_t)rng_below(&fleet->rng, 2),
+        .waiting = &fleet->active[id],
+        .waiting_count = (uint32_t)rng_below(&fleet->rng, 2),
+        .max = (uint32_t)rng_below(&fleet->rng, 3),
+    };
+    const struct endpoint_metrics metrics = {
+        .scraped_ns = fleet->now_ns,
+        .valid = (uint32_t)rng_below(&fleet->rng, METRIC_ADAPTERS << 1),
+        .running_requests = (uint32_t)rng_below(&fleet->rng, 10),
+        .waiting_requests = (uint32_t)rng_below(&fleet->rng, 200),
+        .kv_used_ratio = (double)rng_below(&fleet->rng, 5) / 4,
+        .kv_total_blocks = (uint32_t)rng_below(&fleet->rng, 20),
+        .adapters = &fleet->adapters[id],
+    };
+    gateway_scraped(fleet->gateway, id, &metrics);
+}
+
+/* Messages that get lost, blocks that are removed and never were stored. */
+static void report_cache(struct fleet *fleet)
+{
+    const uint32_t id = any_member(fleet);
+    if (id == UINT32_MAX) {
+        return;
+    }
+    uint64_t chunks[CHUNKS];
+    uint64_t blocks[CHUNKS];
+    for (int i = 0; i < CHUNKS; i++) {
+        chunks[i] = rng_below(&fleet->rng, 2);
+    }
+    chain(chunks, blocks);
+    const uint32_t first = (uint32_t)rng_below(&fleet->rng, CHUNKS);
+    fleet->message += rng_below(&fleet->rng, 3);
+    struct kv_event event = {
+        .kind = (enum kv_event_kind)rng_below(&fleet->rng, 3),
+        .message = fleet->message,
+        .parent = first > 0 ? blocks[first - 1] : 0,
+    };
+    if (event.kind != KV_EVENT_CLEARED) {
+        event.blocks = blocks + first;
+        event.block_count = 1 + (uint32_t)rng_below(&fleet->rng, CHUNKS - first);
+    }
+    gateway_kv_event(fleet->gateway, fleet->now_ns, id, &event);
+}
+
 static bool send(struct fleet *fleet)
 {
     static const char *const keys[] = {NULL, "", "alice", "bob", "carol"};
     static const char *const models[] = {NULL, "A", "B", "nobody serves this"};
     uint64_t chunks[CHUNKS];
+    uint64_t blocks[CHUNKS];
     for (int i = 0; i < CHUNKS; i++) {
         chunks[i] = rng_below(&fleet->rng, 2);
     }
+    chain(chunks, blocks);
     const struct request_view request = {
         .request_id = fleet->next_request++,
         .arrival_ns = fleet->now_ns,
         .session_key = keys[rng_below(&fleet->rng, 5)],
         .model = models[rng_below(&fleet->rng, 4)],
         .prompt_tokens = 1 + (uint32_t)rng_below(&fleet->rng, 100),
+        .output_tokens_max = (uint32_t)rng_below(&fleet->rng, 2) * 50,
+        .output_tokens_guess = (uint32_t)rng_below(&fleet->rng, 3) * 10,
+        .priority = (int32_t)rng_below(&fleet->rng, 3) - 1,
         .chunk_hashes = chunks,
         .chunk_count = (uint32_t)rng_below(&fleet->rng, CHUNKS + 1),
-        .block_hashes = chunks,
+        .block_hashes = blocks,
+        .block_count = (uint32_t)rng_below(&fleet->rng, CHUNKS + 1),
+        .adapter = rng_below(&fleet->rng, ADAPTERS + 1),
     };
     uint32_t id = UINT32_MAX;
     const struct route_decision decision =
@@ -204,7 +286,7 @@ static bool counters_hold(const struct fleet *fleet)
 static bool step(struct fleet *fleet)
 {
     fleet->now_ns += (int64_t)rng_below(&fleet->rng, 3000000000);
-    switch (rng_below(&fleet->rng, 8)) {
+    switch (rng_below(&fleet->rng, 10)) {
     case 0:
         join_or_leave(fleet);
         break;
@@ -218,7 +300,13 @@ static bool step(struct fleet *fleet)
         }
         break;
     case 4:
+        scrape(fleet);
+        break;
     case 5:
+        report_cache(fleet);
+        break;
+    case 6:
+    case 7:
         while (fleet->open_count > 0 && rng_below(&fleet->rng, 4) > 0) {
             end_one(fleet);
         }
@@ -285,6 +373,96 @@ static void same_seed_gives_the_same_picks(void)
     }
 }
 
+/* ---- the host's side of the contract -------------------------------------------- */
+
+/* Knows what is open, and is told of nothing else. */
+struct witness {
+    struct {
+        uint64_t request_id;
+        uint32_t endpoint_id;
+        bool had_first_token;
+    } open[OPEN_MAX];
+    uint32_t count;
+};
+
+static uint32_t open_at(const struct witness *witness, uint64_t request_id,
+                        uint32_t endpoint_id)
+{
+    uint32_t at = 0;
+    while (at < witness->count && (witness->open[at].request_id != request_id ||
+                                   witness->open[at].endpoint_id != endpoint_id)) {
+        at++;
+    }
+    return at;
+}
+
+static struct route_decision witness_pick(void *state, const struct cluster_view *view,
+                                          const struct request_view *request)
+{
+    (void)state;
+    return (struct route_decision){
+        .endpoint = (int32_t)(request->request_id % view->count),
+        .reason = REASON_RANDOM,
+        .candidates = view->count,
+    };
+}
+
+static void witness_on_route(void *state, const struct cluster_view *view,
+                             const struct request_view *request,
+                             const struct route_decision *decision)
+{
+    struct witness *witness = state;
+    const uint32_t id = view->endpoints[decision->endpoint]->id;
+    REQUIRE(witness->count < OPEN_MAX);
+    EXPECT_U64(open_at(witness, request->request_id, id), witness->count);
+    witness->open[witness->count].request_id = request->request_id;
+    witness->open[witness->count].endpoint_id = id;
+    witness->open[witness->count++].had_first_token = false;
+}
+
+static void witness_on_first_token(void *state, int64_t now_ns, uint64_t request_id,
+                                   uint32_t endpoint_id)
+{
+    (void)now_ns;
+    struct witness *witness = state;
+    const uint32_t at = open_at(witness, request_id, endpoint_id);
+    REQUIRE(at < witness->count);
+    EXPECT(!witness->open[at].had_first_token);
+    witness->open[at].had_first_token = true;
+}
+
+static void witness_on_end(void *state, int64_t now_ns, const struct attempt_end *end)
+{
+    (void)now_ns;
+    struct witness *witness = state;
+    const uint32_t at = open_at(witness, end->request_id, end->endpoint_id);
+    REQUIRE(at < witness->count);
+    EXPECT(witness->open[at].had_first_token == end->had_first_token);
+    witness->open[at] = witness->open[--witness->count];
+}
+
+static void witness_fini(void *state)
+{
+    const struct witness *witness = state;
+    EXPECT_U64(witness->count, 0);
+}
+
+static void every_on_route_is_followed_by_one_on_end(void)
+{
+    const struct route_policy policy = {
+        .name = "witness",
+        .state_bytes = sizeof(struct witness),
+        .fini = witness_fini,
+        .pick = witness_pick,
+        .on_route = witness_on_route,
+        .on_first_token = witness_on_first_token,
+        .on_end = witness_on_end,
+    };
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        (void)live(&policy, COMPAT_HEAD, seed);
+    }
+}
+
 static void every_entry_of_the_registry_is_complete(void)
 {
     const struct route_policy *policy = NULL;
@@ -311,4 +489,5 @@ static void every_entry_of_the_registry_is_complete(void)
 
 HARNESS_MAIN("prop.policies", TEST(every_entry_of_the_registry_is_complete),
              TEST(no_policy_picks_an_endpoint_that_does_not_accept),
-             TEST(same_seed_gives_the_same_picks))
+             TEST(same_seed_gives_the_same_picks),
+             TEST(every_on_route_is_followed_by_one_on_end))
