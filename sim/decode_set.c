@@ -165,12 +165,6 @@ void decode_set_skip(struct decode_set *set, struct request *request)
     }
 }
 
-uint32_t decode_set_computed(const struct decode_set *set,
-                             const struct request *request)
-{
-    return (uint32_t)(request->base + (int64_t)set->formed);
-}
-
 uint32_t decode_set_produced(const struct decode_set *set,
                              const struct request *request)
 {

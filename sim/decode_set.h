@@ -40,8 +40,12 @@ void decode_set_remove(struct decode_set *set, struct request *request);
  * Call before decode_set_advance counts that step. */
 void decode_set_skip(struct decode_set *set, struct request *request);
 
-uint32_t decode_set_computed(const struct decode_set *set,
-                             const struct request *request);
+/* Inline, because the step-by-step mode asks for every member at every step. */
+static inline uint32_t decode_set_computed(const struct decode_set *set,
+                                           const struct request *request)
+{
+    return (uint32_t)(request->base + (int64_t)set->formed);
+}
 uint32_t decode_set_produced(const struct decode_set *set,
                              const struct request *request);
 /* K: tokens already computed, summed over members. */

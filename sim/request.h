@@ -27,12 +27,22 @@ enum request_state {
 };
 
 struct request {
-    /* What it is. */
+    /* What a walk over a batch reads, side by side: one cache line. */
+    struct request *next; /* running or waiting */
+    struct request *previous;
+    int64_t base; /* decode set: computed - steps formed, constant */
+    enum request_state state;
+    uint32_t step_tokens; /* scheduled in the step that is being formed */
+    /* How far it is. The first two are stale while DECODING: see decode_set.h. */
+    uint32_t computed; /* tokens whose KV is, or in a formed step will be, in blocks */
+    uint32_t produced; /* output tokens sampled, those in formed steps included */
+    uint32_t prompt_tokens;
+    uint32_t output_tokens; /* that it will produce: recorded, capped by the engine */
+    uint64_t last_step;     /* index of the step that samples its last token */
+    /* What else it is. */
     uint64_t record_id;
     uint64_t session;
     uint32_t turn;
-    uint32_t prompt_tokens;
-    uint32_t output_tokens; /* that it will produce: recorded, capped by the engine */
     int32_t priority;
     /* What happened. OUTCOME_TIME_NONE until it did. */
     int64_t arrival_ns;
@@ -44,24 +54,15 @@ struct request {
     uint32_t recomputed_tokens;
     uint32_t seen_tokens; /* of its output, when somebody last looked */
     uint32_t engine;
-    /* How far it is. The first two are stale while DECODING: see decode_set.h. */
-    enum request_state state;
-    uint32_t computed; /* tokens whose KV is, or in a formed step will be, in blocks */
-    uint32_t produced; /* output tokens sampled, those in formed steps included */
     uint32_t lost_tokens;   /* computed at the last preemption, to be computed again */
-    uint32_t step_tokens;   /* scheduled in the step that is being formed */
     uint32_t heap_place[2]; /* in the decode set's heaps */
-    int64_t base;           /* decode set: computed - steps formed, constant */
-    uint64_t last_step;     /* index of the step that samples its last token */
     uint64_t skipped_step;  /* last step that left it out while DECODING; 0 = none */
     uint64_t admission;     /* order of admission, for the running list */
     bool cancel;            /* the client has hung up */
     bool released;          /* preempted while DRAINING: holds no blocks any more */
     bool admitted;          /* admission waits to hear of its end */
     uint32_t timer;         /* event source of its cancellation; UINT32_MAX = none */
-    /* Lists: running or waiting; prefilling; emitting or draining. */
-    struct request *previous;
-    struct request *next;
+    /* Other lists: prefilling; emitting or draining. */
     struct request *prefill_previous;
     struct request *prefill_next;
     struct request *emit_next;

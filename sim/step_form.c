@@ -93,71 +93,108 @@ static bool step_sum(struct replica *replica, struct forming *forming)
     return true;
 }
 
-/* Blocks that `request` needs for `tokens` more; preempts until they are free. False
- * when the request itself had to go. A victim behind *cursor moves it. */
-static bool walk_allocate(struct replica *replica, struct forming *forming,
-                          struct request *request, uint32_t computed, uint32_t tokens)
+/* Who was scheduled before `end`: has to be known of a decoding request only when there
+ * are victims, who give their tokens back. */
+static void walk_mark_decodes(const struct replica *replica, const struct request *end)
 {
-    const uint32_t need = replica_blocks_of(replica, (uint64_t)computed + tokens) -
-                          replica_blocks_of(replica, computed);
+    for (struct request *at = replica->running.first; at != end; at = at->next) {
+        if (at->state == REQUEST_DECODING) {
+            at->step_tokens = 1;
+        }
+    }
+}
+
+/* Takes `need` blocks for `request`; preempts until they are free. False when the
+ * request itself had to go. */
+static bool walk_allocate(struct replica *replica, const struct request *request,
+                          uint32_t need, uint32_t *budget)
+{
     while (need > kvpool_free_blocks(replica->pool)) {
+        if (!replica->preempted) {
+            walk_mark_decodes(replica, request);
+        }
         struct request *victim = running_victim(replica);
-        forming->budget += victim->step_tokens; /* priority may hit a scheduled one */
+        *budget += victim->step_tokens; /* priority may hit a scheduled one */
         running_preempt(replica, victim);
         if (victim == request) {
             return false;
         }
     }
     kvpool_take(replica->pool, need);
-    request->step_tokens = tokens;
-    forming->budget -= tokens;
     return true;
 }
 
-static void walk_schedule(struct replica *replica, struct forming *forming)
+static inline void shape_add_decode(struct batch_shape *shape, uint32_t computed)
 {
-    struct request *next = replica->running.first;
-    while (next != NULL && forming->budget > 0) {
-        struct request *request = next;
-        uint32_t computed = request->computed;
-        uint32_t tokens = 0;
-        if (request->state == REQUEST_DECODING) {
-            computed = decode_set_computed(&replica->decodes, request);
-            tokens = 1;
-        } else if (request->state == REQUEST_PREFILLING) {
-            tokens = chunk_wanted(replica, replica_known_tokens(request) - computed,
-                                  forming->budget);
-        }
-        if (tokens > 0 && !walk_allocate(replica, forming, request, computed, tokens)) {
-            return;
-        }
-        next = request->next;
-    }
-}
-
-static void shape_add_decode(const struct replica *replica, struct batch_shape *shape,
-                             const struct request *request)
-{
-    const uint32_t computed = decode_set_computed(&replica->decodes, request);
     shape->decodes++;
     shape->decode_context += computed;
-    if (replica->decodes.knows_longest && computed > shape->decode_context_max) {
-        shape->decode_context_max = computed;
+    shape->decode_context_max =
+        computed > shape->decode_context_max ? computed : shape->decode_context_max;
+}
+
+/* Visits running requests in order, as long as the budget lasts. Until somebody is
+ * preempted, decodes are booked in the shape at once; afterwards, and prefills always,
+ * through step_tokens. Returns the first one that it did not come to. */
+static struct request *walk_schedule(struct replica *replica, struct forming *forming)
+{
+    const uint32_t block_tokens = replica->engine.block_tokens;
+    struct batch_shape shape = {0};
+    uint32_t budget = forming->budget;
+    struct request *request = replica->running.first;
+    for (; request != NULL && budget > 0; request = request->next) {
+        const bool decodes = request->state == REQUEST_DECODING;
+        uint32_t computed = request->computed;
+        uint32_t tokens = 0;
+        uint32_t need = 0;
+        if (decodes) {
+            computed = decode_set_computed(&replica->decodes, request);
+            tokens = 1;
+            need = computed % block_tokens == 0 ? 1 : 0;
+        } else if (request->state == REQUEST_PREFILLING) {
+            tokens =
+                chunk_wanted(replica, replica_known_tokens(request) - computed, budget);
+            need = replica_blocks_of(replica, (uint64_t)computed + tokens) -
+                   replica_blocks_of(replica, computed);
+        }
+        if (need > 0 && !walk_allocate(replica, request, need, &budget)) {
+            break;
+        }
+        if (decodes && !replica->preempted) {
+            shape_add_decode(&shape, computed);
+        } else {
+            request->step_tokens = tokens;
+        }
+        budget -= tokens;
+    }
+    forming->budget = budget;
+    forming->shape = shape;
+    return request;
+}
+
+static void walk_commit_prefills(struct replica *replica, struct forming *forming)
+{
+    for (struct request *at = replica->prefill_first; at != NULL;
+         at = at->prefill_next) {
+        if (at->step_tokens > 0) {
+            chunk_commit(replica, forming, at, at->step_tokens);
+        }
     }
 }
 
-/* Books what walk_schedule decided. */
-static void walk_commit(struct replica *replica, struct forming *forming)
+/* After a preemption, when only step_tokens tells who is left. */
+static void walk_commit_marked(struct replica *replica, struct forming *forming)
 {
+    struct decode_set *set = &replica->decodes;
+    forming->shape = (struct batch_shape){0};
     for (struct request *at = replica->running.first; at != NULL; at = at->next) {
-        const uint32_t tokens = at->step_tokens;
-        if (at->state == REQUEST_DECODING && tokens > 0) {
+        if (at->state != REQUEST_DECODING) {
+            continue;
+        }
+        if (at->step_tokens > 0) {
             at->step_tokens = 0;
-            shape_add_decode(replica, &forming->shape, at);
-        } else if (at->state == REQUEST_DECODING) {
-            decode_set_skip(&replica->decodes, at);
-        } else if (tokens > 0) {
-            chunk_commit(replica, forming, at, tokens);
+            shape_add_decode(&forming->shape, decode_set_computed(set, at));
+        } else {
+            decode_set_skip(set, at);
         }
     }
 }
@@ -165,15 +202,26 @@ static void walk_commit(struct replica *replica, struct forming *forming)
 /* Phase 1, request by request, in order of admission. */
 static void step_walk(struct replica *replica, struct forming *forming)
 {
-    walk_schedule(replica, forming);
-    for (const struct request *at = replica->running.first; at != NULL; at = at->next) {
-        if (at->step_tokens > 0) {
-            forming->any = true;
+    struct decode_set *set = &replica->decodes;
+    const uint32_t budget = forming->budget;
+    struct request *rest = walk_schedule(replica, forming);
+    forming->any = forming->budget < budget;
+    if (!forming->any) {
+        return;
+    }
+    if (replica->preempted) {
+        walk_commit_marked(replica, forming);
+        rest = NULL;
+    }
+    for (; rest != NULL; rest = rest->next) {
+        if (rest->state == REQUEST_DECODING) {
+            decode_set_skip(set, rest);
         }
     }
-    if (forming->any) {
-        walk_commit(replica, forming);
+    if (!set->knows_longest) {
+        forming->shape.decode_context_max = 0;
     }
+    walk_commit_prefills(replica, forming);
 }
 
 /* Whether the head of the queue fits, and with how many tokens. */
