@@ -6,10 +6,12 @@
 #define STACKSIM_POLICIES_REGISTRY_H
 
 #include "policies/admit.h"
+#include "policies/order.h"
 #include "policies/policy.h"
 
 #define ROUTE(name) extern const struct route_policy route_##name;
 #define ADMIT(name) extern const struct admit_policy admit_##name;
+#define ORDER(name) extern const struct order_policy order_##name;
 #include "policies/registry.def"
 
 #endif

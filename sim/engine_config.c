@@ -4,6 +4,9 @@
  */
 #include "sim/engine_config.h"
 
+#include "base/text.h"
+#include "sim/policy_params.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -70,7 +73,6 @@ static bool keys_read(struct engine_config *engine, const struct conf_node *map,
            conf_bool(map, "chunked_prefill", &engine->chunked_prefill, err) &&
            conf_bool(map, "reserve_full_isl", &engine->reserve_full_isl, err) &&
            conf_bool(map, "async_scheduling", &engine->async_scheduling, err) &&
-           conf_bool(map, "priority_scheduling", &engine->priority_scheduling, err) &&
            conf_f64(map, "gpu_memory_utilization", &engine->gpu_memory_utilization,
                     0.05, 1.0, err) &&
            conf_bytes(map, "memory_reserve", &engine->memory_reserve_bytes, err) &&
@@ -78,6 +80,49 @@ static bool keys_read(struct engine_config *engine, const struct conf_node *map,
                     BLOCKS_MAX, err) &&
            conf_duration_ns(map, "cpu_step", &engine->cpu_step_ns, err) &&
            conf_duration_ns(map, "cpu_sequence", &engine->cpu_sequence_ns, err);
+}
+
+static bool order_read(struct engine_config *engine, const struct conf_node *map,
+                       struct err *err)
+{
+    const char *name = "fcfs";
+    const struct conf_node *params = NULL;
+    if (!conf_str(map, "scheduling_policy", &name, err) ||
+        !conf_map(map, "scheduling_params", &params, err)) {
+        return false;
+    }
+    engine->order = order_policy_find(name);
+    if (engine->order == NULL) {
+        struct text known = {0};
+        for (size_t i = 0; order_policy_at(i) != NULL; i++) {
+            text_printf(&known, "%s%s", i == 0 ? "" : ", ", order_policy_at(i)->name);
+        }
+        conf_fail(conf_get(map, "scheduling_policy"), err,
+                  "scheduling_policy: no order %s; there are %s", name,
+                  text_str(&known));
+        text_fini(&known);
+        return false;
+    }
+    const char *names[POLICY_PARAMS_MAX];
+    double given[POLICY_PARAMS_MAX];
+    double values[POLICY_PARAMS_MAX] = {0};
+    uint32_t count = 0;
+    const struct policy_params_target target = {
+        .table = {engine->order->name, engine->order->params},
+        .compat = COMPAT_HEAD,
+        .names = names,
+        .values = given,
+        .count = &count,
+    };
+    if (!policy_params_read(&target, params, err)) {
+        return false;
+    }
+    const struct policy_given all = {names, given, count};
+    if (!policy_params_resolve(&target.table, COMPAT_HEAD, &all, values, err)) {
+        return false;
+    }
+    memcpy(engine->order_values, values, sizeof engine->order_values);
+    return true;
 }
 
 /* The line of the key where it is written, else of the engine's map. */
@@ -170,7 +215,7 @@ bool engine_config_load(struct engine_config *engine, const struct conf_node *ma
     }
     *engine = (struct engine_config){.compat = (enum engine_compat)compat};
     defaults_set(engine, gpu, model);
-    if (!keys_read(engine, map, err)) {
+    if (!keys_read(engine, map, err) || !order_read(engine, map, err)) {
         return false;
     }
     defaults_clamp(engine, map);

@@ -6,6 +6,7 @@
 #define STACKSIM_SIM_ENGINE_CONFIG_H
 
 #include "base/conf.h"
+#include "policies/order.h"
 #include "sim/facts.h"
 
 /* Whose behaviour (spec/vllm-engine.md, conventions). */
@@ -21,9 +22,10 @@ struct engine_config {
     uint32_t long_prefill_token_threshold; /* 0 = off */
     bool prefix_caching;
     bool chunked_prefill;
-    bool reserve_full_isl; /* the whole prompt must fit before admission */
-    bool async_scheduling; /* host work overlaps the GPU */
-    bool priority_scheduling;
+    bool reserve_full_isl;            /* the whole prompt must fit before admission */
+    bool async_scheduling;            /* host work overlaps the GPU */
+    const struct order_policy *order; /* of the waiting queue; NULL = fcfs */
+    double order_values[ORDER_PARAMS_MAX];
     double gpu_memory_utilization; /* 0..1 */
     uint64_t memory_reserve_bytes; /* activations, graphs, non-torch; 0 = by budget */
     uint32_t kv_blocks_override;   /* num_gpu_blocks_override; 0 = compute */

@@ -149,7 +149,7 @@ void replica_submit(struct replica *replica, struct request *request, int64_t no
     request->queued_ns = run_end_ns(replica, run_ended(replica, now_ns, false) + 1);
     running_queue(replica, request, false);
     const bool full = replica->running.count >= replica->engine.max_num_seqs;
-    if (!full && (first || replica->engine.priority_scheduling)) {
+    if (!full && (first || replica->engine.order->before != NULL)) {
         run_cut(replica, now_ns);
     }
 }
@@ -240,6 +240,9 @@ struct replica *replica_new(const struct replica_setup *setup)
     struct replica *replica = mem_alloc(1, sizeof(*replica));
     replica->setup = *setup;
     replica->engine = *engine;
+    if (engine->order == NULL) {
+        replica->engine.order = order_policy_find("fcfs");
+    }
     replica->depth = engine->async_scheduling ? 2 : 1;
     CHECK(setup->kv_blocks >= 2, "engine %u has %u KV blocks", setup->id,
           setup->kv_blocks);

@@ -28,7 +28,7 @@ struct step {
 
 struct replica {
     struct replica_setup setup;
-    struct engine_config engine;
+    struct engine_config engine; /* with an order, always */
     struct kvpool *pool;
     struct decode_set decodes;
     struct request_list running; /* in order of admission */
@@ -83,7 +83,8 @@ void running_prefill_append(struct replica *replica, struct request *request);
 void running_prefill_remove(struct replica *replica, struct request *request);
 void running_drain_add(struct replica *replica, struct request *request);
 void running_drain_remove(struct replica *replica, struct request *request);
-/* New requests queue at the end, preempted ones in front; by priority when so set. */
+/* By the engine's order; without one new requests queue at the end, preempted ones in
+ * front. */
 void running_queue(struct replica *replica, struct request *request, bool in_front);
 /* Takes a running request out of everything and gives its blocks back. Its state field
  * still says where it was. */

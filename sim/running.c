@@ -113,23 +113,33 @@ void running_drain_remove(struct replica *replica, struct request *request)
     }
 }
 
-/* Whether a goes before b in a priority queue (vllm-engine.md 1.3). */
-static bool more_urgent(const struct request *a, const struct request *b)
+static struct order_view order_view_of(const struct request *request)
 {
-    if (a->priority != b->priority) {
-        return a->priority < b->priority;
-    }
-    if (a->arrival_ns != b->arrival_ns) {
-        return a->arrival_ns < b->arrival_ns;
-    }
-    return a->record_id < b->record_id;
+    return (struct order_view){
+        .request_id = request->record_id,
+        .arrival_ns = request->arrival_ns,
+        .priority = request->priority,
+        .prompt_tokens = request->prompt_tokens,
+    };
 }
 
-static void waiting_insert_by_priority(struct replica *replica, struct request *request)
+/* Whether a goes before b, in an engine whose order compares. */
+static bool goes_before(const struct replica *replica, const struct request *a,
+                        const struct request *b)
 {
+    const struct order_view left = order_view_of(a);
+    const struct order_view right = order_view_of(b);
+    return replica->engine.order->before(replica->engine.order_values, &left, &right);
+}
+
+/* Those that were preempted stand in front, in engines that do not reorder them. */
+static void waiting_insert_in_order(struct replica *replica, struct request *request)
+{
+    const bool fixed_front = !replica->engine.order->preempted_in_order;
     struct request *before = NULL;
     struct request *at = replica->waiting.last;
-    while (at != NULL && more_urgent(request, at)) {
+    while (at != NULL && !(fixed_front && at->preemptions > 0) &&
+           goes_before(replica, request, at)) {
         before = at;
         at = at->previous;
     }
@@ -138,12 +148,13 @@ static void waiting_insert_by_priority(struct replica *replica, struct request *
 
 void running_queue(struct replica *replica, struct request *request, bool in_front)
 {
-    if (replica->engine.priority_scheduling) {
-        waiting_insert_by_priority(replica, request);
-    } else if (in_front) {
+    const struct order_policy *order = replica->engine.order;
+    if (in_front && !order->preempted_in_order) {
         request_list_prepend(&replica->waiting, request);
-    } else {
+    } else if (order->before == NULL) {
         request_list_append(&replica->waiting, request);
+    } else {
+        waiting_insert_in_order(replica, request);
     }
 }
 
@@ -186,9 +197,9 @@ void running_preempt(struct replica *replica, struct request *victim)
 struct request *running_victim(const struct replica *replica)
 {
     struct request *victim = replica->running.last;
-    if (replica->engine.priority_scheduling) {
+    if (replica->engine.order->victim_by_order) {
         for (struct request *at = victim; at != NULL; at = at->previous) {
-            if (more_urgent(victim, at)) {
+            if (goes_before(replica, victim, at)) {
                 victim = at;
             }
         }

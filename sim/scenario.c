@@ -6,9 +6,10 @@
 #include "sim/scenario.h"
 
 #include "base/mem.h"
-#include "base/nearest.h"
 #include "sim/config_path.h"
+#include "sim/policy_params.h"
 
+#include <assert.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -202,106 +203,6 @@ static bool policy_read(struct scenario *scenario,
     return false;
 }
 
-static const struct policy_param *param_find(const struct policy_param *params,
-                                             const char *name)
-{
-    for (const struct policy_param *at = params; at != NULL && at->name != NULL; at++) {
-        if (strcmp(at->name, name) == 0) {
-            return at;
-        }
-    }
-    return NULL;
-}
-
-static bool param_of_any(const struct policy_set *set, const char *name)
-{
-    for (size_t i = 0; policy_set_at(set, i) != NULL; i++) {
-        if (param_find(policy_set_at(set, i)->params, name) != NULL) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool param_unknown(const struct policy_table *table,
-                          const struct conf_node *node, const char *name,
-                          struct err *err)
-{
-    const char *names[POLICY_PARAMS_MAX] = {0};
-    const size_t count = policy_param_count(table->params);
-    for (size_t i = 0; i < count; i++) {
-        names[i] = table->params[i].name;
-    }
-    const char *near = nearest_word(name, names, count);
-    return conf_fail(node, err,
-                     "params: %s has no parameter %s%s%s; `stacksim policies %s` lists "
-                     "them",
-                     table->name, name, near != NULL ? ", did you mean " : "",
-                     near != NULL ? near : "", table->name);
-}
-
-/* A policy of any kind, and where its given parameters go. */
-struct param_target {
-    struct policy_table table;
-    enum compat compat;
-    const char **names; /* SCENARIO_PARAMS_MAX */
-    double *values;
-    uint32_t *count;
-    /* A comparison runs one file under several policies: parameters that only another
-     * one has are passed over when --policy overrides the one in the file. */
-    bool overridden;
-    const struct policy_set *others;
-};
-
-/* Kind and range are the policy's own word (policy_params_resolve), with file and line
- * added. */
-static bool param_read(const struct param_target *target,
-                       const struct conf_node *params, const struct policy_param *param,
-                       struct err *err)
-{
-    double value = 0.0;
-    if (param->kind == PARAM_BOOL) {
-        bool on = false;
-        if (!conf_bool(params, param->name, &on, err)) {
-            return false;
-        }
-        value = on ? 1.0 : 0.0;
-    } else if (!conf_f64(params, param->name, &value, param->min, param->max, err)) {
-        return false;
-    }
-    double values[POLICY_PARAMS_MAX];
-    struct err why;
-    const struct policy_given given = {&param->name, &value, 1};
-    if (!policy_params_resolve(&target->table, target->compat, &given, values, &why)) {
-        return conf_fail(conf_get(params, param->name), err, "params: %s", why.text);
-    }
-    target->names[*target->count] = param->name;
-    target->values[(*target->count)++] = value;
-    return true;
-}
-
-static bool params_read(const struct param_target *target,
-                        const struct conf_node *params, struct err *err)
-{
-    if (conf_count(params) > SCENARIO_PARAMS_MAX) {
-        return conf_fail(params, err, "params: at most %d", SCENARIO_PARAMS_MAX);
-    }
-    for (size_t i = 0; i < conf_count(params); i++) {
-        const char *name = conf_key_at(params, i);
-        const struct policy_param *param = param_find(target->table.params, name);
-        if (param == NULL && target->overridden && param_of_any(target->others, name)) {
-            continue;
-        }
-        if (param == NULL) {
-            return param_unknown(&target->table, conf_at(params, i), name, err);
-        }
-        if (!param_read(target, params, param, err)) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static bool kv_events_read(struct scenario *scenario, const struct conf_node *routing,
                            struct err *err)
 {
@@ -314,11 +215,14 @@ static bool kv_events_read(struct scenario *scenario, const struct conf_node *ro
            conf_f64(node, "loss", &reports->loss_ratio, 0, 1, err);
 }
 
+static_assert((int)SCENARIO_PARAMS_MAX >= (int)POLICY_PARAMS_MAX,
+              "room for all that are read");
+
 static bool routing_params_read(struct scenario *scenario,
                                 const struct conf_node *params,
                                 const struct scenario_options *options, struct err *err)
 {
-    const struct param_target target = {
+    const struct policy_params_target target = {
         .table = {scenario->policy->name, scenario->policy->params},
         .compat = scenario->compat,
         .names = scenario->param_names,
@@ -327,7 +231,7 @@ static bool routing_params_read(struct scenario *scenario,
         .overridden = options->policy != NULL,
         .others = options->policies,
     };
-    return params_read(&target, params, err);
+    return policy_params_read(&target, params, err);
 }
 
 /* After routing, whose compat level holds for both. */
@@ -358,14 +262,14 @@ static bool admission_read(struct scenario *scenario, const struct conf_node *ro
         text_fini(&known);
         return false;
     }
-    const struct param_target target = {
+    const struct policy_params_target target = {
         .table = {admission->policy->name, admission->policy->params},
         .compat = scenario->compat,
         .names = admission->param_names,
         .values = admission->param_values,
         .count = &admission->param_count,
     };
-    return params_read(&target, params, err);
+    return policy_params_read(&target, params, err);
 }
 
 static bool routing_read(struct scenario *scenario,

@@ -51,7 +51,7 @@ static bool read_policy(const struct conf_node *map, struct run_facts *facts,
     if (present(map, "policy") && !conf_enum(map, "policy", policies, &policy, err)) {
         return false;
     }
-    facts->engine.priority_scheduling = policy == 1;
+    facts->engine.order = order_policy_find(policies[policy]);
     return true;
 }
 

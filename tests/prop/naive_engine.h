@@ -206,11 +206,36 @@ static inline void naive_release(struct naive_engine *engine,
 
 /* ---- scheduler ---- */
 
-static inline bool naive_urgent(const struct naive_request *a,
+/* Orders are told by name, and written again here. */
+static inline bool naive_order_is(const struct naive_engine *engine, const char *name)
+{
+    return strcmp(engine->config->order->name, name) == 0;
+}
+
+/* What is compared before arrivals are: the smaller goes first. */
+static inline double naive_key(const struct naive_engine *engine,
+                               const struct trace_record *record)
+{
+    const double *values = engine->config->order_values;
+    if (naive_order_is(engine, "priority")) {
+        return record->priority;
+    }
+    if (naive_order_is(engine, "shortest_prefill_first")) {
+        return record->prompt_tokens + values[0] / 1e9 * (double)record->arrival_ns;
+    }
+    const int class = record->priority < 0 ? 0 : record->priority == 0 ? 1 : 2;
+    return (double)record->arrival_ns + values[class] * 1e9 +
+           values[3] * 1e3 * record->prompt_tokens;
+}
+
+static inline bool naive_urgent(const struct naive_engine *engine,
+                                const struct naive_request *a,
                                 const struct naive_request *b)
 {
-    if (a->record->priority != b->record->priority) {
-        return a->record->priority < b->record->priority;
+    const double left = naive_key(engine, a->record);
+    const double right = naive_key(engine, b->record);
+    if (left != right) {
+        return left < right;
     }
     if (a->record->arrival_ns != b->record->arrival_ns) {
         return a->record->arrival_ns < b->record->arrival_ns;
@@ -218,14 +243,24 @@ static inline bool naive_urgent(const struct naive_request *a,
     return a->record->id < b->record->id;
 }
 
+/* Preempted, and not sorted in again. */
+static inline bool naive_stays_in_front(const struct naive_engine *engine, uint32_t id)
+{
+    return engine->request[id].outcome.preemptions > 0 &&
+           !naive_order_is(engine, "priority");
+}
+
 static inline void naive_queue(struct naive_engine *engine, uint32_t id, bool front)
 {
     uint32_t at = front ? 0 : engine->waiting_count;
-    if (engine->config->priority_scheduling) {
+    const bool sorted = !naive_order_is(engine, "fcfs") &&
+                        (!front || naive_order_is(engine, "priority"));
+    if (sorted) {
         at = 0;
         while (at < engine->waiting_count &&
-               !naive_urgent(&engine->request[id],
-                             &engine->request[engine->waiting[at]])) {
+               (naive_stays_in_front(engine, engine->waiting[at]) ||
+                !naive_urgent(engine, &engine->request[id],
+                              &engine->request[engine->waiting[at]]))) {
             at++;
         }
     }
@@ -268,8 +303,8 @@ static inline uint32_t naive_victim(const struct naive_engine *engine)
 {
     uint32_t victim = engine->running[engine->running_count - 1];
     for (uint32_t i = 0;
-         engine->config->priority_scheduling && i < engine->running_count; i++) {
-        if (naive_urgent(&engine->request[victim],
+         naive_order_is(engine, "priority") && i < engine->running_count; i++) {
+        if (naive_urgent(engine, &engine->request[victim],
                          &engine->request[engine->running[i]])) {
             victim = engine->running[i];
         }

@@ -32,6 +32,18 @@ static bool coin(struct rng *rng)
     return rng_below(rng, 2) == 1;
 }
 
+/* Half of them fcfs: what the others break, they share. */
+static void draw_order(struct rng *rng, struct engine_config *engine)
+{
+    static const char *const names[] = {"fcfs", "priority", "shortest_prefill_first",
+                                        "earliest_deadline"};
+    const uint64_t which = rng_below(rng, 8);
+    engine->order = order_policy_find(names[which < 4 ? which : 0]);
+    for (uint32_t i = 0; i < ORDER_PARAMS_MAX; i++) {
+        engine->order_values[i] = (double)draw(rng, 0, 3000) / 1000;
+    }
+}
+
 static void draw_engine(struct rng *rng, struct load_case *load)
 {
     static const uint32_t sizes[] = {1, 2, 4, 16};
@@ -47,9 +59,9 @@ static void draw_engine(struct rng *rng, struct load_case *load)
         .chunked_prefill = rng_below(rng, 4) > 0,
         .reserve_full_isl = coin(rng),
         .async_scheduling = coin(rng),
-        .priority_scheduling = rng_below(rng, 4) == 0,
         .long_prefill_token_threshold = rng_below(rng, 4) == 0 ? draw(rng, 1, 30) : 0,
     };
+    draw_order(rng, engine);
     engine->max_num_batched_tokens =
         engine->chunked_prefill ? draw(rng, engine->max_num_seqs, 80) : model_len;
     const uint32_t least =
@@ -109,7 +121,7 @@ static void draw_load(struct rng *rng, struct load_case *load)
         *record = (struct trace_record){
             .id = i + 1,
             .arrival_ns = now_ns,
-            .priority = (int32_t)rng_below(rng, 3),
+            .priority = (int32_t)rng_below(rng, 3) - 1,
         };
         draw_prompt(rng, load, i);
         const uint32_t room = load->engine.max_model_len - record->prompt_tokens;

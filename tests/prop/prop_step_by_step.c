@@ -121,6 +121,8 @@ static void write_scenario(struct rng *rng, const char *trace, uint64_t seed,
     static const char *const replays[] = {"open", "closed", "hybrid"};
     static const char *const booleans[] = {"true", "false"};
     static const char *const compats[] = {"v085", "v010", "v019", "head"};
+    static const char *const orders[] = {"fcfs", "priority", "shortest_prefill_first",
+                                         "earliest_deadline"};
     static const char *const sizes[] = {"1", "4", "16", "32"};
     const char *scheduling = pick(rng, booleans, 2);
     text_printf(out, "name: random\nseed: %" PRIu64 "\n", seed);
@@ -148,7 +150,7 @@ static void write_scenario(struct rng *rng, const char *trace, uint64_t seed,
     text_printf(out, "        prefix_caching: %s\n", pick(rng, booleans, 2));
     text_printf(out, "        async_scheduling: %s\n", scheduling);
     text_printf(out, "        reserve_full_isl: %s\n", pick(rng, booleans, 2));
-    text_printf(out, "        priority_scheduling: %s\n", pick(rng, booleans, 2));
+    text_printf(out, "        scheduling_policy: %s\n", pick(rng, orders, 4));
     if (rng_below(rng, 3) == 0) {
         text_printf(out, "        long_prefill_token_threshold: %" PRIu64 "\n",
                     draw(rng, 5, 100));

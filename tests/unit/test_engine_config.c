@@ -216,10 +216,36 @@ static void what_an_engine_cannot_do_is_refused(void)
     expect_refused(&subject, "{gpu_memory_utilization: 1.1}", "outside");
     expect_refused(&subject, "{compat: v1}", "compat");
     expect_refused(&subject, "{max_num_seq: 4}", "max_num_seqs");
+    expect_refused(&subject, "{scheduling_policy: lifo}",
+                   "no order lifo; there are fcfs, priority, shortest_prefill_first, "
+                   "earliest_deadline");
+    expect_refused(&subject, "{scheduling_params: {target_s: 1}}",
+                   "fcfs has no parameter target_s");
+    expect_refused(&subject,
+                   "{scheduling_policy: edf, scheduling_params: {target_s: -1}}",
+                   "target_s");
     expect_refused(&subject, "{cpu_step: 2h}", "cpu_step: at most");
     expect_refused(&subject, "{cpu_sequence: 1s}", "cpu_sequence: at most");
     expect_refused(&subject, "{num_gpu_blocks_override: 1}", "num_gpu_blocks");
     expect_refused(&subject, "{num_gpu_blocks_override: 100}", "max_model_len");
+}
+
+static void waiting_order_has_its_parameters(void)
+{
+    struct subject subject;
+    if (!facts_load(&subject, "h100_sxm", "qwen3_8b")) {
+        return;
+    }
+    REQUIRE_OK(engine_make(&subject, "{max_num_seqs: 8}"), &subject.err);
+    EXPECT_STR(subject.engine.order->name, "fcfs");
+    REQUIRE_OK(engine_make(&subject, "{scheduling_policy: edf, scheduling_params: "
+                                     "{relaxed_s: 30, prompt_token_us: 2}}"),
+               &subject.err);
+    EXPECT_STR(subject.engine.order->name, "earliest_deadline");
+    EXPECT_NEAR(subject.engine.order_values[0], 1, 0);
+    EXPECT_NEAR(subject.engine.order_values[1], 5, 0);
+    EXPECT_NEAR(subject.engine.order_values[2], 30, 0);
+    EXPECT_NEAR(subject.engine.order_values[3], 2, 0);
 }
 
 static void kv_heads_may_be_copied_evenly_only(void)
@@ -245,4 +271,5 @@ HARNESS_MAIN("engine_config", TEST(defaults_follow_release_and_gpu),
              TEST(model_too_big_is_told_with_the_arithmetic),
              TEST(longest_request_that_fits_is_named),
              TEST(what_an_engine_cannot_do_is_refused),
+             TEST(waiting_order_has_its_parameters),
              TEST(kv_heads_may_be_copied_evenly_only))

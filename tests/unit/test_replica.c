@@ -262,7 +262,7 @@ static void blocks_run_out_in_mid_decode(void)
 static void priority_preempts_the_least_urgent(void)
 {
     struct bench bench = {.engine = plain_engine()};
-    bench.engine.priority_scheduling = true;
+    bench.engine.order = order_policy_find("priority");
     bench.engine.max_model_len = 160;
     bench_open(&bench, 11);
     submit(&bench, 9, 9, 1, 1);
