@@ -13,7 +13,7 @@ struct admission {
 };
 
 bool admission_new(struct admission **out, const struct scenario *scenario,
-                   struct gateway *gateway, struct err *err)
+                   struct gateway *gateway, uint32_t replica, struct err *err)
 {
     const struct scenario_admission *config = &scenario->admission;
     const struct flow_setup setup = {
@@ -23,6 +23,7 @@ bool admission_new(struct admission **out, const struct scenario *scenario,
         .param_values = config->param_values,
         .param_count = config->param_count,
         .seed = scenario->seed,
+        .replica = replica,
         .gateway = gateway,
     };
     struct flow *flow = NULL;

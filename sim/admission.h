@@ -22,11 +22,13 @@ struct parked {
     char *model;  /* NULL = none */
     char *tenant; /* NULL = none */
     int64_t arrival_ns;
+    uint32_t front; /* replica of the router that it waits at */
     uint32_t timer; /* of its client hanging up; UINT32_MAX = none */
 };
 
 NODISCARD bool admission_new(struct admission **out, const struct scenario *scenario,
-                             struct gateway *gateway, struct err *err);
+                             struct gateway *gateway, uint32_t replica,
+                             struct err *err);
 void admission_delete(struct admission *admission);
 
 /* *parked is filled when the answer is ADMIT_QUEUE; it stays valid until the request

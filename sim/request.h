@@ -54,6 +54,7 @@ struct request {
     uint32_t recomputed_tokens;
     uint32_t seen_tokens; /* of its output, when somebody last looked */
     uint32_t engine;
+    uint32_t front;         /* replica of the router that it met */
     uint32_t lost_tokens;   /* computed at the last preemption, to be computed again */
     uint32_t heap_place[2]; /* in the decode set's heaps */
     uint64_t skipped_step;  /* last step that left it out while DECODING; 0 = none */

@@ -282,6 +282,7 @@ static bool routing_read(struct scenario *scenario,
     uint32_t compat = COMPAT_HEAD;
     scenario->scrape_interval_ns = default_scrape_ns;
     scenario->chars_per_token = 4;
+    scenario->router_replicas = 1;
     if (!conf_map(root, "routing", &routing, err) ||
         !policy_read(scenario, options, routing, err) ||
         !conf_enum(routing, "compat", compats, &compat, err)) {
@@ -291,6 +292,7 @@ static bool routing_read(struct scenario *scenario,
     if (!conf_map(routing, "params", &params, err) ||
         !routing_params_read(scenario, params, options, err) ||
         !kv_events_read(scenario, routing, err) ||
+        !conf_u32(routing, "replicas", &scenario->router_replicas, 1, 256, err) ||
         !conf_duration_ns(routing, "stats_window", &scenario->stats_window_ns, err) ||
         !conf_duration_ns(routing, "scrape_interval", &scenario->scrape_interval_ns,
                           err) ||

@@ -12,8 +12,8 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/mem.h"
-#include "sim/admission.h"
 #include "sim/evq.h"
+#include "sim/front.h"
 #include "sim/kv_reports.h"
 #include "sim/load.h"
 #include "sim/lockstep.h"
@@ -42,7 +42,7 @@ enum event_kind {
 };
 
 enum { IDLE_TICKS_MAX = 100000 };
-enum { TIMERS_FIRST = 64, URL_BYTES = 128, KEY_BYTES = 24, CHUNK_CHARS = 128 };
+enum { TIMERS_FIRST = 64, URL_BYTES = 128 };
 
 struct timer {
     enum event_kind kind;
@@ -56,8 +56,9 @@ struct sim {
     const struct scenario *scenario;
     struct sim_options options;
     struct observer observer;
-    struct gateway *gateway;
-    struct admission *admission; /* NULL = everybody may come in */
+    struct front *fronts; /* replicas of the router */
+    uint32_t front_count;
+    struct rng front_bits; /* which replica a request meets */
     uint32_t source_admit;
     uint32_t source_queue_timeout;
     struct decision_sink sink;
@@ -73,7 +74,7 @@ struct sim {
     uint32_t *first_of;                   /* by engine: source of its step events */
     uint32_t source_arrival;
     uint32_t source_limit;
-    uint32_t source_scrape;
+    uint32_t source_scrape; /* of the first replica of the router */
     uint32_t source_reports;
     uint32_t source_timers; /* the first one */
     bool fresh_metrics;     /* read at every arrival instead of at scrapes */
@@ -90,8 +91,6 @@ struct sim {
     int64_t sample_ns; /* next tick; INT64_MAX = none */
     uint64_t injected;
     uint32_t touched; /* engine of the last event; none: UINT32_MAX */
-    uint64_t *hashes; /* scratch of request_view */
-    size_t hash_capacity;
     struct digest digest;
     struct sim_summary summary;
 };
@@ -224,7 +223,11 @@ static enum attempt_how how_it_ended(enum outcome_status status)
 
 static uint64_t waiting_at_gateway(const struct sim *sim)
 {
-    return sim->admission != NULL ? admission_waiting(sim->admission) : 0;
+    uint64_t waiting = 0;
+    for (uint32_t i = 0; i < sim->front_count; i++) {
+        waiting += front_waiting(&sim->fronts[i]);
+    }
+    return waiting;
 }
 
 /* The next arrival takes place in its time, or as soon as the client may send. */
@@ -249,8 +252,9 @@ static void admission_free(struct sim *sim, const struct request *request,
     const uint32_t seen = request->seen_tokens;
     const uint32_t tokens =
         outcome->output_tokens > seen ? outcome->output_tokens : seen;
-    admission_ended(sim->admission, request->record_id, tokens);
-    if (admission_waiting(sim->admission) > 0) {
+    const struct front *front = &sim->fronts[request->front];
+    admission_ended(front->admission, request->record_id, tokens);
+    if (front_waiting(front) > 0) {
         evq_set(sim->events, sim->source_admit, sim->now_ns, rank_of(EVENT_ADMIT, 0));
     }
 }
@@ -289,7 +293,7 @@ static void request_finish(struct sim *sim, struct request *request,
             .how = how_it_ended(status),
             .had_first_token = request->first_token_ns != OUTCOME_TIME_NONE,
         };
-        gateway_end(sim->gateway, sim->now_ns, &end);
+        gateway_end(sim->fronts[request->front].gateway, sim->now_ns, &end);
         load_remove(&sim->load, request->engine, sim->now_ns);
     }
     if (request->admitted) {
@@ -311,8 +315,8 @@ static void request_finish(struct sim *sim, struct request *request,
 static void on_first_token(void *context, struct request *request, int64_t now_ns)
 {
     struct sim *sim = context;
-    gateway_first_token(sim->gateway, now_ns, request->record_id, request->engine,
-                        request->prompt_tokens);
+    gateway_first_token(sim->fronts[request->front].gateway, now_ns, request->record_id,
+                        request->engine, request->prompt_tokens);
 }
 
 static void on_end(void *context, struct request *request, int64_t now_ns,
@@ -326,58 +330,6 @@ static void on_end(void *context, struct request *request, int64_t now_ns,
 
 /* ---- arrivals ----------------------------------------------------------------------
  */
-
-static uint64_t *hashes_reserve(struct sim *sim, size_t count)
-{
-    void *array = sim->hashes;
-    const bool grown =
-        mem_grow(&array, &sim->hash_capacity, count, sizeof(uint64_t), UINT32_MAX);
-    CHECK(grown, "%zu prompt hashes", count);
-    sim->hashes = array;
-    return sim->hashes;
-}
-
-/* What the gateway sees of a request; only what the policy needs is computed. key must
- * outlive the view. */
-static void view_fill(struct sim *sim, const struct trace_record *record,
-                      char key[KEY_BYTES], struct request_view *view)
-{
-    const unsigned needs = gateway_needs(sim->gateway);
-    *view = (struct request_view){
-        .request_id = record->id,
-        .arrival_ns = sim->now_ns,
-        .model = record->model,
-        .prompt_tokens = record->prompt_tokens,
-        .output_tokens_max = record->output_tokens_max,
-        .output_tokens_guess = record->output_tokens_guess,
-        .priority = record->priority,
-        .tenant = record->tenant,
-    };
-    if ((needs & NEED_SESSION_KEY) != 0 && record->session != 0) {
-        (void)snprintf(key, KEY_BYTES, "%" PRIu64, record->session);
-        view->session_key = key;
-    }
-    if ((needs & NEED_CHUNK_HASHES) != 0) {
-        const uint32_t chunk = CHUNK_CHARS / sim->scenario->chars_per_token;
-        const size_t most = record->prompt_tokens / chunk + 1;
-        uint64_t *hashes = hashes_reserve(sim, most);
-        view->chunk_hashes = hashes;
-        view->chunk_count = (uint32_t)segment_chunk_hashes(
-            record->segments, record->segment_count, chunk, hashes, most);
-    }
-    if ((needs & NEED_BLOCK_HASHES) != 0) {
-        const uint32_t block = sim->scenario->pools[0].engine.block_tokens;
-        const size_t most = record->prompt_tokens / block + 1;
-        /* Behind the chunk hashes, in case both are wanted. */
-        uint64_t *hashes = hashes_reserve(sim, view->chunk_count + most);
-        view->chunk_hashes = view->chunk_count > 0 ? hashes : NULL;
-        view->block_hashes = hashes + view->chunk_count;
-        view->block_count =
-            (uint32_t)segment_block_hashes(record->segments, record->segment_count,
-                                           block, 0, hashes + view->chunk_count, most);
-        view->block_tokens = block;
-    }
-}
 
 static uint32_t output_capped(const struct trace_record *record,
                               const struct engine_config *engine)
@@ -404,17 +356,27 @@ static void engine_reschedule(struct sim *sim, uint32_t engine)
     }
 }
 
-static void request_submit(struct sim *sim, const struct trace_record *record,
-                           int64_t arrival_ns, uint32_t engine)
+/* A request on its way: who wants what since when, and which replica of the router has
+ * it. */
+struct incoming {
+    const struct trace_record *record;
+    int64_t arrival_ns;
+    uint32_t front;
+};
+
+static void request_submit(struct sim *sim, const struct incoming *incoming,
+                           uint32_t engine)
 {
+    const struct trace_record *record = incoming->record;
     const struct engine_config *config = &sim->pool_of[engine]->engine;
     const bool fits = record->prompt_tokens < config->max_model_len;
     struct request *request =
         request_table_add(sim->table, record, fits ? output_capped(record, config) : 0,
                           fits && config->prefix_caching ? config->block_tokens : 0);
-    request->arrival_ns = arrival_ns;
+    request->arrival_ns = incoming->arrival_ns;
+    request->front = incoming->front;
     request->engine = engine;
-    request->admitted = sim->admission != NULL;
+    request->admitted = sim->fronts[incoming->front].admission != NULL;
     load_add(&sim->load, engine, sim->now_ns);
     if (!fits) {
         request_move(request, REQUEST_ENDED);
@@ -425,7 +387,8 @@ static void request_submit(struct sim *sim, const struct trace_record *record,
         const struct timer timer = {.kind = EVENT_CANCEL, .request = request};
         request->timer = timer_new(sim, &timer);
         evq_set(sim->events, sim->source_timers + request->timer,
-                arrival_ns + record->cancel_ns, rank_of(EVENT_CANCEL, record->id));
+                incoming->arrival_ns + record->cancel_ns,
+                rank_of(EVENT_CANCEL, record->id));
     }
     if (sim->group_of[engine] != NULL) {
         lockstep_submit(sim->group_of[engine], engine - sim->first_of[engine], request,
@@ -436,7 +399,7 @@ static void request_submit(struct sim *sim, const struct trace_record *record,
     engine_reschedule(sim, engine);
 }
 
-static void metrics_read(struct sim *sim)
+static void metrics_read(struct sim *sim, const struct front *front)
 {
     for (uint32_t engine = 0; engine < sim->engine_count; engine++) {
         struct engine_sample sample;
@@ -454,48 +417,55 @@ static void metrics_read(struct sim *sim)
             .prefix_query_tokens = stats->prefix_query_tokens,
             .prefix_hit_tokens = stats->prefix_hit_tokens,
         };
-        gateway_scraped(sim->gateway, engine, &metrics);
+        gateway_scraped(front->gateway, engine, &metrics);
     }
 }
 
 /* It ends without having met an engine. */
-static void request_drop(struct sim *sim, const struct trace_record *record,
-                         int64_t arrival_ns, enum outcome_status status)
+static void request_drop(struct sim *sim, const struct incoming *incoming,
+                         enum outcome_status status)
 {
-    struct request *request = request_table_add(sim->table, record, 0, 0);
-    request->arrival_ns = arrival_ns;
-    request->admitted = sim->admission != NULL && status == OUTCOME_REJECTED;
+    struct request *request = request_table_add(sim->table, incoming->record, 0, 0);
+    request->arrival_ns = incoming->arrival_ns;
+    request->front = incoming->front;
+    request->admitted =
+        sim->fronts[incoming->front].admission != NULL && status == OUTCOME_REJECTED;
     request_move(request, REQUEST_ENDED);
     request_finish(sim, request, status);
 }
 
 /* Behind admission: to an engine, if there is one. */
-static void request_route(struct sim *sim, const struct trace_record *record,
-                          int64_t arrival_ns)
+static void request_route(struct sim *sim, const struct incoming *incoming)
 {
-    char key[KEY_BYTES];
-    struct request_view view;
-    view_fill(sim, record, key, &view);
-    view.arrival_ns = arrival_ns;
     uint32_t engine = UINT32_MAX;
     const struct route_decision decision =
-        gateway_route(sim->gateway, sim->now_ns, &view, &engine);
+        front_route(&sim->fronts[incoming->front], sim->now_ns, incoming->record,
+                    incoming->arrival_ns, &engine);
     if (decision.endpoint >= 0) {
-        request_submit(sim, record, arrival_ns, engine);
+        request_submit(sim, incoming, engine);
     } else {
-        request_drop(sim, record, arrival_ns, OUTCOME_REJECTED);
+        request_drop(sim, incoming, OUTCOME_REJECTED);
     }
 }
 
 static void queue_timeout_reschedule(struct sim *sim)
 {
-    const int64_t deadline_ns = admission_deadline_ns(sim->admission);
+    int64_t deadline_ns = INT64_MAX;
+    for (uint32_t i = 0; i < sim->front_count; i++) {
+        const int64_t own_ns = admission_deadline_ns(sim->fronts[i].admission);
+        deadline_ns = own_ns < deadline_ns ? own_ns : deadline_ns;
+    }
     if (deadline_ns == INT64_MAX) {
         evq_clear(sim->events, sim->source_queue_timeout);
     } else {
         evq_set(sim->events, sim->source_queue_timeout, deadline_ns,
                 rank_of(EVENT_QUEUE_TIMEOUT, 0));
     }
+}
+
+static struct incoming incoming_of(const struct parked *parked)
+{
+    return (struct incoming){&parked->record, parked->arrival_ns, parked->front};
 }
 
 /* What its client's patience was measured by, while it waited. */
@@ -511,7 +481,8 @@ static void parked_end(struct sim *sim, struct parked *parked,
                        enum outcome_status status)
 {
     parked_wake(sim, parked);
-    request_drop(sim, &parked->record, parked->arrival_ns, status);
+    const struct incoming incoming = incoming_of(parked);
+    request_drop(sim, &incoming, status);
     admission_drop(parked);
 }
 
@@ -519,19 +490,24 @@ static void visit_tokens(void *context, struct request *request)
 {
     struct sim *sim = context;
     const struct replica *engine = sim->engines[request->engine];
-    admission_saw_tokens(sim->admission, request->record_id,
-                         replica_output_tokens(engine, request, sim->now_ns));
+    const struct admission *admission = sim->fronts[request->front].admission;
+    if (admission_waiting(admission) > 0 && admission_wants_tokens(admission)) {
+        admission_saw_tokens(sim->fronts[request->front].admission, request->record_id,
+                             replica_output_tokens(engine, request, sim->now_ns));
+    }
 }
 
 /* A real gateway sees every chunk of a stream go by. Here it is told when it matters:
  * before somebody's turn is decided. */
 static void tokens_tell(struct sim *sim)
 {
-    if (admission_waiting(sim->admission) > 0 &&
-        admission_wants_tokens(sim->admission)) {
-        for (uint32_t engine = 0; engine < sim->engine_count; engine++) {
-            replica_visit(sim->engines[engine], visit_tokens, sim);
-        }
+    bool wanted = false;
+    for (uint32_t i = 0; i < sim->front_count; i++) {
+        wanted = wanted || (front_waiting(&sim->fronts[i]) > 0 &&
+                            admission_wants_tokens(sim->fronts[i].admission));
+    }
+    for (uint32_t engine = 0; wanted && engine < sim->engine_count; engine++) {
+        replica_visit(sim->engines[engine], visit_tokens, sim);
     }
 }
 
@@ -539,13 +515,17 @@ static void admit_waiting(struct sim *sim)
 {
     struct parked *parked = NULL;
     tokens_tell(sim);
-    if (sim->fresh_metrics) {
-        metrics_read(sim);
-    }
-    while ((parked = admission_next(sim->admission, sim->now_ns)) != NULL) {
-        parked_wake(sim, parked);
-        request_route(sim, &parked->record, parked->arrival_ns);
-        admission_drop(parked);
+    for (uint32_t i = 0; i < sim->front_count; i++) {
+        const struct front *front = &sim->fronts[i];
+        if (sim->fresh_metrics) {
+            metrics_read(sim, front);
+        }
+        while ((parked = admission_next(front->admission, sim->now_ns)) != NULL) {
+            parked_wake(sim, parked);
+            const struct incoming incoming = incoming_of(parked);
+            request_route(sim, &incoming);
+            admission_drop(parked);
+        }
     }
     queue_timeout_reschedule(sim);
 }
@@ -553,8 +533,11 @@ static void admit_waiting(struct sim *sim)
 static void queue_timeout(struct sim *sim)
 {
     struct parked *parked = NULL;
-    while ((parked = admission_expired(sim->admission, sim->now_ns)) != NULL) {
-        parked_end(sim, parked, OUTCOME_TIMED_OUT);
+    for (uint32_t i = 0; i < sim->front_count; i++) {
+        struct admission *admission = sim->fronts[i].admission;
+        while ((parked = admission_expired(admission, sim->now_ns)) != NULL) {
+            parked_end(sim, parked, OUTCOME_TIMED_OUT);
+        }
     }
     queue_timeout_reschedule(sim);
 }
@@ -562,7 +545,7 @@ static void queue_timeout(struct sim *sim)
 static void queue_cancel(struct sim *sim, struct parked *parked)
 {
     parked->timer = UINT32_MAX;
-    admission_cancel(sim->admission, parked);
+    admission_cancel(sim->fronts[parked->front].admission, parked);
     parked_end(sim, parked, OUTCOME_CANCELLED);
     queue_timeout_reschedule(sim);
 }
@@ -579,26 +562,37 @@ static void request_wait(struct sim *sim, struct parked *parked)
     admit_waiting(sim);
 }
 
+/* A Kubernetes Service draws one for each connection. */
+static uint32_t front_draw(struct sim *sim)
+{
+    return sim->front_count == 1
+               ? 0
+               : (uint32_t)rng_below(&sim->front_bits, sim->front_count);
+}
+
 static void request_arrive(struct sim *sim, const struct trace_record *record)
 {
     sim->injected++;
     if (sim->injected == 1) {
         sim->summary.first_arrival_ns = sim->now_ns;
     }
+    const struct incoming incoming = {record, sim->now_ns, front_draw(sim)};
+    const struct front *front = &sim->fronts[incoming.front];
     if (sim->fresh_metrics) {
-        metrics_read(sim);
+        metrics_read(sim, front);
     }
     struct admit_decision decision = {.verdict = ADMIT_PASS};
     struct parked *parked = NULL;
-    if (sim->admission != NULL) {
-        decision = admission_arrive(sim->admission, sim->now_ns, record, &parked);
+    if (front->admission != NULL) {
+        decision = admission_arrive(front->admission, sim->now_ns, record, &parked);
     }
     if (decision.verdict == ADMIT_PASS) {
-        request_route(sim, record, sim->now_ns);
+        request_route(sim, &incoming);
     } else if (decision.verdict == ADMIT_QUEUE) {
+        parked->front = incoming.front;
         request_wait(sim, parked);
     } else {
-        request_drop(sim, record, sim->now_ns, OUTCOME_SHED);
+        request_drop(sim, &incoming, OUTCOME_SHED);
     }
 }
 
@@ -646,20 +640,24 @@ static void samples_take(struct sim *sim, int64_t until_ns)
     }
 }
 
-static void scrape(struct sim *sim)
+static void scrape(struct sim *sim, uint32_t index)
 {
-    metrics_read(sim);
-    if (sim->admission != NULL) {
+    const struct front *front = &sim->fronts[index];
+    metrics_read(sim, front);
+    if (front->admission != NULL) {
         admit_waiting(sim);
     }
-    evq_set(sim->events, sim->source_scrape,
-            sim->now_ns + sim->scenario->scrape_interval_ns, rank_of(EVENT_SCRAPE, 0));
+    evq_set(sim->events, sim->source_scrape + index,
+            sim->now_ns + sim->scenario->scrape_interval_ns,
+            rank_of(EVENT_SCRAPE, index));
 }
 
 static void on_kv_event(void *context, uint32_t engine, const struct kv_event *event)
 {
     struct sim *sim = context;
-    gateway_kv_event(sim->gateway, sim->now_ns, engine, event);
+    for (uint32_t i = 0; i < sim->front_count; i++) {
+        gateway_kv_event(sim->fronts[i].gateway, sim->now_ns, engine, event);
+    }
 }
 
 static void reports_reschedule(struct sim *sim)
@@ -698,8 +696,11 @@ static void time_limit(struct sim *sim)
         }
     }
     struct parked *parked = NULL;
-    while (sim->admission != NULL && (parked = admission_any(sim->admission)) != NULL) {
-        parked_end(sim, parked, OUTCOME_UNFINISHED);
+    for (uint32_t i = 0; i < sim->front_count; i++) {
+        struct admission *admission = sim->fronts[i].admission;
+        while (admission != NULL && (parked = admission_any(admission)) != NULL) {
+            parked_end(sim, parked, OUTCOME_UNFINISHED);
+        }
     }
     sim->state = SIM_DONE;
 }
@@ -738,8 +739,6 @@ static bool event_handle(struct sim *sim, const struct event *event, struct err 
         return arrival_fetch(sim, err);
     } else if (event->source == sim->source_limit) {
         time_limit(sim);
-    } else if (event->source == sim->source_scrape) {
-        scrape(sim);
     } else if (event->source == sim->source_reports) {
         const struct kv_report_sink sink = {sim, on_kv_event};
         kv_reports_deliver(sim->reports, sim->now_ns, &sink);
@@ -747,6 +746,8 @@ static bool event_handle(struct sim *sim, const struct event *event, struct err 
         admit_waiting(sim);
     } else if (event->source == sim->source_queue_timeout) {
         queue_timeout(sim);
+    } else if (event->source < sim->source_timers) {
+        scrape(sim, event->source - sim->source_scrape);
     } else {
         timer_fire(sim, event->source - sim->source_timers);
     }
@@ -863,8 +864,9 @@ static void engine_new(struct sim *sim, uint32_t engine,
     sim->first_of[engine] = pool->lockstep ? engine - number : engine;
     char url[URL_BYTES];
     (void)snprintf(url, sizeof(url), "http://%s-%04u:8000", pool->name, number);
-    const uint32_t endpoint = gateway_join(sim->gateway, url, pool->model.name, 1.0);
-    CHECK(endpoint == engine, "engine %u became endpoint %u", engine, endpoint);
+    for (uint32_t i = 0; i < sim->front_count; i++) {
+        front_join(&sim->fronts[i], engine, url, pool->model.name);
+    }
 }
 
 /* The last rank of a pool in lock-step was made: joins them all. */
@@ -883,7 +885,7 @@ static void engines_new(struct sim *sim)
     for (uint32_t i = 0; i < scenario->pool_count; i++) {
         sim->engine_count += scenario->pools[i].replicas;
     }
-    if ((gateway_needs(sim->gateway) & NEED_KV_EVENTS) != 0) {
+    if ((gateway_needs(sim->fronts[0].gateway) & NEED_KV_EVENTS) != 0) {
         sim->reports = kv_reports_new(&(struct kv_reports_setup){
             .config = scenario->kv_reports,
             .seed = scenario->seed,
@@ -907,44 +909,46 @@ static void engines_new(struct sim *sim)
     }
 }
 
-static bool gateway_set_up(struct sim *sim, struct err *err)
+static bool fronts_set_up(struct sim *sim, struct err *err)
 {
     const struct scenario *scenario = sim->scenario;
-    const struct gateway_setup setup = {
-        .policy = scenario->policy,
-        .compat = scenario->compat,
-        .param_names = scenario->param_names,
-        .param_values = scenario->param_values,
-        .param_count = scenario->param_count,
-        .seed = scenario->seed,
-        .stats_window_ns = scenario->stats_window_ns,
-        .endpoints_max = SCENARIO_REPLICAS_MAX,
-    };
-    if (!gateway_new(&sim->gateway, &setup, err)) {
-        return false;
-    }
-    if (scenario->admission.policy != NULL &&
-        !admission_new(&sim->admission, scenario, sim->gateway, err)) {
-        return false;
-    }
+    const struct decision_sink *sink = NULL;
     if (sim->observer.on_decision != NULL) {
-        sim->sink.context = sim->observer.context;
-        sim->sink.on_decision = sim->observer.on_decision;
-        sim->sink.wants_scores = sim->observer.wants_scores;
-        gateway_log_to(sim->gateway, &sim->sink);
+        sim->sink =
+            (struct decision_sink){sim->observer.context, sim->observer.on_decision,
+                                   sim->observer.wants_scores};
+        sink = &sim->sink;
+    }
+    sim->front_count = scenario->router_replicas;
+    sim->fronts = mem_alloc(sim->front_count, sizeof(struct front));
+    rng_init(&sim->front_bits, scenario->seed, "sim.front", 0);
+    for (uint32_t i = 0; i < sim->front_count; i++) {
+        if (!front_init(&sim->fronts[i], scenario, i, sink, err)) {
+            return false;
+        }
     }
     return true;
+}
+
+/* Each replica of the router scrapes in its own time: evenly apart. */
+static void scrapes_set_up(struct sim *sim)
+{
+    const int64_t interval_ns = sim->scenario->scrape_interval_ns;
+    for (uint32_t i = 0; i < sim->front_count; i++) {
+        evq_set(sim->events, sim->source_scrape + i, interval_ns / sim->front_count * i,
+                rank_of(EVENT_SCRAPE, i));
+    }
 }
 
 static bool events_set_up(struct sim *sim, struct err *err)
 {
     sim->source_arrival = sim->engine_count;
     sim->source_limit = sim->engine_count + 1;
-    sim->source_scrape = sim->engine_count + 2;
-    sim->source_reports = sim->engine_count + 3;
-    sim->source_admit = sim->engine_count + 4;
-    sim->source_queue_timeout = sim->engine_count + 5;
-    sim->source_timers = sim->engine_count + 6;
+    sim->source_reports = sim->engine_count + 2;
+    sim->source_admit = sim->engine_count + 3;
+    sim->source_queue_timeout = sim->engine_count + 4;
+    sim->source_scrape = sim->engine_count + 5;
+    sim->source_timers = sim->source_scrape + sim->front_count;
     sim->events = evq_new(sim->source_timers + TIMERS_FIRST);
     sim->timer_unused = UINT32_MAX;
     sim->touched = UINT32_MAX;
@@ -952,12 +956,10 @@ static bool events_set_up(struct sim *sim, struct err *err)
         evq_set(sim->events, sim->source_limit, sim->scenario->time_max_ns,
                 rank_of(EVENT_TIME_LIMIT, 0));
     }
-    const bool metrics =
-        (gateway_needs(sim->gateway) & NEED_METRICS) != 0 ||
-        (sim->admission != NULL && admission_needs_metrics(sim->admission));
+    const bool metrics = front_needs_metrics(&sim->fronts[0]);
     sim->fresh_metrics = metrics && sim->scenario->scrape_interval_ns == 0;
     if (metrics && !sim->fresh_metrics) {
-        evq_set(sim->events, sim->source_scrape, 0, rank_of(EVENT_SCRAPE, 0));
+        scrapes_set_up(sim);
     }
     const bool samples = sim->observer.on_sample != NULL;
     sim->sample_ns = samples && sim->scenario->sample_interval_ns > 0 ? 0 : INT64_MAX;
@@ -979,7 +981,7 @@ bool sim_new(struct sim **out, const struct scenario *scenario,
     sim->observer = observer == NULL ? (struct observer){0} : *observer;
     sim->table = request_table_new();
     digest_init(&sim->digest);
-    if (!gateway_set_up(sim, err) ||
+    if (!fronts_set_up(sim, err) ||
         !replay_new(&sim->replay, workload, scenario->replay, scenario->requests_max,
                     err)) {
         goto fail;
@@ -1014,12 +1016,13 @@ void sim_delete(struct sim *sim)
     kv_reports_delete(sim->reports);
     replay_delete(sim->replay);
     request_table_delete(sim->table);
-    admission_delete(sim->admission);
-    gateway_delete(sim->gateway);
+    for (uint32_t i = 0; sim->fronts != NULL && i < sim->front_count; i++) {
+        front_fini(&sim->fronts[i]);
+    }
+    mem_free(sim->fronts);
     evq_delete(sim->events);
     load_fini(&sim->load);
     mem_free(sim->timers);
-    mem_free(sim->hashes);
     mem_free(sim);
 }
 
@@ -1064,7 +1067,9 @@ void sim_summarise(const struct sim *sim, struct sim_summary *summary)
     }
     summary->load_imbalance = load_imbalance(&sim->load);
     summary->digest = digest_value(&sim->digest);
-    summary->policy_bytes = gateway_policy_bytes(sim->gateway);
+    for (uint32_t i = 0; i < sim->front_count; i++) {
+        summary->policy_bytes += gateway_policy_bytes(sim->fronts[i].gateway);
+    }
 }
 
 void sim_check_invariants(const struct sim *sim)

@@ -5,8 +5,8 @@
  * For tests that hold the simulator against comparisons that others have published, and
  * against orderings of policies that must come out whatever the calibration.
  */
-#ifndef STACKSIM_TESTS_PUBLISHED_H
-#define STACKSIM_TESTS_PUBLISHED_H
+#ifndef STACKSIM_TESTS_PUBLISHED_PUBLISHED_H
+#define STACKSIM_TESTS_PUBLISHED_PUBLISHED_H
 
 #include "base/mem.h"
 #include "sim/sim.h"

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * front.c: what a router sees of a record; only what its policy needs is computed.
+ */
+#include "sim/front.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "traces/segment.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+enum { KEY_BYTES = 24, CHUNK_CHARS = 128 };
+
+bool front_init(struct front *front, const struct scenario *scenario, uint32_t replica,
+                const struct decision_sink *sink, struct err *err)
+{
+    const struct gateway_setup setup = {
+        .policy = scenario->policy,
+        .compat = scenario->compat,
+        .param_names = scenario->param_names,
+        .param_values = scenario->param_values,
+        .param_count = scenario->param_count,
+        .seed = scenario->seed,
+        .replica = replica,
+        .stats_window_ns = scenario->stats_window_ns,
+        .endpoints_max = SCENARIO_REPLICAS_MAX,
+    };
+    *front = (struct front){.scenario = scenario};
+    if (!gateway_new(&front->gateway, &setup, err)) {
+        return false;
+    }
+    if (sink != NULL) {
+        gateway_log_to(front->gateway, sink);
+    }
+    return scenario->admission.policy == NULL ||
+           admission_new(&front->admission, scenario, front->gateway, replica, err);
+}
+
+void front_fini(struct front *front)
+{
+    admission_delete(front->admission);
+    gateway_delete(front->gateway);
+    mem_free(front->hashes);
+    *front = (struct front){0};
+}
+
+void front_join(struct front *front, uint32_t engine, const char *url,
+                const char *model)
+{
+    const uint32_t endpoint = gateway_join(front->gateway, url, model, 1.0);
+    CHECK(endpoint == engine, "engine %u became endpoint %u", engine, endpoint);
+}
+
+static uint64_t *hashes_reserve(struct front *front, size_t count)
+{
+    void *array = front->hashes;
+    const bool grown =
+        mem_grow(&array, &front->hash_capacity, count, sizeof(uint64_t), UINT32_MAX);
+    CHECK(grown, "%zu prompt hashes", count);
+    front->hashes = array;
+    return front->hashes;
+}
+
+static void chunks_fill(struct front *front, const struct trace_record *record,
+                        struct request_view *view)
+{
+    const uint32_t chunk = CHUNK_CHARS / front->scenario->chars_per_token;
+    const size_t most = record->prompt_tokens / chunk + 1;
+    uint64_t *hashes = hashes_reserve(front, most);
+    view->chunk_hashes = hashes;
+    view->chunk_count = (uint32_t)segment_chunk_hashes(
+        record->segments, record->segment_count, chunk, hashes, most);
+}
+
+/* Behind the chunk hashes, in case both are wanted. */
+static void blocks_fill(struct front *front, const struct trace_record *record,
+                        struct request_view *view)
+{
+    const uint32_t block = front->scenario->pools[0].engine.block_tokens;
+    const size_t most = record->prompt_tokens / block + 1;
+    uint64_t *hashes = hashes_reserve(front, view->chunk_count + most);
+    view->chunk_hashes = view->chunk_count > 0 ? hashes : NULL;
+    view->block_hashes = hashes + view->chunk_count;
+    view->block_count =
+        (uint32_t)segment_block_hashes(record->segments, record->segment_count, block,
+                                       0, hashes + view->chunk_count, most);
+    view->block_tokens = block;
+}
+
+/* key must outlive the view. */
+static void view_fill(struct front *front, const struct trace_record *record,
+                      char key[KEY_BYTES], struct request_view *view)
+{
+    const unsigned needs = gateway_needs(front->gateway);
+    if ((needs & NEED_SESSION_KEY) != 0 && record->session != 0) {
+        (void)snprintf(key, KEY_BYTES, "%" PRIu64, record->session);
+        view->session_key = key;
+    }
+    if ((needs & NEED_CHUNK_HASHES) != 0) {
+        chunks_fill(front, record, view);
+    }
+    if ((needs & NEED_BLOCK_HASHES) != 0) {
+        blocks_fill(front, record, view);
+    }
+}
+
+struct route_decision front_route(struct front *front, int64_t now_ns,
+                                  const struct trace_record *record, int64_t arrival_ns,
+                                  uint32_t *engine)
+{
+    char key[KEY_BYTES];
+    struct request_view view = {
+        .request_id = record->id,
+        .arrival_ns = arrival_ns,
+        .model = record->model,
+        .prompt_tokens = record->prompt_tokens,
+        .output_tokens_max = record->output_tokens_max,
+        .output_tokens_guess = record->output_tokens_guess,
+        .priority = record->priority,
+        .tenant = record->tenant,
+    };
+    view_fill(front, record, key, &view);
+    return gateway_route(front->gateway, now_ns, &view, engine);
+}
+
+bool front_needs_metrics(const struct front *front)
+{
+    return (gateway_needs(front->gateway) & NEED_METRICS) != 0 ||
+           (front->admission != NULL && admission_needs_metrics(front->admission));
+}
+
+uint32_t front_waiting(const struct front *front)
+{
+    return front->admission != NULL ? admission_waiting(front->admission) : 0;
+}

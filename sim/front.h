@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * front.h: one replica of the router as the simulator drives it: a gateway, its
+ * admission, and what they see of a trace's record.
+ *
+ * Replicas share nothing: each counts what it sent itself, learns its own prefixes and
+ * scrapes in its own time. A request belongs to the replica that it met.
+ */
+#ifndef STACKSIM_SIM_FRONT_H
+#define STACKSIM_SIM_FRONT_H
+
+#include "policies/gateway.h"
+#include "sim/admission.h"
+#include "sim/scenario.h"
+#include "traces/record.h"
+
+struct front {
+    struct gateway *gateway;
+    struct admission *admission; /* NULL = everybody may come in */
+    const struct scenario *scenario;
+    uint64_t *hashes; /* scratch of request_view */
+    size_t hash_capacity;
+};
+
+/* sink NULL = no decision log; borrowed. */
+NODISCARD bool front_init(struct front *front, const struct scenario *scenario,
+                          uint32_t replica, const struct decision_sink *sink,
+                          struct err *err);
+void front_fini(struct front *front); /* a zeroed front is legal */
+
+/* Engines become endpoints in their order: endpoint id = engine. */
+void front_join(struct front *front, uint32_t engine, const char *url,
+                const char *model);
+/* gateway_route for a record; *engine is filled when the decision has an endpoint. */
+struct route_decision front_route(struct front *front, int64_t now_ns,
+                                  const struct trace_record *record, int64_t arrival_ns,
+                                  uint32_t *engine);
+/* Whether policy or admission read scraped metrics. */
+bool front_needs_metrics(const struct front *front);
+uint32_t front_waiting(const struct front *front); /* in its admission queue */
+
+#endif
