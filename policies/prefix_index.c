@@ -15,25 +15,16 @@
  * enters the ring from its end, so its last block is forgotten first and what is left
  * of it can still be hit. CLOCK and not LRU: a hit sets one bit, where a list would
  * touch three more cache lines for each block.
- *
- * A prompt's keys lie all over the table, but all of them are known before the first
- * one is needed: they are fetched ahead.
  */
 #include "policies/prefix_index.h"
 
 #include "base/check.h"
+#include "policies/block_table.h"
 
-#include <assert.h>
 #include <string.h>
 
-/* holders == 0: an empty place; 1: ref is the endpoint, twice, plus 1 if it used the
- * block again; more: ref is the number of a set. */
-struct entry {
-    uint64_t key;
-    uint32_t ref;
-    uint32_t holders;
-};
-static_assert(sizeof(struct entry) == 16, "four entries to a cache line");
+/* Of an entry with one holder, ref is the endpoint, twice, plus 1 if it used the block
+ * again; with more, ref is the number of a set. */
 
 struct ring {
     uint64_t *keys;
@@ -43,15 +34,12 @@ struct ring {
     uint32_t blocks_max;
 };
 
-enum { ENTRIES_MIN = 64, RING_MIN = 64, SETS_MIN = 16, WORD_BITS = 64 };
-enum { ENDPOINTS_MAX = 1 << 20, FETCH_MAX = 256 };
+enum { RING_MIN = 64, SETS_MIN = 16, WORD_BITS = 64, ENDPOINTS_MAX = 1 << 20 };
 #define NO_SET UINT32_MAX
 
 struct prefix_index {
     struct policy_memory memory;
-    struct entry *entries;
-    uint32_t shift; /* 64 - log2 of the number of places */
-    size_t used;
+    struct block_table table;
     uint64_t *sets; /* 2 * words each: holders, then those that used it again */
     uint32_t words;
     uint32_t set_count;
@@ -74,26 +62,13 @@ static void *resize(struct prefix_index *index, void *memory, size_t before,
     return index->memory.resize(index->memory.context, memory, after);
 }
 
-static size_t places(const struct prefix_index *index)
-{
-    return (size_t)1 << (64 - index->shift);
-}
-
-static void entries_new(struct prefix_index *index, uint32_t shift)
-{
-    index->shift = shift;
-    const size_t bytes = places(index) * sizeof(struct entry);
-    index->entries = resize(index, NULL, 0, bytes);
-    memset(index->entries, 0, bytes);
-}
-
 struct prefix_index *prefix_index_new(const struct policy_memory *memory)
 {
     struct prefix_index *index =
         memory->resize(memory->context, NULL, sizeof(struct prefix_index));
     *index = (struct prefix_index){
         .memory = *memory, .set_unused = NO_SET, .bytes = sizeof *index};
-    entries_new(index, 64 - (uint32_t)__builtin_ctz(ENTRIES_MIN));
+    block_table_init(&index->table, memory);
     return index;
 }
 
@@ -110,72 +85,13 @@ void prefix_index_delete(struct prefix_index *index)
     memory.resize(memory.context, index->hits, 0);
     memory.resize(memory.context, index->live, 0);
     memory.resize(memory.context, index->sets, 0);
-    memory.resize(memory.context, index->entries, 0);
+    block_table_fini(&index->table);
     memory.resize(memory.context, index, 0);
 }
 
 size_t prefix_index_bytes(const struct prefix_index *index)
 {
-    return index->bytes;
-}
-
-/* ---- table ---------------------------------------------------------------------- */
-
-/* Keys are hashes, but of a stranger's making: a product spreads any pattern. */
-static size_t home_of(const struct prefix_index *index, uint64_t key)
-{
-    return (size_t)(key * UINT64_C(0x9e3779b97f4a7c15) >> index->shift);
-}
-
-/* The key's entry, or the empty place where it would go. */
-static struct entry *entry_at(const struct prefix_index *index, uint64_t key)
-{
-    const size_t mask = places(index) - 1;
-    size_t at = home_of(index, key);
-    while (index->entries[at].holders != 0 && index->entries[at].key != key) {
-        at = (at + 1) & mask;
-    }
-    return &index->entries[at];
-}
-
-static void fetch_ahead(const struct prefix_index *index, const uint64_t *keys,
-                        uint32_t count)
-{
-    count = count < FETCH_MAX ? count : FETCH_MAX;
-    for (uint32_t i = 0; i < count; i++) {
-        __builtin_prefetch(&index->entries[home_of(index, keys[i])]);
-    }
-}
-
-static void table_grow(struct prefix_index *index)
-{
-    struct entry *old = index->entries;
-    const size_t old_places = places(index);
-    CHECK(index->shift > 24, "%zu blocks in one prefix index", index->used);
-    entries_new(index, index->shift - 1);
-    for (size_t i = 0; i < old_places; i++) {
-        if (old[i].holders != 0) {
-            *entry_at(index, old[i].key) = old[i];
-        }
-    }
-    (void)resize(index, old, old_places * sizeof *old, 0);
-}
-
-/* Shifts back whatever would no longer be found behind the hole. */
-static void entry_remove(struct prefix_index *index, struct entry *entry)
-{
-    const size_t mask = places(index) - 1;
-    size_t hole = (size_t)(entry - index->entries);
-    for (size_t at = (hole + 1) & mask; index->entries[at].holders != 0;
-         at = (at + 1) & mask) {
-        const size_t home = home_of(index, index->entries[at].key);
-        if (((at - home) & mask) >= ((at - hole) & mask)) {
-            index->entries[hole] = index->entries[at];
-            hole = at;
-        }
-    }
-    index->entries[hole].holders = 0;
-    index->used--;
+    return index->bytes + block_table_bytes(&index->table);
 }
 
 /* ---- holders of a block ---------------------------------------------------------- */
@@ -210,7 +126,7 @@ static uint32_t set_new(struct prefix_index *index)
     return set;
 }
 
-static bool entry_has(const struct prefix_index *index, const struct entry *entry,
+static bool entry_has(const struct prefix_index *index, const struct block_entry *entry,
                       uint32_t id)
 {
     if (entry->holders <= 1) {
@@ -220,7 +136,7 @@ static bool entry_has(const struct prefix_index *index, const struct entry *entr
 }
 
 /* Of a holder. */
-static void entry_use(const struct prefix_index *index, struct entry *entry,
+static void entry_use(const struct prefix_index *index, struct block_entry *entry,
                       uint32_t id)
 {
     if (entry->holders == 1) {
@@ -231,7 +147,7 @@ static void entry_use(const struct prefix_index *index, struct entry *entry,
 }
 
 /* Of a holder: whether it used the block again since it was last asked. */
-static bool entry_spare(const struct prefix_index *index, struct entry *entry,
+static bool entry_spare(const struct prefix_index *index, struct block_entry *entry,
                         uint32_t id)
 {
     if (entry->holders == 1) {
@@ -246,12 +162,12 @@ static bool entry_spare(const struct prefix_index *index, struct entry *entry,
 }
 
 /* The entry, or an empty place, has not got the endpoint. */
-static void entry_add(struct prefix_index *index, struct entry *entry, uint64_t key,
-                      uint32_t id)
+static void entry_add(struct prefix_index *index, struct block_entry *entry,
+                      uint64_t key, uint32_t id)
 {
     if (entry->holders == 0) {
-        *entry = (struct entry){.key = key, .ref = 2 * id, .holders = 1};
-        index->used++;
+        *entry = (struct block_entry){.key = key, .ref = 2 * id, .holders = 1};
+        index->table.used++;
         return;
     }
     if (entry->holders == 1) {
@@ -267,7 +183,7 @@ static void entry_add(struct prefix_index *index, struct entry *entry, uint64_t 
 }
 
 /* The last one of a set moves back into the entry. */
-static void set_dissolve(struct prefix_index *index, struct entry *entry)
+static void set_dissolve(struct prefix_index *index, struct block_entry *entry)
 {
     uint64_t *set = set_at(index, entry->ref);
     uint32_t word = 0;
@@ -281,11 +197,12 @@ static void set_dissolve(struct prefix_index *index, struct entry *entry)
     entry->ref = 2 * id + (again ? 1 : 0);
 }
 
-static void entry_drop(struct prefix_index *index, struct entry *entry, uint32_t id)
+static void entry_drop(struct prefix_index *index, struct block_entry *entry,
+                       uint32_t id)
 {
     CHECK(entry_has(index, entry, id), "endpoint %u lacks a block of its ring", id);
     if (entry->holders == 1) {
-        entry_remove(index, entry);
+        block_table_remove(&index->table, entry);
         return;
     }
     uint64_t *set = set_at(index, entry->ref);
@@ -345,7 +262,7 @@ static uint32_t ring_evict(struct prefix_index *index, struct ring *ring, uint32
 {
     for (;;) {
         const uint32_t at = ring->hand;
-        struct entry *entry = entry_at(index, ring->keys[at]);
+        struct block_entry *entry = block_table_at(&index->table, ring->keys[at]);
         const bool spared = entry_spare(index, entry, id);
         ring->hand = at + 1 < ring->count ? at + 1 : 0;
         if (!spared) {
@@ -378,7 +295,7 @@ static void ring_shrink(struct prefix_index *index, struct ring *ring, uint32_t 
     uint32_t passed = 0;
     for (; passed < count && surplus > 0; passed++) {
         const uint64_t key = ring->keys[(ring->hand + passed) % count];
-        struct entry *entry = entry_at(index, key);
+        struct block_entry *entry = block_table_at(&index->table, key);
         if (entry_spare(index, entry, id)) {
             keys[kept++] = key;
         } else {
@@ -388,7 +305,7 @@ static void ring_shrink(struct prefix_index *index, struct ring *ring, uint32_t 
     }
     /* Once around, and nobody is spared any more. */
     for (uint32_t i = 0; i < surplus; i++) {
-        entry_drop(index, entry_at(index, keys[i]), id);
+        entry_drop(index, block_table_at(&index->table, keys[i]), id);
     }
     kept -= surplus;
     memmove(keys, keys + surplus, kept * sizeof *keys);
@@ -416,7 +333,7 @@ void prefix_index_allow(struct prefix_index *index, uint32_t endpoint_id,
 static void insert_one(struct prefix_index *index, struct ring *ring, uint32_t id,
                        uint64_t key)
 {
-    if (entry_has(index, entry_at(index, key), id)) {
+    if (entry_has(index, block_table_at(&index->table, key), id)) {
         return;
     }
     if (ring->count < ring->blocks_max) {
@@ -424,11 +341,9 @@ static void insert_one(struct prefix_index *index, struct ring *ring, uint32_t i
     } else {
         ring->keys[ring_evict(index, ring, id)] = key;
     }
-    if (10 * (index->used + 1) > 7 * places(index)) {
-        table_grow(index);
-    }
+    block_table_reserve(&index->table);
     /* Looked up again: eviction may have moved entries. */
-    entry_add(index, entry_at(index, key), key, id);
+    entry_add(index, block_table_at(&index->table, key), key, id);
 }
 
 void prefix_index_insert(struct prefix_index *index, uint32_t endpoint_id,
@@ -437,10 +352,10 @@ void prefix_index_insert(struct prefix_index *index, uint32_t endpoint_id,
     struct ring *ring = ring_of(index, endpoint_id);
     CHECK(ring->blocks_max > 0, "endpoint %u was allowed nothing", endpoint_id);
     count = count < ring->blocks_max ? count : ring->blocks_max;
-    fetch_ahead(index, blocks, count);
+    block_table_fetch(&index->table, blocks, count);
     uint32_t fresh = 0;
     for (uint32_t i = 0; i < count; i++) {
-        struct entry *entry = entry_at(index, blocks[i]);
+        struct block_entry *entry = block_table_at(&index->table, blocks[i]);
         if (entry_has(index, entry, endpoint_id)) {
             entry_use(index, entry, endpoint_id);
         } else {
@@ -449,7 +364,8 @@ void prefix_index_insert(struct prefix_index *index, uint32_t endpoint_id,
     }
     if (ring->count + (uint64_t)fresh > ring->blocks_max) {
         const uint32_t ahead = ring->count - ring->hand;
-        fetch_ahead(index, ring->keys + ring->hand, fresh < ahead ? fresh : ahead);
+        block_table_fetch(&index->table, ring->keys + ring->hand,
+                          fresh < ahead ? fresh : ahead);
     }
     for (uint32_t i = count; fresh > 0 && i-- > 0;) {
         insert_one(index, ring, endpoint_id, blocks[i]);
@@ -460,7 +376,7 @@ void prefix_index_forget(struct prefix_index *index, uint32_t endpoint_id)
 {
     struct ring *ring = ring_of(index, endpoint_id);
     for (uint32_t i = 0; i < ring->count; i++) {
-        entry_drop(index, entry_at(index, ring->keys[i]), endpoint_id);
+        entry_drop(index, block_table_at(&index->table, ring->keys[i]), endpoint_id);
     }
     ring->count = 0;
     ring->hand = 0;
@@ -492,15 +408,16 @@ static void hits_add(struct prefix_index *index, uint32_t word, uint64_t bits,
 static void match_one(struct prefix_index *index, uint32_t id, const uint64_t *blocks,
                       uint32_t count, uint32_t at)
 {
-    while (at < count && entry_has(index, entry_at(index, blocks[at]), id)) {
+    while (at < count &&
+           entry_has(index, block_table_at(&index->table, blocks[at]), id)) {
         at++;
     }
     hit_add(index, id, at);
 }
 
 /* Those that drop out at block `at` have their hit; returns how many stay. */
-static uint32_t match_narrow(struct prefix_index *index, const struct entry *entry,
-                             uint32_t at)
+static uint32_t match_narrow(struct prefix_index *index,
+                             const struct block_entry *entry, uint32_t at)
 {
     uint32_t stay = 0;
     const uint64_t *holders = entry->holders > 1 ? set_at(index, entry->ref) : NULL;
@@ -532,7 +449,8 @@ uint32_t prefix_index_match(struct prefix_index *index, const uint64_t *blocks,
 {
     index->hit_count = 0;
     *hits = index->hits;
-    const struct entry *first = count > 0 ? entry_at(index, blocks[0]) : NULL;
+    const struct block_entry *first =
+        count > 0 ? block_table_at(&index->table, blocks[0]) : NULL;
     if (first == NULL || first->holders == 0) {
         return 0;
     }
@@ -544,7 +462,7 @@ uint32_t prefix_index_match(struct prefix_index *index, const uint64_t *blocks,
     uint32_t stay = first->holders;
     uint32_t at = 1;
     while (at < count && stay > 1) {
-        stay = match_narrow(index, entry_at(index, blocks[at]), at);
+        stay = match_narrow(index, block_table_at(&index->table, blocks[at]), at);
         at++;
     }
     if (stay == 1) {
