@@ -49,7 +49,12 @@ enum policy_need {
     X(IMBALANCED, "imbalanced", "loads lie too far apart for affinity")                \
     X(PREFIX, "prefix", "holds enough of the prefix")                                  \
     X(NO_PREFIX, "no_prefix", "no endpoint holds enough of the prefix")                \
-    X(SATURATED, "saturated", "holders of the prefix are saturated")
+    X(SATURATED, "saturated", "holders of the prefix are saturated")                   \
+    X(KV_HIT, "kv_hit", "says that it has enough of the prompt's KV")                  \
+    X(KV_NO_HIT, "kv_no_hit", "nobody says that it has any of the prompt's KV")        \
+    X(KV_BELOW_THRESHOLD, "kv_below_threshold", "the owner has too little of the KV")  \
+    X(KV_UNMAPPED, "kv_unmapped", "the owner of the KV is no endpoint any more")       \
+    X(FAILED, "failed", "the policy itself fails, as the stack's does")
 
 enum route_reason {
 #define X(name, text, help) REASON_##name,
@@ -60,7 +65,9 @@ const char *route_reason_name(enum route_reason reason); /* "ring" */
 const char *route_reason_help(enum route_reason reason); /* one line */
 
 struct route_decision {
-    int32_t endpoint; /* index into cluster_view.endpoints; -1 = no candidate */
+    /* Index into cluster_view.endpoints; -1 = no candidate, or (KV_UNMAPPED, FAILED)
+     * the request fails as it would in the stack, with status 500. */
+    int32_t endpoint;
     enum route_reason reason;
     uint32_t candidates; /* how many were considered last */
     uint32_t

@@ -224,7 +224,7 @@ static void sets_widen(struct prefix_index *index, uint32_t words)
     if (wide != NULL) {
         memset(wide, 0, index->set_capacity * after);
     }
-    for (uint32_t set = 0; set < index->set_count; set++) {
+    for (uint32_t set = 0; wide != NULL && set < index->set_count; set++) {
         const uint64_t *old = set_at(index, set);
         uint64_t *new = wide + (size_t)set * 2 * words;
         memcpy(new, old, before / 2);

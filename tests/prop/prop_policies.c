@@ -120,6 +120,9 @@ static bool valid_choice(const struct fleet *fleet, const struct request_view *r
         return EXPECT_I64(decision->endpoint, -1) &&
                EXPECT_U64(decision->reason, REASON_NONE);
     }
+    if (decision->reason == REASON_FAILED || decision->reason == REASON_KV_UNMAPPED) {
+        return EXPECT_I64(decision->endpoint, -1);
+    }
     if (!EXPECT(decision->endpoint >= 0) || !EXPECT(endpoint_id < SLOTS)) {
         return false;
     }

@@ -18,11 +18,18 @@ enum { ONE_SHOTS = 100000, REPEATS = 20000, SAMPLE = 100 };
 /* Far above what any needs: 16 endpoints of 31,250 blocks take about 30 MB. */
 static const size_t bytes_max = (size_t)128 << 20;
 
-/* Where the stack, or another source, has no bound, or one of a real fleet's size. */
+/* Where the stack, or another source, has no bound, or one of a real fleet's size; and
+ * defects that let no request through. */
 static const struct bound {
     const char *name;
     double value;
-} bounds[] = {{"max_bytes", 1 << 20}, {"tree_chars_max", 1 << 20}};
+} bounds[] = {
+    {"max_bytes", 1 << 20},
+    {"tree_chars_max", 1 << 20},
+    {"index_blocks", 1 << 10},
+    {"always_fails", 0},
+    {"first_hit_fails", 0},
+};
 
 struct life {
     struct rng rng;

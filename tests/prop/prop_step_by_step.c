@@ -117,7 +117,8 @@ static void write_scenario(struct rng *rng, const char *trace, uint64_t seed,
                            struct text *out)
 {
     static const char *const policies[] = {"round_robin", "session", "prefix_aware",
-                                           "least_request"};
+                                           "least_request",
+                                           "kv_aware, params: {chunk_tokens: 1}"};
     static const char *const replays[] = {"open", "closed", "hybrid"};
     static const char *const booleans[] = {"true", "false"};
     static const char *const compats[] = {"v085", "v010", "v019", "head"};
@@ -128,8 +129,12 @@ static void write_scenario(struct rng *rng, const char *trace, uint64_t seed,
     text_printf(out, "name: random\nseed: %" PRIu64 "\n", seed);
     text_printf(out, "workload: {trace: \"%s\", format: native}\n", trace);
     text_printf(out, "replay: %s\n", pick(rng, replays, 3));
-    text_printf(out, "routing: {policy: %s, scrape_interval: 50ms}\n",
-                pick(rng, policies, 4));
+    text_printf(out, "routing: {policy: %s, scrape_interval: 50ms,\n",
+                pick(rng, policies, sizeof policies / sizeof policies[0]));
+    text_printf(out,
+                "  kv_events: {delay: %" PRIu64 "ms, batch_interval: %" PRIu64
+                "ms, loss: 0.%" PRIu64 "}}\n",
+                draw(rng, 0, 3) * 5, draw(rng, 0, 1) * 30, draw(rng, 0, 1));
     text_printf(out, "sample_interval: %" PRIu64 "ms\n", draw(rng, 1, 400));
     if (rng_below(rng, 4) == 0) {
         text_printf(out, "end: {time: %" PRIu64 "ms}\n", draw(rng, 1, 3000));
