@@ -30,6 +30,7 @@ struct validate_args {
     const char *closed_loop;
     const char *filter;
     double length_jitter;
+    bool experts;
     bool cross_validate;
 };
 
@@ -72,10 +73,11 @@ static const struct opt VALIDATE_OPTIONS[] = {
      "Only rows of --closed-loop with these values. "
      "Example: --filter system=h100_sxm,backend=vllm"},
     {"--length-jitter", "PART", OPT_F64, offsetof(struct validate_args, length_jitter),
-     "0.2",
+     "by the row's source",
      "With --closed-loop: lengths are uniform between this part below the row's and "
-     "the "
-     "row's own; 0: all equal. Example: --length-jitter 0"},
+     "the row's own; 0: all equal. Example: --length-jitter 0"},
+    {"--experts", NULL, OPT_FLAG, offsetof(struct validate_args, experts), "off",
+     "With --closed-loop: also score models with experts. Example: --experts"},
     {"--cross-validate", NULL, OPT_FLAG, offsetof(struct validate_args, cross_validate),
      "off",
      "With --closed-loop: also score each pair of GPU and model with the host times "
@@ -318,6 +320,7 @@ static int execute_closed_loop(const struct validate_args *args)
         .filter = args->filter,
         .config_dir = args->config_dir,
         .jitter = args->length_jitter,
+        .experts = args->experts,
         .json = strcmp(args->format, "json") == 0,
         .cross_validate = args->cross_validate,
     };
@@ -332,14 +335,17 @@ static bool subject_check(const struct validate_args *args, size_t folders,
         return err_set(err, ERR_USAGE,
                        "validate: give one folder, or --closed-loop with a file");
     }
-    if (!(args->length_jitter >= 0.0 && args->length_jitter < 1.0)) {
+    if (!isnan(args->length_jitter) &&
+        !(args->length_jitter >= 0.0 && args->length_jitter < 1.0)) {
         return err_set(err, ERR_USAGE,
                        "option --length-jitter: %g; use a part from 0 to below 1",
                        args->length_jitter);
     }
-    if (args->closed_loop == NULL && (args->filter != NULL || args->cross_validate)) {
+    const bool closed = args->filter != NULL || args->cross_validate || args->experts;
+    if (args->closed_loop == NULL && closed) {
+        const char *rest = args->experts ? "--experts" : "--cross-validate";
         return err_set(err, ERR_USAGE, "option %s: is for --closed-loop only",
-                       args->filter != NULL ? "--filter" : "--cross-validate");
+                       args->filter != NULL ? "--filter" : rest);
     }
     return true;
 }
@@ -351,7 +357,7 @@ static int validate_run(int argc, char *const *argv)
         .format = "table",
         .collectives = "measured",
         .engine_loop = "vllm",
-        .length_jitter = 0.2,
+        .length_jitter = (double)NAN,
         .scale_decode = (double)NAN,
         .scale_mixed = (double)NAN,
         .max_error_pct = (double)NAN,

@@ -13,6 +13,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "sim/prefill_first.h"
 #include "sim/replica.h"
 #include "stats/summary.h"
 
@@ -20,7 +21,8 @@ static const double ns_per_s = 1e9;
 
 struct loop_run {
     const struct closed_loop *loop;
-    struct replica *replica;
+    struct replica *replica;             /* one of the two */
+    struct prefill_first *prefill_first; /* NULL: the other */
     struct request_table *table;
     struct rng rng;
     int64_t now_ns;
@@ -71,6 +73,30 @@ static void on_end(void *context, struct request *request, int64_t now_ns,
     run->idle++;
 }
 
+static void submit(struct loop_run *run, struct request *request)
+{
+    if (run->prefill_first != NULL) {
+        prefill_first_submit(run->prefill_first, request, run->now_ns);
+    } else {
+        replica_submit(run->replica, request, run->now_ns);
+    }
+}
+
+static int64_t next_ns(const struct loop_run *run)
+{
+    return run->prefill_first != NULL ? prefill_first_next_ns(run->prefill_first)
+                                      : replica_next_ns(run->replica);
+}
+
+static void step_done(struct loop_run *run)
+{
+    if (run->prefill_first != NULL) {
+        prefill_first_step_done(run->prefill_first);
+    } else {
+        replica_step_done(run->replica);
+    }
+}
+
 static void send(struct loop_run *run)
 {
     const uint32_t prompt = length_draw(run, run->loop->prompt_tokens);
@@ -92,7 +118,7 @@ static void send(struct loop_run *run)
     struct request *request = request_table_add(
         run->table, &record, output, engine->prefix_caching ? engine->block_tokens : 0);
     request->arrival_ns = run->now_ns;
-    replica_submit(run->replica, request, run->now_ns);
+    submit(run, request);
 }
 
 static void sum_up(struct closed_loop_result *result, struct loop_run *run)
@@ -106,7 +132,8 @@ static void sum_up(struct closed_loop_result *result, struct loop_run *run)
         result->tpot_mean_s = tpot.mean / 1000.0 / ns_per_s;
         result->tpot_median_s = tpot.p50 / 1000.0 / ns_per_s;
     }
-    result->preemptions = replica_stats(run->replica)->preemptions;
+    result->preemptions =
+        run->replica == NULL ? 0 : replica_stats(run->replica)->preemptions;
 }
 
 void closed_loop_run(struct closed_loop_result *result, const struct closed_loop *loop)
@@ -129,18 +156,25 @@ void closed_loop_run(struct closed_loop_result *result, const struct closed_loop
         .table = run.table,
         .events = {&run, on_first_token, on_end},
     };
-    run.replica = replica_new(&setup);
+    if (loop->prefill_first) {
+        run.prefill_first = prefill_first_new(&setup);
+    } else {
+        run.replica = replica_new(&setup);
+    }
     while (run.ended < measured) {
         for (; run.idle > 0; run.idle--) {
             send(&run);
         }
-        run.now_ns = replica_next_ns(run.replica);
+        run.now_ns = next_ns(&run);
         CHECK(run.now_ns != INT64_MAX, "an engine with %u users is idle", loop->users);
-        replica_step_done(run.replica);
+        step_done(&run);
     }
     *result = (struct closed_loop_result){0};
     sum_up(result, &run);
-    replica_delete(run.replica);
+    if (run.replica != NULL) {
+        replica_delete(run.replica);
+    }
+    prefill_first_delete(run.prefill_first);
     request_table_delete(run.table);
     mem_free(run.ttft_ns);
     mem_free(run.tpot_ps);

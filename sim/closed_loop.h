@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * closed_loop.h: a load test with a fixed number of users on one engine: each sends its
- * next request the moment its last one has ended.
+ * next request the moment its last one has ended. Two schedulers: vLLM's
+ * (sim/replica.h), and prompts before decodes (sim/prefill_first.h).
  */
 #ifndef STACKSIM_SIM_CLOSED_LOOP_H
 #define STACKSIM_SIM_CLOSED_LOOP_H
@@ -15,6 +16,7 @@ struct closed_loop {
     const struct engine_config *engine;
     const struct cost *cost;
     uint32_t kv_blocks;         /* null block included */
+    bool prefill_first;         /* SGLang's scheduler instead of vLLM's */
     uint32_t users;             /* >= 1: requests in flight, all from time 0 on */
     uint32_t requests_per_user; /* >= 1 measured ones */
     uint32_t warmup_per_user;   /* that come before them and do not count */

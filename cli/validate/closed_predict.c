@@ -2,8 +2,8 @@
  *
  * closed_predict.c: rows name GPU, model and parallel size but not the engine's flags,
  * so all else is vLLM's own default (v0.19), whatever backend a row is of; how the host
- * works is a file of configs/hosts. Prefix caching is off: the prompts of such tests
- * are random.
+ * works and whose scheduler it is, is a file of configs/hosts; what the load was like,
+ * closed_load.h. Prefix caching is off: the prompts of such tests are random.
  */
 #include "cli/validate/closed_predict.h"
 
@@ -16,13 +16,14 @@
 #include <ctype.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 enum { ENGINES_MAX = 1 << 16, FOUR_BITS = 4, EIGHT_BITS = 8 };
 /* As the benchmark that most public dumps come from does it (InferenceMAX): every user
  * sends ten requests, and all begin at once. */
-enum { REQUESTS_PER_USER = 10 };
+enum { REQUESTS_PER_USER = 10, SLOTS_MAX = 1024 };
 
 struct closed_engine {
     struct closed_host host;
@@ -141,6 +142,18 @@ static bool cost_make(struct closed_engine *engine, const char *config_dir,
 }
 
 /* A host file is keys of the engine, and the front end's time. */
+static bool scheduler_read(const struct conf_node *map, bool *prefill_first,
+                           struct err *err)
+{
+    static const char *const names[] = {"vllm", "prefill_first", NULL};
+    uint32_t index = 0;
+    if (!conf_enum(map, "scheduler", names, &index, err)) {
+        return false;
+    }
+    *prefill_first = index == 1;
+    return true;
+}
+
 static bool host_read(struct closed_host *host, const char *backend,
                       const char *config_dir, struct err *err)
 {
@@ -163,15 +176,41 @@ static bool host_read(struct closed_host *host, const char *backend,
                     conf_duration_ns(map, "cpu_sequence", &host->sequence_ns, err) &&
                     conf_bool(map, "async_scheduling", &host->overlaps, err) &&
                     conf_duration_ns(map, "request", &request_ns, err) &&
+                    scheduler_read(map, &host->prefill_first, err) &&
                     conf_str(map, "source", &name, err) && conf_done(map, err);
     host->request_s = (double)request_ns / 1e9;
     conf_delete(conf);
     return ok;
 }
 
-static void flags_make(struct closed_engine *engine)
+static struct closed_load load_of(const struct closed_engines *engines,
+                                  const struct closed_row *row)
+{
+    const enum closed_load_kind kind = engines->setup.load;
+    struct closed_load load =
+        closed_load_of(kind < CLOSED_LOAD_COUNT ? kind : row->load);
+    if (!isnan(engines->setup.jitter)) {
+        load.jitter = load.jitter;
+    }
+    return load;
+}
+
+/* The budget holds every slot, as vLLM demands. */
+static void budget_print(struct text *yaml, const struct closed_engine *engine,
+                         uint32_t margin)
+{
+    const uint32_t budget = engine->key.prompt_tokens + margin;
+    const uint32_t slots = budget < SLOTS_MAX ? budget : SLOTS_MAX;
+    text_printf(yaml,
+                "max_num_batched_tokens: %" PRIu32 "\nmax_num_seqs: %" PRIu32 "\n",
+                budget, slots);
+}
+
+static void flags_make(const struct closed_engines *engines,
+                       struct closed_engine *engine)
 {
     const struct closed_host *host = &engine->host;
+    const struct closed_load load = load_of(engines, &engine->key);
     struct text yaml = {0};
     struct conf *map = NULL;
     struct err refused = {0};
@@ -181,6 +220,10 @@ static void flags_make(struct closed_engine *engine)
                 engine->key.tensor_parallel,
                 engine->key.prompt_tokens + engine->key.output_tokens,
                 host->overlaps ? "true" : "false");
+    /* A scheduler that cuts prompts by a flag of its own keeps that flag's default. */
+    if (load.budget_margin > 0 && !host->prefill_first) {
+        budget_print(&yaml, engine, load.budget_margin);
+    }
     if (host->step_ns >= 0) {
         text_printf(&yaml, "cpu_step: %" PRId64 "ns\ncpu_sequence: %" PRId64 "ns\n",
                     host->step_ns, host->sequence_ns);
@@ -194,6 +237,23 @@ static void flags_make(struct closed_engine *engine)
     conf_delete(map);
     text_fini(&yaml);
     engine->reason = fits ? CLOSED_SCORED : CLOSED_NO_ROOM;
+}
+
+/* One group of GPUs holds attention and experts; ranks with attention of their own
+ * would meet in every layer. */
+static enum closed_reason experts_judge(const struct closed_engines *engines,
+                                        const struct closed_engine *engine)
+{
+    if (engine->model.experts == 0) {
+        return CLOSED_SCORED;
+    }
+    if (!engines->setup.experts) {
+        return CLOSED_EXPERTS;
+    }
+    const uint32_t gpus = engine->key.expert_gpus;
+    return engine->key.ranks > 1 || (gpus > 0 && gpus != engine->key.tensor_parallel)
+               ? CLOSED_SPREAD
+               : CLOSED_SCORED;
 }
 
 /* What no figure is known for, and what does not fit, is an answer about the row. */
@@ -219,8 +279,13 @@ static bool engine_make(const struct closed_engines *engines,
     if (!model_spec_load(&engine->model, path, err)) {
         return false;
     }
+    engine->reason = experts_judge(engines, engine);
+    if (engine->reason != CLOSED_SCORED) {
+        return true;
+    }
     if (engine->key.weight_bits != 0) {
         engine->model.weight_bits = engine->key.weight_bits;
+        engine->model.expert_bits = engine->key.weight_bits;
         /* Recipes for quantised weights quantise the KV cache, too. */
         engine->model.kv_bits = engine->key.weight_bits < 16 ? 8 : 16;
     }
@@ -230,12 +295,15 @@ static bool engine_make(const struct closed_engines *engines,
         engine->reason = CLOSED_PRECISION;
         return true;
     }
-    if (engines->setup.host != NULL) {
-        engine->host = *engines->setup.host;
-    } else if (!host_read(&engine->host, engine->key.backend, config_dir, err)) {
+    if (!host_read(&engine->host, engine->key.backend, config_dir, err)) {
         return false;
     }
-    flags_make(engine);
+    if (engines->setup.host != NULL) {
+        const bool prefill_first = engine->host.prefill_first;
+        engine->host = *engines->setup.host;
+        engine->host.prefill_first = prefill_first;
+    }
+    flags_make(engines, engine);
     return engine->reason != CLOSED_SCORED || cost_make(engine, config_dir, err);
 }
 
@@ -245,7 +313,9 @@ static bool same_engine(const struct closed_row *a, const struct closed_row *b)
            strcmp(a->model_path, b->model_path) == 0 &&
            strcmp(a->backend, b->backend) == 0 && a->weight_bits == b->weight_bits &&
            a->tensor_parallel == b->tensor_parallel &&
-           a->prompt_tokens + a->output_tokens == b->prompt_tokens + b->output_tokens;
+           a->prompt_tokens == b->prompt_tokens && a->load == b->load &&
+           a->output_tokens == b->output_tokens && a->ranks == b->ranks &&
+           a->expert_gpus == b->expert_gpus;
 }
 
 /* NULL: an error. */
@@ -282,15 +352,17 @@ bool closed_predict(struct closed_engines *engines, const struct closed_row *row
     if (engine->reason != CLOSED_SCORED) {
         return true;
     }
+    const struct closed_load load = load_of(engines, row);
     const struct closed_loop loop = {
         .engine = &engine->config,
+        .prefill_first = engine->host.prefill_first,
         .cost = engine->cost,
         .kv_blocks = engine->kv_blocks,
         .users = row->users,
         .requests_per_user = REQUESTS_PER_USER,
         .prompt_tokens = row->prompt_tokens,
         .output_tokens = row->output_tokens,
-        .jitter = engines->setup.jitter,
+        .jitter = load.jitter,
         .seed = 1,
     };
     struct closed_loop_result result;

@@ -21,7 +21,8 @@ struct closed_host {
     double request_s; /* front end, per request, in TTFT alone */
     int64_t step_ns;  /* < 0: the engine's default */
     int64_t sequence_ns;
-    bool overlaps; /* with the GPU's work; else it is added */
+    bool overlaps;      /* with the GPU's work; else it is added */
+    bool prefill_first; /* the backend's scheduler (sim/prefill_first.h), not vLLM's */
 };
 
 /* "nvidia/Llama-3.1-8B-Instruct-FP8" -> "llama_3_1_8b", the name of a file of
@@ -30,8 +31,12 @@ void closed_model_name(char out[CLOSED_WORD_BYTES], const char *model_path);
 
 struct closed_setup {
     const char *config_dir;         /* --config-dir, or NULL */
-    const struct closed_host *host; /* of all rows; NULL: by the files */
-    double jitter; /* lengths are uniform in [1 - jitter, 1] of the row's; [0, 1) */
+    const struct closed_host *host; /* of all rows, but for the scheduler, which stays
+                                     * the backend's; NULL: by the files */
+    double jitter; /* lengths are uniform in [1 - jitter, 1] of the row's; [0, 1); NaN:
+                    * by the row's load */
+    enum closed_load_kind load; /* of all rows; CLOSED_LOAD_COUNT: by their sources */
+    bool experts;               /* models with experts, too */
 };
 
 /* Borrows what setup points to. */

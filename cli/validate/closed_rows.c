@@ -37,6 +37,9 @@ static const double ms_max = 1e9;
     X(BATCH, "batch_size", false)                                                      \
     X(PP, "pp_size", false)                                                            \
     X(DP, "attention_dp_size", false)                                                  \
+    X(MOE_TP, "moe_tp_size", false)                                                    \
+    X(MOE_EP, "moe_ep_size", false)                                                    \
+    X(SOURCE, "source", false)                                                         \
     X(CONCURRENCY, "concurrency", false)
 
 enum column {
@@ -233,8 +236,8 @@ static uint32_t weight_bits(const struct reader *reader)
 static bool seen_before(struct reader *reader)
 {
     static const enum column parts[] = {
-        COLUMN_SYSTEM, COLUMN_MODEL_PATH, COLUMN_BACKEND, COLUMN_VERSION,
-        COLUMN_ISL,    COLUMN_OSL,        COLUMN_TP,      COLUMN_DP,
+        COLUMN_SYSTEM, COLUMN_MODEL_PATH, COLUMN_BACKEND, COLUMN_VERSION, COLUMN_ISL,
+        COLUMN_OSL,    COLUMN_TP,         COLUMN_DP,      COLUMN_MOE_TP,  COLUMN_MOE_EP,
     };
     struct text key = {0};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
@@ -284,17 +287,21 @@ static bool row_fill(const struct reader *reader, struct closed_row *row,
                      uint32_t *pipeline, struct err *err)
 {
     uint32_t batch = 0;
-    uint32_t ranks = 0;
+    uint32_t sliced = 0;
+    uint32_t whole_experts = 0;
     row->line = lines_number(reader->lines);
     word(row->system, reader, COLUMN_SYSTEM);
     word(row->model_path, reader, COLUMN_MODEL_PATH);
     word(row->backend, reader, COLUMN_BACKEND);
     row->weight_bits = weight_bits(reader);
+    row->load = closed_load_by_source(field(reader, COLUMN_SOURCE));
     if (!whole(reader, COLUMN_ISL, LENGTH_MAX, &row->prompt_tokens, err) ||
         !whole(reader, COLUMN_OSL, LENGTH_MAX, &row->output_tokens, err) ||
         !whole(reader, COLUMN_TP, GROUP_MAX, &row->tensor_parallel, err) ||
         !whole(reader, COLUMN_PP, GROUP_MAX, pipeline, err) ||
-        !whole(reader, COLUMN_DP, GROUP_MAX, &ranks, err) ||
+        !whole(reader, COLUMN_DP, GROUP_MAX, &row->ranks, err) ||
+        !whole(reader, COLUMN_MOE_TP, GROUP_MAX, &sliced, err) ||
+        !whole(reader, COLUMN_MOE_EP, GROUP_MAX, &whole_experts, err) ||
         !whole(reader, COLUMN_BATCH, USERS_MAX, &batch, err) ||
         !whole(reader, COLUMN_CONCURRENCY, USERS_MAX, &row->users, err) ||
         !milliseconds(reader, COLUMN_TTFT, &row->ttft_ms, err) ||
@@ -304,9 +311,10 @@ static bool row_fill(const struct reader *reader, struct closed_row *row,
     /* A concurrency above batch and ranks is of several engines behind one address. */
     if (batch > 0) {
         row->users = batch;
-    } else if (ranks > 1) {
-        row->users = (row->users + ranks - 1) / ranks;
+    } else if (row->ranks > 1) {
+        row->users = (row->users + row->ranks - 1) / row->ranks;
     }
+    row->expert_gpus = sliced * whole_experts;
     return true;
 }
 

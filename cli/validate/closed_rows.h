@@ -11,6 +11,7 @@
 #define STACKSIM_CLI_VALIDATE_CLOSED_ROWS_H
 
 #include "base/err.h"
+#include "cli/validate/closed_load.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -25,7 +26,9 @@ enum { CLOSED_WORD_BYTES = 64 };
     X(UNMEASURED, "no TTFT, no TPOT or no number of requests in flight")               \
     X(DUPLICATE, "the same configuration as an earlier row")                           \
     X(NO_GPU, "no file of that GPU in configs/gpus")                                   \
-    X(NO_MODEL, "no dense model of that name in configs/models")                       \
+    X(NO_MODEL, "no model of that name in configs/models")                             \
+    X(EXPERTS, "a model with experts; --experts scores those, too")                    \
+    X(SPREAD, "experts and attention on groups of different sizes")                    \
     X(PRECISION, "no figures for products of that precision")                          \
     X(NO_ROOM, "its context, heads or memory do not fit by our arithmetic")
 
@@ -47,8 +50,11 @@ struct closed_row {
     uint32_t prompt_tokens;
     uint32_t output_tokens;
     uint32_t tensor_parallel;
+    uint32_t ranks;       /* with attention of their own; 0 = not said */
+    uint32_t expert_gpus; /* that share the experts; 0 = not said */
     uint32_t
         users; /* of one engine: batch_size, else concurrency shared by its ranks */
+    enum closed_load_kind load;
     double ttft_ms;
     double tpot_ms;
 };

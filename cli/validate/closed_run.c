@@ -50,7 +50,9 @@ bool closed_run(const struct closed_run_args *args, struct err *err)
         return false;
     }
     const struct closed_setup setup = {.config_dir = args->config_dir,
-                                       .jitter = args->jitter};
+                                       .jitter = args->jitter,
+                                       .load = CLOSED_LOAD_COUNT,
+                                       .experts = args->experts};
     struct closed_engines *engines = closed_engines_new(&setup);
     struct closed_report report = {
         .path = args->path,

@@ -12,6 +12,7 @@ struct closed_run_args {
     const char *filter;     /* or NULL */
     const char *config_dir; /* or NULL */
     double jitter;          /* as in closed_predict.h */
+    bool experts;           /* as there */
     bool json;
     bool cross_validate; /* closed_fit.h */
 };

@@ -26,7 +26,7 @@ Y
 exits 0 validate --closed-loop rows.csv
 grep -q '14 rows, 6 scored; left out:' out || fail "$(head -1 out)"
 for line in '1  prefill and decode' '1  pipeline' '1  no TTFT' '1  the same conf' \
-    '1  no file of that GPU' '1  no dense model' '1  no figures for products' \
+    '1  no file of that GPU' '1  a model with experts' '1  no figures for products' \
     '1  its context, heads or memory'; do
     grep -q "^ *$line" out || fail "no line '$line' in: $(cat out)"
 done
@@ -57,6 +57,37 @@ grep -q '^all .* (+[1-9][0-9][0-9]\.' out || fail "20 ms per step change little:
 printf 'name: vllm\ncpu_step: 20\nsource: test\n' >own/hosts/vllm.yaml
 refuses 2 'own/hosts/vllm\.yaml:2: cpu_step' validate --closed-loop rows.csv \
     --config-dir own
+
+# Experts only when asked for, and on the GPUs that hold the attention, too.
+{
+    echo 'system,model_path,backend,precision,isl,osl,tp_size,moe_tp_size,moe_ep_size,batch_size,silicon_ttft_ms,silicon_tpot_ms'
+    echo 'h200_sxm,deepseek-ai/DeepSeek-R1,trtllm,fp8,1024,128,8,1,8,4,200,20'
+    echo 'h200_sxm,deepseek-ai/DeepSeek-R1,trtllm,fp8,1024,128,8,4,8,4,200,20'
+    echo 'h200_sxm,no/such,trtllm,fp8,1024,128,8,4,8,4,200,20'
+} >experts.csv
+refuses 2 'experts\.csv: none of 3 rows can be scored' validate --closed-loop experts.csv
+exits 0 validate --closed-loop experts.csv --experts
+grep -q '3 rows, 1 scored' out || fail "$(head -1 out)"
+grep -q '1  experts and attention on groups' out || fail "$(cat out)"
+refuses 2 'option --experts: is for --closed-loop' validate . --experts
+
+# 16 users whose prompts come together wait for one another; in front of decodes all of
+# a wave does, and its members stay in step.
+load() {
+    echo 'source,system,model_path,backend,isl,osl,tp_size,batch_size,silicon_ttft_ms,silicon_tpot_ms'
+    echo "$1,h100_sxm,meta-llama/Llama-3.1-8B,$2,2048,200,1,16,100,10"
+}
+ttft() {
+    load "$@" >load.csv
+    exits 0 validate --closed-loop load.csv --format json
+    sed -n 's/^\t"ttft_bias_pct":\t\([-0-9]*\).*/\1/p' out
+}
+dump=$(ttft 2026-04-06.csv vllm)
+model=$(ttft Llama-3.1-8B.csv vllm)
+first=$(ttft Llama-3.1-8B.csv sglang)
+[ "$dump" -lt "$model" ] && [ "$model" -lt "$first" ] ||
+    fail "TTFT bias of three loads: $dump, $model, $first %"
+[ "$(ttft '' vllm)" = "$dump" ] || fail 'a row without a source is like a public one'
 
 refuses 2 "option --filter: .* no column 'sistem'" validate --closed-loop rows.csv \
     --filter sistem=l40s
