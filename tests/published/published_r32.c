@@ -1,43 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * R32 of spec/policies.md 14.5: LMCache's shortest prefill first against first come,
- * first served. Published: mean TTFT 7501 and 6116 ms, median 6281 and 4816 ms. The
- * engine was not named, so what is compared is the gain.
+ * R32 of spec/policies.md 14.5: 200 prompts at once on one prefill engine, first come
+ * first served against shortest first. Published: mean TTFT 7501 and 6116 ms, median
+ * 6281 and 4816. The scenario's spread of lengths was taken from the ratio of the
+ * means, so only the ratio of the medians is a prediction.
  */
 #include "sim/sim.h"
 #include "tests/published/published.h"
 
-static const struct published_arm fcfs = {
-    .label = "fcfs",
-    .policy = "round_robin",
-    .sets = {"cluster.pools.0.engine.scheduling_policy=fcfs"},
-};
-static const struct published_arm shortest = {
-    .label = "shortest_prefill_first",
-    .policy = "round_robin",
-};
-
-static void shortest_prefill_first_gains_as_published(void)
+static void shortest_first_gains_as_published(void)
 {
-    struct published_run first;
-    struct published_run short_first;
-    published_simulate(&first, "published/r32-shortest-prefill.yaml", &fcfs);
-    published_simulate(&short_first, "published/r32-shortest-prefill.yaml", &shortest);
-    const double mean =
-        published_ttft_mean_s(&short_first, 0) / published_ttft_mean_s(&first, 0);
-    const double median = published_ttft_part_s(&short_first, 0.5, 0) /
-                          published_ttft_part_s(&first, 0.5, 0);
-    printf("TTFT of shortest_prefill_first over fcfs: mean %.3f (published %.3f), "
-           "median %.3f (%.3f)\n",
-           mean, 6116.0 / 7501, median, 4816.0 / 6281);
-    EXPECT(mean < 1 && published_near(mean, 6116.0 / 7501, 1.5));
-    EXPECT(median < 1 && published_near(median, 4816.0 / 6281, 1.5));
-    EXPECT_U64(first.summary.completed, 200);
-    /* The work is the same. */
-    EXPECT(published_near((double)short_first.summary.end_ns,
-                          (double)first.summary.end_ns, 1.01));
-    published_fini(&first);
-    published_fini(&short_first);
+    static const char file[] = "published/r32-shortest-prefill-first.yaml";
+    static const struct published_arm arms[2] = {
+        {.label = "fcfs"},
+        {.label = "shortest first",
+         .sets = {"cluster.pools.0.engine.scheduling_policy=shortest_prefill_first"}}};
+    double mean_s[2];
+    double median_s[2];
+    for (int arm = 0; arm < 2; arm++) {
+        struct published_run run;
+        published_simulate(&run, file, &arms[arm]);
+        mean_s[arm] = published_ttft_mean_s(&run, 0);
+        median_s[arm] = published_ttft_part_s(&run, 0.5, 0);
+        printf("%-16s TTFT mean %5.2f s, median %5.2f s\n", arms[arm].label,
+               mean_s[arm], median_s[arm]);
+        published_fini(&run);
+    }
+    EXPECT(published_near(mean_s[1] / mean_s[0], 6116.0 / 7501, 1.05));
+    EXPECT(published_near(median_s[1] / median_s[0], 4816.0 / 6281, 1.1));
 }
 
-HARNESS_MAIN("published.r32", TEST(shortest_prefill_first_gains_as_published))
+HARNESS_MAIN("published.r32", TEST(shortest_first_gains_as_published))
