@@ -176,6 +176,7 @@ struct route_policy {
     /* Bytes held now beyond state_bytes, for the memory bound tests and reports.
      * Optional. */
     size_t (*memory_bytes)(const void *state);
+    const char *breaks; /* under which load it fails, and how; NULL = not said */
 };
 
 /* By name or alias; NULL when unknown. */

@@ -251,6 +251,8 @@ const struct route_policy route_cache_aware = {
     .help = "Who was sent the prefix last, until loads lie too far apart (SGLang).",
     .source = "sgl-project/sglang:sgl-model-gateway/src/policies/cache_aware.rs, "
               "tree.rs",
+    .breaks = "few hot prefixes: all of one follows one endpoint until the gap "
+              "exceeds balance_abs; several gateways each build a tree of their own",
     .score_help = "requests in flight, the fewest win; a followed prefix weighs nobody",
     .match_unit = "characters",
     .needs = NEED_CHUNK_HASHES,

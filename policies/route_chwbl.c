@@ -161,6 +161,8 @@ const struct route_policy route_chwbl = {
     .help = "Consistent hashing with bounded loads: the first on the ring that is not "
             "overloaded (extension).",
     .source = "substratusai/kubeai:internal/loadbalancer/balance_chwbl.go",
+    .breaks = "one key for all (prefix_chunks too small): the ring's order becomes "
+              "the order of filling up; few requests in flight; unequal requests",
     .needs = AFFINITY_NEEDS | NEED_ADAPTERS,
     .params = params,
     .state_bytes = sizeof(struct chwbl),

@@ -148,6 +148,8 @@ const struct route_policy route_least_kv = {
     .aliases = aliases,
     .help = "The endpoint with the least KV cache in use at its last scrape.",
     .source = "vllm-project/aibrix:pkg/plugins/gateway/algorithms/least_kv_cache.go",
+    .breaks = "old scrapes (all arrivals between two follow one minimum); full "
+              "queues, which use no more KV; prefix caches, which look like load",
     .score_help = "part of the KV cache in use, the least wins",
     .needs = NEED_METRICS,
     .params = params,

@@ -105,6 +105,8 @@ const struct route_policy route_least_request = {
     .name = "least_request",
     .help = "The endpoint with the fewest requests in flight (extension).",
     .source = "vllm-project/aibrix:pkg/plugins/gateway/algorithms/least_request.go",
+    .breaks = "unequal requests: it counts them, not their work; an endpoint that "
+              "fails fast looks idle and attracts everything",
     .score_help = "requests in flight, the fewest win",
     .params = params,
     .state_bytes = sizeof(struct least_request),

@@ -124,6 +124,8 @@ const struct route_policy route_least_work = {
     .source = "Mutinifni/splitwise-sim:scheduler.py (token_jsq), "
               "llm-d/llm-d-inference-scheduler:pkg/epp/framework/plugins/scheduling/"
               "scorer/tokenload",
+    .breaks = "long outputs without predictions; shared prefixes, which it spreads; "
+              "an endpoint that fails fast looks idle",
     .score_help = "tokens outstanding, the fewest win",
     .params = params,
     .state_bytes = sizeof(struct least_work),

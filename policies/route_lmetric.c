@@ -109,6 +109,9 @@ const struct route_policy route_lmetric = {
     .name = "lmetric",
     .help = "Least product of prompt tokens to compute and requests in flight.",
     .source = "arXiv 2603.15202",
+    .breaks = "long outputs (a request in its last decode steps counts as a new one); "
+              "an endpoint that fails fast; unknown prompts, where it is "
+              "least_request",
     .score_help = "tokens to prefill times (requests in flight + 1), the least wins",
     .match_unit = "KV blocks",
     .needs = NEED_BLOCK_HASHES | NEED_METRICS,

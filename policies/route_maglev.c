@@ -173,6 +173,7 @@ const struct route_policy route_maglev = {
     .help = "Consistent hashing of the session key or the prefix by lookup table "
             "(extension).",
     .source = "Eisenbud et al., Maglev, NSDI 2016; Envoy's Maglev load balancer",
+    .breaks = "hot keys; a join or leave moves some keys of other endpoints, too",
     .needs = AFFINITY_NEEDS,
     .params = params,
     .state_bytes = sizeof(struct maglev),

@@ -109,6 +109,7 @@ const struct route_policy route_power_of_d = {
     .help = "The least loaded of d endpoints drawn at random.",
     .source = "vllm-project/aibrix:pkg/plugins/gateway/algorithms/power_of_two.go, "
               "sgl-project/sglang:sgl-model-gateway/src/policies/power_of_two.rs",
+    .breaks = "shared prefixes: it knows nothing of caches",
     .score_help = "load of those drawn, the least wins",
     .params = params,
     .state_bytes = sizeof(struct power_of_d),

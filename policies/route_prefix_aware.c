@@ -241,6 +241,8 @@ const struct route_policy route_prefix_aware = {
             "random among several; any endpoint when no prefix is known.",
     .source = "vllm-project/production-stack:src/vllm_router/routers/routing_logic.py, "
               "src/vllm_router/prefix/hashtrie.py",
+    .breaks = "one prefix that is most of the traffic (with pinning); memory that "
+              "grows with every new prompt (without max_bytes)",
     .match_unit = "characters",
     .needs = NEED_CHUNK_HASHES | NEED_REQUEST_STATS,
     .params = params,

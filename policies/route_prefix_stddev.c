@@ -166,6 +166,8 @@ const struct route_policy route_prefix_stddev = {
     .name = "prefix_stddev",
     .help = "The longest prefix among those within a standard deviation of the load.",
     .source = "vllm-project/aibrix:pkg/plugins/gateway/algorithms/prefix_cache.go",
+    .breaks = "high concurrency: the absolute gate is always open and affinity is "
+              "gone; on an idle fleet the first hot prefix moves with every request",
     .score_help = "leading KV blocks sent there, the most win; none when overloaded",
     .match_unit = "KV blocks",
     .needs = NEED_BLOCK_HASHES | NEED_METRICS,

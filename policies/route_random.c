@@ -75,6 +75,8 @@ const struct route_policy route_random = {
     .name = "random",
     .help = "Any endpoint, each equally likely.",
     .source = "vllm-project/aibrix:pkg/plugins/gateway/algorithms/random.go",
+    .breaks = "any load that is not many equal requests: the busiest of n endpoints "
+              "gets the mean plus about its root times log n",
     .needs = NEED_SESSION_KEY,
     .params = params,
     .state_bytes = sizeof(struct random_state),

@@ -286,6 +286,8 @@ const struct route_policy route_rendezvous = {
     .help = "The highest hash of key and endpoint (extension).",
     .source =
         "vllm-project/aibrix:pkg/plugins/gateway/algorithms/simple_session_affinity.go",
+    .breaks = "large fleets (every url is hashed for every request); hot keys; "
+              "without mixed, urls that differ in their last byte alone",
     .needs = AFFINITY_NEEDS,
     .params = params,
     .state_bytes = sizeof(struct rendezvous),

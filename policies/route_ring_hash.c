@@ -94,6 +94,7 @@ const struct route_policy route_ring_hash = {
     .aliases = aliases,
     .help = "Consistent hashing of the session key or the prefix (extension).",
     .source = "sgl-project/sglang:sgl-model-gateway/src/policies/consistent_hashing.rs",
+    .breaks = "unequal keys: a hot key stays where it is",
     .needs = AFFINITY_NEEDS,
     .params = params,
     .state_bytes = sizeof(struct ring_hash),

@@ -97,6 +97,8 @@ const struct route_policy route_round_robin = {
     .aliases = aliases,
     .help = "Endpoints in turn, in order of their urls.",
     .source = "vllm-project/production-stack:src/vllm_router/routers/routing_logic.py",
+    .breaks = "heavy-tailed lengths: equal counts are not equal work; with "
+              "shared_counter two models in alternation starve half of the engines",
     .params = params,
     .state_bytes = sizeof(struct round_robin),
     .init = round_robin_init,

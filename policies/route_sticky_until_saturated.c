@@ -243,6 +243,8 @@ const struct route_policy route_sticky_until_saturated = {
     .help = "Holders of the prefix until their prefill queue is too long, then anybody "
             "(extension).",
     .source = "llm-d: affinity filter and token-load scorer, blog of 2026-08-17",
+    .breaks = "a bound that is small against a prompt: prefixes drive each other out "
+              "in turn; decode-bound engines, whose prefill queues say nothing",
     .score_help = "tokens to prefill first, this prompt's included (with decode_bound: "
                   "requests in flight); the fewest win",
     .match_unit = "KV blocks",

@@ -90,6 +90,7 @@ const struct route_policy route_weighted_rr = {
     .aliases = aliases,
     .help = "Endpoints in turn, in proportion to their weights, evenly spaced.",
     .source = "nginx/nginx:src/http/ngx_http_upstream_round_robin.c",
+    .breaks = "heavy-tailed lengths: equal counts are not equal work",
     .state_bytes = sizeof(struct weighted_rr),
     .init = weighted_rr_init,
     .fini = weighted_rr_fini,

@@ -347,6 +347,8 @@ const struct route_policy route_weighted_sum = {
     .help = "The highest weighted sum of prefix, queue and KV scores (extension).",
     .source = "llm-d/llm-d-inference-scheduler: scorers queue, kv-cache-utilization, "
               "prefix; pickers max-score, weighted-random",
+    .breaks = "weights that do not fit the load: prefix alone overloads holders, load "
+              "alone spreads prefixes; scraped scores herd when they are old",
     .match_unit = "KV blocks",
     .score_help = "weighted sum of prefix, queue and KV scores, the highest wins",
     .needs = NEED_BLOCK_HASHES | NEED_METRICS,
