@@ -106,6 +106,17 @@ static void naive_trim(struct naive *naive, uint32_t endpoint_id, uint32_t block
     }
 }
 
+static void naive_remove(struct naive *naive, uint32_t endpoint_id,
+                         const uint64_t *keys, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t at = naive_find(naive, endpoint_id, keys[i]);
+        if (at < naive->count) {
+            (void)naive_take(naive, at);
+        }
+    }
+}
+
 static uint32_t draw_prompt(struct rng *rng, uint64_t keys[DEPTH])
 {
     const uint32_t count = (uint32_t)rng_below(rng, DEPTH + 1);
@@ -178,6 +189,35 @@ static bool same_match(const struct block_tree *tree, const struct naive *naive,
     return EXPECT_U64(block_tree_entry(tree, entry, 0).endpoint_id, sent);
 }
 
+/* The same in both. */
+static void step(struct block_tree *tree, struct naive *naive, struct rng *rng,
+                 uint32_t *epoch)
+{
+    uint64_t keys[DEPTH];
+    const uint32_t count = draw_prompt(rng, keys);
+    const uint32_t id = (uint32_t)rng_below(rng, ENDPOINTS);
+    const uint32_t keep = (uint32_t)rng_below(rng, 40);
+    const uint32_t before = naive_count(naive, id);
+    switch (rng_below(rng, 8)) {
+    case 0:
+        block_tree_trim(tree, id, keep);
+        naive_trim(naive, id, keep);
+        break;
+    case 1:
+        block_tree_remove(tree, id, keys, count);
+        naive_remove(naive, id, keys, count);
+        break;
+    case 2:
+        ++*epoch;
+        naive_epoch(naive);
+        break;
+    default:
+        naive_insert(naive, id, keys, count);
+        EXPECT_U64(block_tree_insert(tree, id, keys, count, *epoch),
+                   naive_count(naive, id) - before);
+    }
+}
+
 static void live(uint64_t seed)
 {
     const struct policy_memory memory = {.resize = host_resize};
@@ -188,36 +228,10 @@ static void live(uint64_t seed)
     rng_init(&rng, seed, "prop_block_tree", 0);
     harness_note("seed %llu", (unsigned long long)seed);
     bool same = true;
-    for (int step = 0; same && step < STEPS; step++) {
+    for (int i = 0; same && i < STEPS; i++) {
         uint64_t keys[DEPTH];
+        step(tree, naive, &rng, &epoch);
         const uint32_t count = draw_prompt(&rng, keys);
-        const uint32_t id = (uint32_t)rng_below(&rng, ENDPOINTS);
-        const uint32_t keep = (uint32_t)rng_below(&rng, 40);
-        switch (rng_below(&rng, 8)) {
-        case 0:
-            block_tree_trim(tree, id, keep);
-            naive_trim(naive, id, keep);
-            break;
-        case 1:
-            block_tree_remove(tree, id, keys, count);
-            for (uint32_t i = 0; i < count; i++) {
-                const uint32_t at = naive_find(naive, id, keys[i]);
-                if (at < naive->count) {
-                    (void)naive_take(naive, at);
-                }
-            }
-            break;
-        case 2:
-            epoch++;
-            naive_epoch(naive);
-            break;
-        default: {
-            const uint32_t before = naive_count(naive, id);
-            naive_insert(naive, id, keys, count);
-            EXPECT_U64(block_tree_insert(tree, id, keys, count, epoch),
-                       naive_count(naive, id) - before);
-        }
-        }
         same = same_order(tree, naive, epoch) && same_match(tree, naive, keys, count);
     }
     mem_free(naive);

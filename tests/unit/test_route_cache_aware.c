@@ -65,7 +65,7 @@ static void match_must_exceed_the_threshold(void)
         const struct route_decision decision = ask(gateway, 0, &request, &id);
         EXPECT_U64(id, matched == 4 ? 2 : 0);
         EXPECT_U64(decision.reason, matched == 4 ? REASON_PREFIX : REASON_NO_PREFIX);
-        EXPECT_U64(decision.matched_length, 128 * matched);
+        EXPECT_U64(decision.matched_length, UINT64_C(128) * matched);
         gateway_delete(gateway);
     }
 }

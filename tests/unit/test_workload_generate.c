@@ -379,6 +379,31 @@ static void trace_of_a_scenario_is_found_beside_it(void)
     conf_delete(conf);
 }
 
+/* The lengths stay as they were; only the gateway learns of them. */
+static void predicted_lengths_are_the_true_ones(void)
+{
+    static const char single[] = "generate:\n"
+                                 "  - arrival: {kind: poisson, rate_per_s: 10}\n"
+                                 "    input: 10\n"
+                                 "    output: {kind: uniform, min: 3, max: 500}\n"
+                                 "    predicted: true\n"
+                                 "    requests: 20\n";
+    static const char chat[] = "generate:\n"
+                               "  - {program: chat, preset: moon-conv, warm_up: 0s, "
+                               "predicted: true, requests: 20}\n";
+    const char *const texts[] = {single, chat, plain};
+    for (size_t text = 0; text < 3; text++) {
+        struct fixture *const drawn = fixture_conf(texts[text], 1);
+        REQUIRE(drawn->count == 20);
+        for (size_t i = 0; i < drawn->count; i++) {
+            const struct trace_record *const record = &drawn->rows[i].record;
+            EXPECT_U64(record->output_tokens_guess,
+                       text < 2 ? record->output_tokens : 0);
+        }
+        fixture_free(drawn);
+    }
+}
+
 HARNESS_MAIN("workload_generate", TEST(single_requests_have_content_of_their_own),
              TEST(seeds_decide_everything),
              TEST(populations_do_not_disturb_one_another),
@@ -390,5 +415,6 @@ HARNESS_MAIN("workload_generate", TEST(single_requests_have_content_of_their_own
              TEST(sessions_have_the_turns_they_must_have),
              TEST(chat_begins_with_conversations_under_way),
              TEST(chat_keeps_below_its_prompt_limit),
+             TEST(predicted_lengths_are_the_true_ones),
              TEST(wrong_keys_are_told_with_their_line),
              TEST(trace_of_a_scenario_is_found_beside_it))

@@ -309,6 +309,7 @@ static void fill_record(struct chat *chat, struct session *session)
         .turn = session->emitted,
         .prompt_tokens = session->prompt_tokens,
         .output_tokens = session->output_tokens,
+        .output_tokens_guess = population->predicted ? session->output_tokens : 0,
         .priority = population->priority,
         .think_ns = TRACE_THINK_NONE,
         .parents = {session->last_id},

@@ -19,7 +19,8 @@ bool population_read(struct population *population, const struct conf_node *map,
         !conf_duration_ns(map, "duration", &population->duration_ns, err) ||
         !conf_f64(map, "priority", &priority, -32768, 32767, err) ||
         !conf_str(map, "model", &model, err) ||
-        !conf_str(map, "tenant", &tenant, err)) {
+        !conf_str(map, "tenant", &tenant, err) ||
+        !conf_bool(map, "predicted", &population->predicted, err)) {
         return false;
     }
     if (population->requests_max == 0 && population->duration_ns == INT64_MAX) {

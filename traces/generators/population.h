@@ -22,8 +22,9 @@ struct population {
     uint64_t requests_max; /* 0 = no bound */
     int64_t duration_ns;   /* no arrivals at or after; INT64_MAX = no bound */
     int32_t priority;
-    char *model;  /* NULL = the only one */
-    char *tenant; /* NULL = none */
+    char *model;    /* NULL = the only one */
+    char *tenant;   /* NULL = none */
+    bool predicted; /* the gateway is told the output length */
 };
 
 /* Reads `program` and all that belongs to it from one map of `generate:`. */

@@ -85,6 +85,7 @@ single_next(struct source *source, const struct trace_record **out, struct err *
     record->id = population_id(population, single->drawn++);
     record->prompt_tokens = length_draw(&single->prompt, &single->prompt_bits);
     record->output_tokens = length_draw(&single->output, &single->output_bits);
+    record->output_tokens_guess = population->predicted ? record->output_tokens : 0;
     single->segments[0] = (struct segment){
         .stream = segment_stream(SEGMENT_UNIQUE, record->id),
         .tokens = record->prompt_tokens,

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The failure-mode matrix of spec/policies.md 13.9 as far as a run of engines shows it:
+ * what is expected to break, breaks; what is expected to hold, holds. A stress is a
+ * scenario and one figure of its run; a row is a policy under it. Floods of low
+ * priority are in analytic_admission.c, changes of the fleet in
+ * analytic_failure_fleet.c.
+ *
+ * A policy that is added later adds its rows. The figures are far from their bounds:
+ * this is about collapse, not about a few percent.
+ */
+#include "sim/sim.h"
+#include "tests/published/published.h"
+
+static double ttft_mean_ms(const struct published_run *run)
+{
+    return 1e3 * published_ttft_mean_s(run, 0);
+}
+
+static double drained_s(const struct published_run *run)
+{
+    return (double)run->summary.end_ns / 1e9;
+}
+
+static double policy_megabytes(const struct published_run *run)
+{
+    return (double)run->summary.policy_bytes / 1e6;
+}
+
+static double preemptions(const struct published_run *run)
+{
+    return (double)run->summary.preemptions;
+}
+
+enum stress_id { SCRAPE_AGE, HOT_PREFIX, ONE_SHOT_PREFIXES, LONG_DECODE, STRESSES };
+
+static const struct stress {
+    const char *file;
+    const char *figure;
+    double (*measure)(const struct published_run *run);
+    double holds_to;    /* at most so much */
+    double breaks_from; /* at least so much */
+} stresses[STRESSES] = {
+    [SCRAPE_AGE] = {"failure-modes/scrape-age.yaml", "mean TTFT in ms", ttft_mean_ms,
+                    50, 200},
+    /* Arrivals end after 30 s. */
+    [HOT_PREFIX] = {"failure-modes/hot-prefix.yaml", "end of the last request in s",
+                    drained_s, 36, 50},
+    [ONE_SHOT_PREFIXES] = {"failure-modes/one-shot-prefixes.yaml",
+                           "memory of the policy in MB", policy_megabytes, 1.5, 8},
+    [LONG_DECODE] = {"failure-modes/long-decode.yaml", "preemptions", preemptions, 80,
+                     200},
+};
+
+enum expectation { HOLDS, BREAKS };
+
+static const struct row {
+    enum stress_id stress;
+    enum expectation expected;
+    struct published_arm arm;
+} rows[] = {
+    {SCRAPE_AGE, BREAKS, {.policy = "least_kv"}},
+    {SCRAPE_AGE,
+     HOLDS,
+     {.policy = "least_kv", .sets = {"routing.scrape_interval=10ms"}}},
+    {SCRAPE_AGE,
+     HOLDS,
+     {.policy = "least_kv", .sets = {"routing.params.correct=true"}}},
+    {SCRAPE_AGE, HOLDS, {.policy = "least_request"}},
+    {SCRAPE_AGE, HOLDS, {.policy = "least_work"}},
+    {SCRAPE_AGE, HOLDS, {.policy = "power_of_d"}},
+    {SCRAPE_AGE, HOLDS, {.policy = "cache_aware"}},
+    {SCRAPE_AGE, HOLDS, {.policy = "sticky_until_saturated"}},
+    {SCRAPE_AGE, HOLDS, {.policy = "lmetric"}},
+    {SCRAPE_AGE, HOLDS, {.policy = "weighted_sum"}}, /* its queue is of now */
+
+    {HOT_PREFIX, BREAKS, {.policy = "session"}},
+    {HOT_PREFIX, BREAKS, {.policy = "ring_hash"}},
+    {HOT_PREFIX, BREAKS, {.policy = "rendezvous"}},
+    {HOT_PREFIX, BREAKS, {.policy = "maglev"}},
+    {HOT_PREFIX, BREAKS, {.policy = "prefix_aware"}},
+    {HOT_PREFIX,
+     HOLDS,
+     {.policy = "prefix_aware", .sets = {"routing.params.pinning=false"}}},
+    {HOT_PREFIX, HOLDS, {.policy = "chwbl"}},
+    {HOT_PREFIX, HOLDS, {.policy = "lmetric"}},
+    {HOT_PREFIX, HOLDS, {.policy = "prefix_stddev"}},
+    /* Up to the absolute gap all of a prefix follows one tenant: harmless while that
+     * gap fits the batch of 128. */
+    {HOT_PREFIX, HOLDS, {.policy = "cache_aware"}},
+    {HOT_PREFIX,
+     BREAKS,
+     {.policy = "cache_aware", .sets = {"routing.params.balance_abs=1000"}}},
+    /* Weights 3, 2, 2: prefix 2.9 and an idle cache's 2 outweigh 2 for the queue and 2
+     * for the cache elsewhere. Load terms help when together they outweigh the prefix.
+     */
+    {HOT_PREFIX, BREAKS, {.policy = "weighted_sum"}},
+    {HOT_PREFIX,
+     HOLDS,
+     {.policy = "weighted_sum",
+      .sets = {"routing.params.prefix_weight=1", "routing.params.queue_weight=1",
+               "routing.params.kv_weight=1"}}},
+    /* Holders are left after 18 s of prefill by default, which is the length of this
+     * stress; and only prefill saturates them, not the decode batch that fills first.
+     */
+    {HOT_PREFIX, BREAKS, {.policy = "sticky_until_saturated"}},
+    {HOT_PREFIX,
+     HOLDS,
+     {.policy = "sticky_until_saturated", .sets = {"routing.params.release_s=1"}}},
+
+    {ONE_SHOT_PREFIXES, BREAKS, {.policy = "prefix_aware"}},
+    {ONE_SHOT_PREFIXES,
+     HOLDS,
+     {.policy = "prefix_aware", .sets = {"routing.params.max_bytes=1000000"}}},
+    {ONE_SHOT_PREFIXES, BREAKS, {.policy = "cache_aware"}},
+    {ONE_SHOT_PREFIXES, /* the bound of SGLang's library */
+     HOLDS,
+     {.policy = "cache_aware", .sets = {"routing.params.tree_chars_max=10000"}}},
+    {ONE_SHOT_PREFIXES, HOLDS, {.policy = "least_request"}},
+    {ONE_SHOT_PREFIXES, HOLDS, {.policy = "least_work"}},
+    {ONE_SHOT_PREFIXES, HOLDS, {.policy = "power_of_d"}},
+    {ONE_SHOT_PREFIXES, HOLDS, {.policy = "chwbl"}},
+
+    {LONG_DECODE, BREAKS, {.policy = "least_request"}},
+    {LONG_DECODE, BREAKS, {.policy = "lmetric"}},
+    {LONG_DECODE, BREAKS, {.policy = "power_of_d"}},
+    {LONG_DECODE, HOLDS, {.policy = "least_work"}},
+    {LONG_DECODE, /* without predictions */
+     BREAKS,
+     {.policy = "least_work", .sets = {"routing.params.output_weight=0"}}},
+    {LONG_DECODE,
+     HOLDS,
+     {.policy = "least_kv", .sets = {"routing.scrape_interval=100ms"}}},
+};
+
+static void run_rows(enum stress_id id)
+{
+    const struct stress *stress = &stresses[id];
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (rows[i].stress != id) {
+            continue;
+        }
+        struct published_arm arm = rows[i].arm;
+        struct published_run run;
+        arm.label = arm.policy;
+        published_simulate(&run, stress->file, &arm);
+        const double got = stress->measure(&run);
+        printf("%-34s %-24s %-34s %s: %.4g\n", stress->file, arm.policy,
+               arm.sets[0] != NULL ? arm.sets[0] : "", stress->figure, got);
+        harness_note("%s %s: %g", arm.policy,
+                     rows[i].expected == BREAKS ? "should break" : "should hold", got);
+        EXPECT(rows[i].expected == BREAKS ? got >= stress->breaks_from
+                                          : got <= stress->holds_to);
+        published_fini(&run);
+    }
+}
+
+static void old_metrics_break_who_lives_by_them(void)
+{
+    run_rows(SCRAPE_AGE);
+}
+
+static void a_hot_prefix_breaks_affinity_without_load(void)
+{
+    run_rows(HOT_PREFIX);
+}
+
+static void prompts_seen_once_fill_what_has_no_bound(void)
+{
+    run_rows(ONE_SHOT_PREFIXES);
+}
+
+static void long_outputs_break_who_counts_requests(void)
+{
+    run_rows(LONG_DECODE);
+}
+
+HARNESS_MAIN("analytic.failure_modes", TEST(old_metrics_break_who_lives_by_them),
+             TEST(a_hot_prefix_breaks_affinity_without_load),
+             TEST(prompts_seen_once_fill_what_has_no_bound),
+             TEST(long_outputs_break_who_counts_requests))
