@@ -102,6 +102,7 @@ static bool scenario_make(struct scenario **out, const struct validate_case *run
     scenario->compat = COMPAT_HEAD;
     scenario->scrape_interval_ns = RANK_BALANCE_REFRESH_NS;
     scenario->chars_per_token = 4;
+    scenario->router_replicas = 1;
     scenario->sample_interval_ns = run->series.count > 0 ? SIMULATED_SAMPLE_NS : 0;
     scenario->pool_count = 1;
     memcpy(pool->name, "engine", sizeof "engine");
