@@ -42,23 +42,34 @@ static size_t radix_digit(int64_t value, size_t byte)
     return (size_t)(key >> (8 * byte)) & (RADIX - 1);
 }
 
-/* False when all values share this byte: nothing was moved. */
-static bool radix_pass(const int64_t *source, int64_t *target, size_t count,
-                       size_t *const histogram, size_t byte)
+static void radix_pass(const int64_t *source, int64_t *target, size_t count,
+                       size_t byte)
 {
-    if (histogram[radix_digit(source[0], byte)] == count) {
-        return false;
+    size_t place[RADIX] = {0};
+    for (size_t i = 0; i < count; i++) {
+        place[radix_digit(source[i], byte)]++;
     }
     size_t next = 0;
     for (size_t digit = 0; digit < RADIX; digit++) {
-        const size_t here = histogram[digit];
-        histogram[digit] = next;
+        const size_t here = place[digit];
+        place[digit] = next;
         next += here;
     }
     for (size_t i = 0; i < count; i++) {
-        target[histogram[radix_digit(source[i], byte)]++] = source[i];
+        target[place[radix_digit(source[i], byte)]++] = source[i];
     }
-    return true;
+}
+
+/* Bits in which some value differs from the first one; 0 when they are in order. */
+static uint64_t bits_to_sort(const int64_t *values, size_t count)
+{
+    uint64_t bits = 0;
+    bool ordered = true;
+    for (size_t i = 1; i < count; i++) {
+        bits |= (uint64_t)values[i] ^ (uint64_t)values[0];
+        ordered &= values[i - 1] <= values[i];
+    }
+    return ordered ? 0 : bits;
 }
 
 void quantile_sort(int64_t *values, size_t count)
@@ -67,17 +78,16 @@ void quantile_sort(int64_t *values, size_t count)
         insertion_sort(values, count);
         return;
     }
-    size_t histogram[RADIX_BYTES][RADIX] = {{0}};
-    for (size_t i = 0; i < count; i++) {
-        for (size_t byte = 0; byte < RADIX_BYTES; byte++) {
-            histogram[byte][radix_digit(values[i], byte)]++;
-        }
+    const uint64_t bits = bits_to_sort(values, count);
+    if (bits == 0) {
+        return;
     }
     int64_t *const scratch = mem_alloc(count, sizeof *scratch);
     int64_t *source = values;
     int64_t *target = scratch;
     for (size_t byte = 0; byte < RADIX_BYTES; byte++) {
-        if (radix_pass(source, target, count, histogram[byte], byte)) {
+        if ((bits >> (8 * byte) & (RADIX - 1)) != 0) {
+            radix_pass(source, target, count, byte);
             int64_t *const swap = source;
             source = target;
             target = swap;

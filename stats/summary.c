@@ -15,10 +15,20 @@
 
 #include <gsl/gsl_sort.h>
 #include <gsl/gsl_statistics_double.h>
-#include <gsl/gsl_statistics_long.h>
 #include <math.h>
 
 enum { BOOTSTRAP_DRAWS = 2000, BOOTSTRAP_BLOCKS_MIN = 10 };
+
+/* The sum of integers is exact, and one division rounds it. gsl_stats_long_mean divides
+ * once per value. */
+static double mean_of_integers(const int64_t *values, size_t count)
+{
+    __extension__ __int128 sum = 0;
+    for (size_t i = 0; i < count; i++) {
+        sum += values[i];
+    }
+    return (double)((long double)sum / (long double)count);
+}
 
 struct spread spread_of(int64_t *values, size_t count)
 {
@@ -26,7 +36,7 @@ struct spread spread_of(int64_t *values, size_t count)
     struct spread spread = {.count = count, .mean = unknown, .min = unknown};
     if (count > 0) {
         quantile_sort(values, count);
-        spread.mean = gsl_stats_long_mean((const long *)values, 1, count);
+        spread.mean = mean_of_integers(values, count);
         spread.min = (double)values[0];
     }
     spread.p50 = quantile_of_sorted(values, count, 0.50);
