@@ -151,18 +151,19 @@ static void on_release(void *context, int64_t time_ns, uint32_t index)
 
 static void digest_outcome(struct sim *sim, const struct request_outcome *outcome)
 {
-    struct digest *digest = &sim->digest;
-    digest_word(digest, outcome->request_id);
-    digest_word(digest, (uint64_t)outcome->engine << 32 | (uint64_t)outcome->status);
-    digest_word(digest, (uint64_t)outcome->arrival_ns);
-    digest_word(digest, (uint64_t)outcome->queued_ns);
-    digest_word(digest, (uint64_t)outcome->scheduled_ns);
-    digest_word(digest, (uint64_t)outcome->first_token_ns);
-    digest_word(digest, (uint64_t)outcome->end_ns);
-    digest_word(digest,
-                (uint64_t)outcome->prompt_tokens << 32 | outcome->output_tokens);
-    digest_word(digest, (uint64_t)outcome->cached_tokens << 32 | outcome->preemptions);
-    digest_word(digest, outcome->recomputed_tokens);
+    const uint64_t words[] = {
+        outcome->request_id,
+        (uint64_t)outcome->engine << 32 | (uint64_t)outcome->status,
+        (uint64_t)outcome->arrival_ns,
+        (uint64_t)outcome->queued_ns,
+        (uint64_t)outcome->scheduled_ns,
+        (uint64_t)outcome->first_token_ns,
+        (uint64_t)outcome->end_ns,
+        (uint64_t)outcome->prompt_tokens << 32 | outcome->output_tokens,
+        (uint64_t)outcome->cached_tokens << 32 | outcome->preemptions,
+        outcome->recomputed_tokens,
+    };
+    digest_record(&sim->digest, words, sizeof(words) / sizeof(words[0]));
 }
 
 static void check_order(const struct request_outcome *outcome)

@@ -88,7 +88,30 @@ static void digest_tells_order_and_length_apart(void)
     EXPECT_U64(digest_value(&a), digest_value(&b));
 }
 
+static void digest_of_records_tells_their_words_and_order_apart(void)
+{
+    static const uint64_t words[][3] = {
+        {1, 2, 3}, {3, 2, 1}, {1, 2, 4}, {0, 0, 0}, {UINT64_MAX, 0, 1}};
+    enum { RECORDS = sizeof(words) / sizeof(words[0]) };
+    uint64_t values[RECORDS + 2] = {0};
+    for (size_t i = 0; i < RECORDS + 2; i++) {
+        struct digest digest;
+        digest_init(&digest);
+        if (i < RECORDS) {
+            digest_record(&digest, words[i], 3);
+        } else { /* two records, in both orders */
+            digest_record(&digest, words[i - RECORDS], 3);
+            digest_record(&digest, words[RECORDS - i + 1], 3);
+        }
+        values[i] = digest_value(&digest);
+        for (size_t j = 0; j < i; j++) {
+            EXPECT(values[i] != values[j]);
+        }
+    }
+}
+
 HARNESS_MAIN("hash", TEST(xxh64_agrees_with_the_prefix_trie),
              TEST(md5_agrees_with_the_session_ring), TEST(pair_depends_on_order),
              TEST(mix_is_the_finaliser_of_splitmix64),
-             TEST(digest_tells_order_and_length_apart))
+             TEST(digest_tells_order_and_length_apart),
+             TEST(digest_of_records_tells_their_words_and_order_apart))
