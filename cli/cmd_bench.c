@@ -5,6 +5,8 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "cli/bench_evq.h"
+#include "cli/bench_line.h"
+#include "cli/bench_pick.h"
 #include "cli/child.h"
 #include "cli/clock.h"
 #include "cli/command.h"
@@ -19,7 +21,8 @@
 #include <string.h>
 
 enum { BENCH_RUNS_MAX = 1000, BENCH_FIXED_ARGUMENTS = 8 };
-#define EVENT_QUEUE "evq" /* instead of a scenario */
+#define EVENT_QUEUE "evq"  /* instead of a scenario */
+#define PICK        "pick" /* the same */
 
 struct bench_args {
     struct opt_list sets;
@@ -48,7 +51,8 @@ static const struct opt BENCH_OPTIONS[] = {
      "Simulate every engine step singly. Example: --step-by-step"},
     {"--once", NULL, OPT_FLAG, offsetof(struct bench_args, once), "off",
      "With " EVENT_QUEUE ": one run in this process, untimed, that prints its totals; "
-     "the timed runs are made of it. Example: --once"},
+     "the timed runs are made of it. With " PICK
+     ": 16 endpoints only. Example: --once"},
     {0},
 };
 
@@ -110,53 +114,15 @@ static bool run_once(struct bench *bench, const char *const *arguments, bool tim
     return ok;
 }
 
-static int compare_doubles(const void *left, const void *right)
-{
-    const double a = *(const double *)left;
-    const double b = *(const double *)right;
-    return (a > b) - (a < b);
-}
-
-/* Sorts in place; of an even number the mean of the two in the middle. */
-static double median(double *values, size_t count)
-{
-    qsort(values, count, sizeof *values, compare_doubles);
-    return count % 2 == 1 ? values[count / 2]
-                          : (values[count / 2 - 1] + values[count / 2]) / 2.0;
-}
-
-static void cpu_name(char *out, size_t out_bytes)
-{
-    snprintf(out, out_bytes, "unknown");
-    FILE *file = fopen("/proc/cpuinfo", "r");
-    if (file == NULL) {
-        return;
-    }
-    char line[512];
-    while (fgets(line, sizeof line, file) != NULL) {
-        const char *colon = strchr(line, ':');
-        if (strncmp(line, "model name", 10) == 0 && colon != NULL) {
-            const char *name = colon + 1 + strspn(colon + 1, " \t");
-            snprintf(out, out_bytes, "%.*s", (int)strcspn(name, "\n"), name);
-            break;
-        }
-    }
-    fclose(file);
-}
-
 static void print_line(struct bench *bench, const char *target)
 {
-    char cpu[256];
-    cpu_name(cpu, sizeof cpu);
-    double load = -1.0;
-    const bool known = getloadavg(&load, 1) == 1;
-    const double wall_s = median(bench->wall_s, bench->count);
+    const double wall_s = bench_median(bench->wall_s, bench->count);
     struct json *object = json_object();
     json_put_str(object, "target", target);
     json_put_f64(object, "wall_s", wall_s);
     json_put_f64(object, "wall_s_min", bench->wall_s[0]);
     json_put_f64(object, "wall_s_max", bench->wall_s[bench->count - 1]);
-    json_put_f64(object, "cpu_s", median(bench->cpu_s, bench->count));
+    json_put_f64(object, "cpu_s", bench_median(bench->cpu_s, bench->count));
     json_put_u64(object, "runs", bench->count);
     json_put_i64(object, "requests", bench->requests);
     json_put_f64(object, "requests_per_s", (double)bench->requests / wall_s);
@@ -166,12 +132,7 @@ static void print_line(struct bench *bench, const char *target)
     json_put_f64(object, "steps_per_s", (double)bench->steps / wall_s);
     json_put_u64(object, "peak_rss_bytes", bench->peak_rss_bytes);
     json_put_str(object, "digest", bench->digest);
-    json_put_str(object, "commit", version_commit());
-    json_put_str(object, "compiler", version_compiler());
-    json_put_str(object, "cpu", cpu);
-    if (known) {
-        json_put_f64(object, "load_1min", load);
-    }
+    bench_line_host(object);
     char *bytes = json_print(object, false);
     puts(bytes);
     mem_free(bytes);
@@ -249,24 +210,30 @@ static int bench_run(int argc, char *const *argv)
     struct err err = {0};
     const char *subject = call.result.positional[0];
     const bool queue = strcmp(subject, EVENT_QUEUE) == 0;
-    if (!queue && args.once) {
-        err_set(&err, ERR_USAGE, "--once: only with " EVENT_QUEUE);
+    const bool pick = strcmp(subject, PICK) == 0;
+    if (!queue && !pick && args.once) {
+        err_set(&err, ERR_USAGE, "--once: only with " EVENT_QUEUE " and " PICK);
         return say_error(&err);
     }
     if (queue && args.once) {
         bench_evq_once();
         return EXIT_DONE;
     }
-    if (queue &&
+    if ((queue || pick) &&
         (args.step_by_step || args.config_dir != NULL || args.sets.count > 0)) {
         err_set(&err, ERR_USAGE,
-                EVENT_QUEUE " is no scenario: it takes --target, --runs and --warm-up");
+                "%s is no scenario: it takes --target, --runs and --warm-up", subject);
         return say_error(&err);
     }
     if (args.runs < 1 || args.runs > BENCH_RUNS_MAX || args.warm_up > BENCH_RUNS_MAX) {
         err_set(&err, ERR_USAGE, "--runs: 1 to %d, --warm-up: 0 to %d", BENCH_RUNS_MAX,
                 BENCH_RUNS_MAX);
         return say_error(&err);
+    }
+    if (pick) {
+        bench_pick(args.target != NULL ? args.target : subject, (size_t)args.runs,
+                   args.once);
+        return EXIT_DONE;
     }
     struct interrupt interrupt;
     interrupt_hold(&interrupt);
@@ -288,11 +255,15 @@ const struct command command_bench = {
                 "largest memory in bytes, commit, compiler,\nCPU. Fails when two runs "
                 "differ in their digest. The name " EVENT_QUEUE " in place of a\n"
                 "scenario times the event queue alone: 2^24 times the earliest of "
-                "65,536 pending\nevents is taken and its source sets the next one.\n\n"
+                "65,536 pending\nevents is taken and its source sets the next one. The "
+                "name " PICK " times one\n"
+                "decision of every policy at 16, 256 and 4,096 endpoints, in "
+                "nanoseconds.\n\n"
                 "Examples:\n"
                 "  stacksim bench speed-small\n"
                 "  stacksim bench speed-fleet --runs 10 --target speed-fleet\n"
-                "  stacksim bench " EVENT_QUEUE,
+                "  stacksim bench " EVENT_QUEUE "\n"
+                "  stacksim bench " PICK,
             .options = BENCH_OPTIONS,
             .positional_min = 1,
             .positional_max = 1,

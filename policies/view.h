@@ -102,8 +102,8 @@ struct request_view {
     uint32_t chunk_count;
     const uint64_t *block_hashes; /* chained, one per full KV block */
     uint32_t block_count;
-    const char *tenant;    /* whose quota it counts against; NULL = none */
     uint32_t block_tokens; /* of a block; 0 = unknown */
+    const char *tenant;    /* whose quota it counts against; NULL = none */
     uint64_t adapter;      /* XXH64 of its name; 0 = the base model */
 };
 

@@ -22,8 +22,14 @@ exits 0 bench evq --once
 grep -q '"totals":{"requests":0,"events":16777216,"steps":0}' out ||
     fail "the event queue moved other events: $(cat out)"
 
+exits 0 bench pick --runs 1 --once
+[ "$(tail -n 1 out | grep -o '"pick_ns_16":[0-9]' | wc -l)" -gt 10 ] ||
+    fail "too few policies: $(tail -n 1 out)"
+line_holds target wall_s runs commit compiler cpu
+
 refuses 2 '.*--once: only with evq.*' bench speed-small --once
 refuses 2 '.*evq is no scenario.*' bench evq --step-by-step
+refuses 2 '.*pick is no scenario.*' bench pick --set end.requests=1
 refuses 2 '.*--runs.*' bench evq --runs 0
 
 for target in $(sed -n 's/^SCENARIOS := //p' "$STACKSIM_SOURCE/Makefile.bench"); do
