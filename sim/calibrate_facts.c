@@ -129,6 +129,26 @@ static void report_forms(struct text *out, const struct step_fit *fit)
         fit->cliff_measured ? "fitted" : "assumed: the profile has no such rows");
 }
 
+/* Fitted to whole iterations: nothing unsplit, everything in the terms. */
+static bool is_whole(const struct step_fit *fit)
+{
+    return fit->regimes[STEP_UNSPLIT].rows == 0 && fit->rows_us.count == 1;
+}
+
+static void report_whole(struct text *out, const struct step_fit *fit)
+{
+    const struct profile_curve *curve = &fit->dense_us;
+    const size_t last = curve->count - 1;
+    report_regime(out, fit, STEP_SPLIT);
+    report_regime(out, fit, STEP_MIXED);
+    if (last > 0 && curve->us[last] > 0.0) {
+        text_printf(out, "\nin every step: %.3f us for each token beyond %.0f\n",
+                    (curve->us[last] - curve->us[last - 1]) /
+                        (curve->x[last] - curve->x[last - 1]),
+                    curve->x[last - 1]);
+    }
+}
+
 /* What the numbers must not be trusted for. */
 static void report_unknown(struct text *out, const struct step_fit *fit)
 {
@@ -161,15 +181,18 @@ bool calibrate_report(struct text *out, const char *name, const char *yaml,
     if (!held) {
         return false;
     }
-    text_printf(out,
-                "%s x %s, TP %u\n%s\nsplit below %.1f decodes; %zu points of D(T), %zu "
-                "of S'(S)\n",
-                fit.gpu, fit.model, fit.tensor_parallel, fit.source, fit.unsplit_from,
-                fit.dense_us.count, fit.rows_us.count);
-    for (enum step_regime regime = STEP_SPLIT; regime < STEP_REGIMES; regime++) {
-        report_regime(out, &fit, regime);
+    text_printf(out, "%s x %s, TP %u\n%s\n", fit.gpu, fit.model, fit.tensor_parallel,
+                fit.source);
+    if (is_whole(&fit)) {
+        report_whole(out, &fit);
+    } else {
+        text_printf(out, "split below %.1f decodes; %zu points of D(T), %zu of S'(S)\n",
+                    fit.unsplit_from, fit.dense_us.count, fit.rows_us.count);
+        for (enum step_regime regime = STEP_SPLIT; regime < STEP_REGIMES; regime++) {
+            report_regime(out, &fit, regime);
+        }
+        report_forms(out, &fit);
     }
-    report_forms(out, &fit);
     report_unknown(out, &fit);
     step_fit_fini(&fit);
     return true;

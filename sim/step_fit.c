@@ -152,9 +152,12 @@ void step_fit_write(const struct step_fit *fit, struct text *out)
     write_string(out, "source", fit->source);
     text_printf(out,
                 "tensor_parallel: %u\nlayers: %u\nhidden: %u\nkv_heads_per_gpu: %u\n"
-                "kv_token_bytes: %uB # of one layer on one GPU\nsm_count: %u\n",
+                "kv_token_bytes: %uB # of one layer on one GPU\n",
                 fit->tensor_parallel, fit->layers, fit->hidden, fit->kv_heads,
-                fit->kv_token_bytes, fit->sm_count);
+                fit->kv_token_bytes);
+    if (fit->sm_count > 0) {
+        text_printf(out, "sm_count: %u\n", fit->sm_count);
+    }
     text_printf(out, "memory_bytes_per_s: %.0fB\nl2_bytes: %lluB\n",
                 fit->memory_bytes_per_s, (unsigned long long)fit->l2_bytes);
     text_printf(out, "unsplit_from: %.9g # decodes\n", fit->unsplit_from);
@@ -371,7 +374,7 @@ static bool read_head(const struct conf_node *root, struct step_fit *fit,
            required_u32(root, "layers", &fit->layers, err) &&
            required_u32(root, "hidden", &fit->hidden, err) &&
            required_u32(root, "kv_heads_per_gpu", &fit->kv_heads, err) &&
-           required_u32(root, "sm_count", &fit->sm_count, err);
+           conf_u32(root, "sm_count", &fit->sm_count, 0, 1U << 24, err);
 }
 
 static bool read_figures(const struct conf_node *root, struct step_fit *fit,
@@ -422,10 +425,10 @@ static bool read_all(const struct conf_node *root, struct step_fit *fit,
         return false;
     }
     if (fit->form == STEP_SEMI_PHYSICAL &&
-        (!fit->semi.known || fit->memory_bytes_per_s <= 0.0)) {
+        (!fit->semi.known || fit->memory_bytes_per_s <= 0.0 || fit->sm_count == 0)) {
         return conf_fail(conf_get(root, "decode_form"), err,
-                         "decode_form: semi_physical wants the map semi_physical and "
-                         "memory_bytes_per_s");
+                         "decode_form: semi_physical wants the map semi_physical, "
+                         "memory_bytes_per_s and sm_count");
     }
     return true;
 }

@@ -48,7 +48,7 @@ struct step_fit {
     uint32_t hidden;
     uint32_t kv_heads;       /* on one GPU */
     uint32_t kv_token_bytes; /* of one layer on one GPU, keys and values */
-    uint32_t sm_count;
+    uint32_t sm_count;         /* 0 = unknown: no semi-physical form */
     double memory_bytes_per_s; /* peak; 0 = unknown */
     uint64_t l2_bytes;         /* 0 = unknown */
     double unsplit_from;       /* decodes: split below, unsplit from here */

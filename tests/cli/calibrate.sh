@@ -71,7 +71,7 @@ same first out
 
 refuses 2 'alone: the model.s shape and the GPU.s SMs are not known' calibrate alone
 refuses 2 'no gpus/nothing.yaml' calibrate alone --gpu nothing --model llama_3_1_8b
-refuses 2 'nowhere/dense.csv' calibrate nowhere --facts run/facts.json
+refuses 2 'nowhere: No such file or directory' calibrate nowhere --facts run/facts.json
 absent never.yaml
 printf 'layer,tokens,time_us\nqkv_proj,1,fast\n' >alone/dense.csv
 refuses 2 'alone/dense.csv:2: time_us: "fast" is not a number' calibrate alone \
@@ -81,4 +81,38 @@ sed -i 's/^layers: 32/layers: 31/' fit.yaml
 refuses 2 '.*the fit is of .*31 layers' check scenario.yaml
 echo 'layer: 3' >>fit.yaml
 refuses 2 '.*' check scenario.yaml
+
+# Whole iterations: recognised by their columns, one GPU, model and degree at a time.
+awk 'BEGIN {
+    print "model,hardware,tensor_parallel,prompt_size,batch_size,token_size,prompt_time,token_time"
+    for (tp = 2; tp <= 4; tp *= 2)
+        for (s = 128; s <= 4096; s *= 2)
+            for (b = 1; b <= (s == 512 ? 32 : 1); b *= 2)
+                printf "llama,h100,%d,%d,%d,128,%f,%f\n", tp, s, b,
+                    (50 + (s * b > 512 ? (s * b - 512) / 10 : 0)) / tp, (20 + b / 8) / tp
+}' >iterations.csv
+table="iterations.csv --gpu h100_sxm --model llama_2_70b"
+refuses 2 'iterations.csv: choose one .*: h100, llama, 2; h100, llama, 4' \
+    calibrate $table --out never.yaml
+absent never.yaml
+refuses 2 'iterations.csv: no row is of that .*h100, llama, 2; h100, llama, 4' \
+    calibrate $table --tensor-parallel 8
+refuses 2 'iterations.csv: .*give --model NAME, and --gpu NAME' calibrate iterations.csv
+refuses 2 "option --from: 'table'" calibrate $table --from table
+exits 0 calibrate $table --tensor-parallel 4 --source 'a test' --out whole.yaml
+grep -q '^mixed: .* mean error 0.0 %' out || fail "first iterations do not fit exactly"
+grep -q '^source: .* in a test: 11 configurations' whole.yaml || fail "no source in the fit"
+gzip -k iterations.csv
+cp whole.yaml first.yaml
+exits 0 calibrate iterations.csv.gz --gpu h100_sxm --model llama_2_70b --table-gpu h100 \
+    --tensor-parallel 4 --source 'a test' --out whole.yaml
+same first.yaml whole.yaml
+sed -e 's/rtx_4090/h100_sxm/' -e 's/llama_3_1_8b/llama_2_70b/' \
+    -e 's/max_model_len: 8192/max_model_len: 4096, tensor_parallel: 4/' \
+    -e 's/fit: fit.yaml.*/fit: whole.yaml}/' scenario.yaml >whole-scenario.yaml
+exits 0 check whole-scenario.yaml
+exits 0 run whole-scenario.yaml --digest
+refuses 2 'iterations.csv: the table and --out are the same file' calibrate $table --out iterations.csv
+refuses 2 'scenario.yaml: is nothing that we know; a source is ' calibrate scenario.yaml
+refuses 2 'run: holds no measurements that we know' calibrate run
 done_testing
