@@ -11,6 +11,8 @@
 #include "base/check.h"
 #include "sim/replica_state.h"
 
+#include <math.h>
+
 /* End of the count-th step from the one under way, while a run lasts. */
 static int64_t run_end_fx(const struct replica *replica, uint64_t count)
 {
@@ -72,20 +74,39 @@ void run_plan(struct replica *replica)
         decode_set_steps_within(set, kvpool_blank_blocks(replica->pool), most);
 }
 
+/* Where the sum of n steps reaches sum_fx: the root of its quadratic, as good as a
+ * double can tell. */
+static uint64_t run_steps_guess(const struct replica *replica, int64_t sum_fx)
+{
+    const double half = (double)replica->run.grow_fx / 2.0;
+    const double first = (double)replica->run.first_fx - half;
+    const double sum = (double)sum_fx;
+    const double steps = 2.0 * sum / (first + sqrt(first * first + 4.0 * half * sum));
+    return steps > 0.0 ? (uint64_t)steps : 0;
+}
+
 uint64_t run_ended(const struct replica *replica, int64_t time_ns, bool strict)
 {
-    uint64_t low = 0;
-    uint64_t high = replica->ahead;
-    while (low < high) {
-        const uint64_t middle = (low + high + 1) / 2;
-        const int64_t end_ns = run_end_ns(replica, middle);
-        if (strict ? end_ns < time_ns : end_ns <= time_ns) {
-            low = middle;
-        } else {
-            high = middle - 1;
-        }
+    /* A step has ended when its end, cut to whole ns, is below bound_ns. */
+    const int64_t bound_ns = strict ? time_ns : time_ns + 1;
+    const uint64_t most = replica->ahead;
+    if (most == 0 || run_end_ns(replica, most) < bound_ns) {
+        return most;
     }
-    return low;
+    if (bound_ns <= replica->start_ns) {
+        return 0;
+    }
+    const int64_t bound_fx =
+        (bound_ns - replica->start_ns) * COST_FX_PER_NS - replica->start_rest;
+    uint64_t steps = run_steps_guess(replica, bound_fx);
+    steps = steps < most ? steps : most;
+    while (steps > 0 && run_end_fx(replica, steps) >= bound_fx) {
+        steps--;
+    }
+    while (run_end_fx(replica, steps + 1) < bound_fx) {
+        steps++; /* ends before `most`, which has not ended */
+    }
+    return steps;
 }
 
 void run_cut(struct replica *replica, int64_t time_ns)

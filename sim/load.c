@@ -25,8 +25,8 @@ void load_fini(struct load *load)
 
 static void account(struct load *load, int64_t now_ns)
 {
-    if (load->total > 0) {
-        const int64_t span_ns = now_ns - load->changed_ns;
+    const int64_t span_ns = now_ns - load->changed_ns;
+    if (load->total > 0 && span_ns != 0) { /* waves come in one instant */
         CHECK(span_ns >= 0, "INV-3: the clock goes back by %lld ns",
               (long long)-span_ns);
         const double mean = (double)load->total / (double)load->engines;

@@ -39,6 +39,7 @@ struct request {
     uint32_t prompt_tokens;
     uint32_t output_tokens; /* that it will produce: recorded, capped by the engine */
     uint64_t last_step;     /* index of the step that samples its last token */
+    uint64_t admission;     /* order of admission, for the running list */
     /* What else it is. */
     uint64_t record_id;
     uint64_t session;
@@ -58,7 +59,6 @@ struct request {
     uint32_t lost_tokens;   /* computed at the last preemption, to be computed again */
     uint32_t heap_place[2]; /* in the decode set's heaps */
     uint64_t skipped_step;  /* last step that left it out while DECODING; 0 = none */
-    uint64_t admission;     /* order of admission, for the running list */
     bool cancel;            /* the client has hung up */
     bool released;          /* preempted while DRAINING: holds no blocks any more */
     bool admitted;          /* admission waits to hear of its end */

@@ -42,7 +42,7 @@ enum event_kind {
 };
 
 enum { IDLE_TICKS_MAX = 100000 };
-enum { TIMERS_FIRST = 64, URL_BYTES = 128 };
+enum { URL_BYTES = 128 };
 
 struct timer {
     enum event_kind kind;
@@ -231,13 +231,16 @@ static uint64_t waiting_at_gateway(const struct sim *sim)
     return waiting;
 }
 
-/* The next arrival takes place in its time, or as soon as the client may send. */
+/* The next arrival takes place in its time, or as soon as the client may send. Its
+ * event may still be the last one's. */
 static void arrival_schedule(struct sim *sim)
 {
     const uint32_t limit = sim->scenario->in_flight_max;
     sim->arrival_held =
         limit > 0 && request_table_live(sim->table) + waiting_at_gateway(sim) >= limit;
-    if (!sim->arrival_held) {
+    if (sim->arrival_held) {
+        evq_clear(sim->events, sim->source_arrival);
+    } else {
         const int64_t due_ns = sim->arrival->arrival_ns;
         evq_set(sim->events, sim->source_arrival,
                 due_ns > sim->now_ns ? due_ns : sim->now_ns,
@@ -606,6 +609,7 @@ static bool arrival_fetch(struct sim *sim, struct err *err)
     if (result == WORKLOAD_END) {
         sim->arrival = NULL;
         sim->arrivals_done = true;
+        evq_clear(sim->events, sim->source_arrival);
         return true;
     }
     CHECK(sim->scenario->in_flight_max > 0 || sim->arrival->arrival_ns >= sim->now_ns,
@@ -808,8 +812,9 @@ enum sim_state sim_run(struct sim *sim, uint64_t events_max, struct err *err)
         samples_take(sim, event.time_ns);
         sim->now_ns = event.time_ns;
         sim->summary.events++;
-        /* Engines set their next event themselves; all others are used up. */
-        if (event.source >= sim->engine_count) {
+        /* Engines and arrivals move their event on themselves; all others are used
+         * up. */
+        if (event.source > sim->source_arrival) {
             evq_clear(sim->events, event.source);
         }
         if (!event_handle(sim, &event, err)) {
@@ -950,7 +955,7 @@ static bool events_set_up(struct sim *sim, struct err *err)
     sim->source_queue_timeout = sim->engine_count + 4;
     sim->source_scrape = sim->engine_count + 5;
     sim->source_timers = sim->source_scrape + sim->front_count;
-    sim->events = evq_new(sim->source_timers + TIMERS_FIRST);
+    sim->events = evq_new(sim->source_timers);
     sim->timer_unused = UINT32_MAX;
     sim->touched = UINT32_MAX;
     if (sim->scenario->time_max_ns > 0) {
