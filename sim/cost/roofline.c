@@ -20,17 +20,13 @@
 #include "sim/cost/fx.h"
 #include "sim/cost/model.h"
 #include "sim/experts.h"
-#include "sim/layer_shape.h"
+#include "sim/gpu_times.h"
 
 #include <math.h>
 
-enum { ACTIVATION_BYTES = 2, LOGIT_BYTES = 2, BITS_16 = 16 };
-static const double small_kernel_efficiency = 0.8; /* of peak bandwidth */
+enum { ACTIVATION_BYTES = GPU_ACTIVATION_BYTES, BITS_16 = 16 };
 static const double narrow_product_floor_s = 5e-6; /* quantise, then multiply: 10.2 */
 static const double sampler_s = 100e-6;            /* vllm-engine.md 10.7 */
-/* Without a CUDA graph the host's launches set the pace of a layer: 12 kernels of 4.5
- * us (vllm-engine.md 10.3, a guess by its own words). */
-static const double eager_layer_s = 12 * 4.5e-6;
 static const double longest_step_s = 3600.0;
 
 struct roofline {
@@ -38,8 +34,7 @@ struct roofline {
     struct model_spec model;
     struct layer_shape shape; /* for its attention, the same in all layers */
     uint32_t tensor_parallel;
-    uint32_t graph_tokens_max; /* largest captured CUDA graph */
-    uint32_t graph_wide_from;  /* sizes from here on are 16 apart, not 8 */
+    struct graph_sizes graphs;
     double scale_decode;
     double scale_mixed;
     double kv_bytes; /* per token and layer on one GPU */
@@ -72,41 +67,6 @@ static double curve_at(const struct fact_curve *curve, double x)
         }
     }
     return curve->y[curve->count - 1];
-}
-
-/* Sizes of captured CUDA graphs: 1, 2, 4, then every 8 (v019 and head: every 16 beyond
- * 256) up to a limit. */
-static void graphs_init(struct roofline *roofline, const struct engine_config *engine)
-{
-    const bool late = engine->compat == ENGINE_V019 || engine->compat == ENGINE_HEAD;
-    uint32_t limit = engine->max_num_batched_tokens;
-    if (late && 2 * engine->max_num_seqs < limit) {
-        limit = 2 * engine->max_num_seqs;
-    }
-    limit = limit < 512 ? limit : 512;
-    roofline->graph_wide_from = late ? 256 : 512;
-    if (limit > roofline->graph_wide_from) {
-        limit = limit / 16 * 16;
-    } else if (limit >= 8) {
-        limit = limit / 8 * 8;
-    } else {
-        limit = limit >= 4 ? 4 : limit < 2 ? 1 : 2;
-    }
-    roofline->graph_tokens_max = limit;
-}
-
-/* Tokens are padded to the next captured size; beyond the last one there is no graph
- * and no padding. */
-static uint32_t graph_tokens(const struct roofline *roofline, uint32_t tokens)
-{
-    if (tokens <= 2 || tokens > roofline->graph_tokens_max) {
-        return tokens;
-    }
-    if (tokens <= 4) {
-        return 4;
-    }
-    const uint32_t step = tokens > roofline->graph_wide_from ? 16 : 8;
-    return (tokens + step - 1) / step * step;
 }
 
 /* Between two points what a kernel reaches may grow faster than its rows; more rows
@@ -165,44 +125,6 @@ static double product_s(const struct roofline *roofline, double rows, double inn
     return fmax(fmax(compute_s, memory_s), facts.floor_s);
 }
 
-static double small_s(const struct roofline *roofline, double bytes)
-{
-    const struct gpu_spec *gpu = &roofline->gpu;
-    return fmax(gpu->small_kernel_s,
-                bytes / (gpu->memory_bytes_per_s * small_kernel_efficiency));
-}
-
-/* Between two measured messages a straight line in bytes; beyond the last one the
- * link's bandwidth decides. */
-static double message_s(const struct fact_curve *curve, double bytes)
-{
-    if (bytes <= curve->x[0]) {
-        return curve->y[0];
-    }
-    for (uint32_t i = 1; i < curve->count; i++) {
-        if (bytes <= curve->x[i]) {
-            const double part =
-                (bytes - curve->x[i - 1]) / (curve->x[i] - curve->x[i - 1]);
-            return curve->y[i - 1] + part * (curve->y[i] - curve->y[i - 1]);
-        }
-    }
-    const uint32_t last = curve->count - 1;
-    return curve->y[last] * bytes / curve->x[last];
-}
-
-/* Of one message, after the measured table of the group's size, else a ring. */
-static double allreduce_s(const struct roofline *roofline, double bytes)
-{
-    const struct gpu_spec *gpu = &roofline->gpu;
-    const double n = roofline->tensor_parallel;
-    for (uint32_t i = 0; i < gpu->allreduce_count; i++) {
-        if (gpu->allreduce_tp[i] == roofline->tensor_parallel) {
-            return message_s(&gpu->allreduce_s[i], bytes);
-        }
-    }
-    return gpu->link_latency_s + 2.0 * (n - 1.0) / n * bytes / gpu->link_bytes_per_s;
-}
-
 /* Experts of one layer on their share of the tokens: each that got one is read once,
  * and multiplies as many rows as come to it in the mean. Before them the tokens are
  * sorted, after them their answers are added. */
@@ -228,10 +150,10 @@ static double experts_s(const struct roofline *roofline,
         seconds += fmax(fmax(compute_s, memory_s), facts.floor_s);
     }
     const double hidden = roofline->model.hidden;
-    seconds += small_s(roofline, rows * shape->expert_up.columns * 1.5 *
-                                     ACTIVATION_BYTES); /* activation */
-    seconds += small_s(roofline, 2.0 * rows * hidden * ACTIVATION_BYTES);
-    return seconds + small_s(roofline, (rows + tokens) * hidden * ACTIVATION_BYTES);
+    seconds += gpu_small_s(gpu, rows * shape->expert_up.columns * 1.5 *
+                                    ACTIVATION_BYTES); /* activation */
+    seconds += gpu_small_s(gpu, 2.0 * rows * hidden * ACTIVATION_BYTES);
+    return seconds + gpu_small_s(gpu, (rows + tokens) * hidden * ACTIVATION_BYTES);
 }
 
 static double layer_s(const struct roofline *roofline, double tokens, bool routed)
@@ -245,36 +167,29 @@ static double layer_s(const struct roofline *roofline, double tokens, bool route
         seconds += product_s(roofline, tokens, product->inner, product->columns,
                              product->bits);
     }
-    /* Residual in, residual out; what the product before has written is still in L2. */
-    const double norm_bytes = 2.0 * tokens * hidden * ACTIVATION_BYTES;
-    seconds += 2.0 * small_s(roofline, norm_bytes);
-    seconds += small_s(roofline, 2.0 * tokens * (shape.query_width + shape.kv_width) *
-                                     ACTIVATION_BYTES);
-    seconds += small_s(roofline, 4.0 * tokens * shape.kv_width * ACTIVATION_BYTES);
-    if (shape.mlp_width > 0.0) {
-        seconds += small_s(roofline, tokens * (shape.mlp_up + shape.mlp_width) *
-                                         ACTIVATION_BYTES);
-    }
+    seconds += gpu_layer_small_s(&roofline->gpu, &shape, hidden, tokens);
     if (routed) {
         seconds += experts_s(roofline, &shape, tokens);
     }
     if (roofline->tensor_parallel > 1) {
-        seconds += 2.0 * allreduce_s(roofline, tokens * hidden * ACTIVATION_BYTES);
+        seconds += 2.0 * gpu_allreduce_s(&roofline->gpu, roofline->tensor_parallel,
+                                         tokens * hidden * ACTIVATION_BYTES);
     }
     return seconds;
 }
 
 static double tokens_s(const struct roofline *roofline, uint32_t tokens)
 {
-    const uint32_t padded = graph_tokens(roofline, tokens);
+    const uint32_t padded = graph_sizes_pad(&roofline->graphs, tokens);
     const double message = (double)padded * roofline->model.hidden * ACTIVATION_BYTES;
-    double embedding_s = small_s(roofline, 2.0 * message);
+    double embedding_s = gpu_small_s(&roofline->gpu, 2.0 * message);
     if (roofline->tensor_parallel > 1) {
-        embedding_s += allreduce_s(roofline, message);
+        embedding_s +=
+            gpu_allreduce_s(&roofline->gpu, roofline->tensor_parallel, message);
     }
     const double routed = layer_shape_routed(&roofline->model);
     const double plain = roofline->model.layers - routed;
-    const double least_s = tokens > roofline->graph_tokens_max ? eager_layer_s : 0.0;
+    const double least_s = graph_sizes_layer_s(&roofline->graphs, tokens);
     double seconds = embedding_s;
     if (plain > 0.0) {
         seconds += plain * fmax(layer_s(roofline, padded, false), least_s);
@@ -290,14 +205,10 @@ static double rows_s(const struct roofline *roofline, uint32_t rows)
 {
     const double tp = roofline->tensor_parallel;
     const double columns = roofline->model.vocabulary / tp;
-    double seconds =
-        product_s(roofline, rows, roofline->model.hidden, columns, BITS_16) + sampler_s;
-    if (roofline->tensor_parallel > 1) {
-        const double bytes = rows * (tp - 1.0) * columns * LOGIT_BYTES;
-        seconds +=
-            roofline->gpu.link_latency_s + bytes / roofline->gpu.link_bytes_per_s;
-    }
-    return seconds;
+    return product_s(roofline, rows, roofline->model.hidden, columns, BITS_16) +
+           gpu_gather_logits_s(&roofline->gpu, &roofline->model,
+                               roofline->tensor_parallel, rows) +
+           sampler_s;
 }
 
 /* Of all layers: reading the cache of one token. */
@@ -426,7 +337,7 @@ static bool roofline_init(void *state, const struct cost_setup *setup, struct er
         (double)model_kv_bytes_per_token(setup->model, tp) / setup->model->layers;
     roofline->rows_max = setup->engine->max_num_seqs;
     roofline->tokens_max = setup->engine->max_num_batched_tokens;
-    graphs_init(roofline, setup->engine);
+    roofline->graphs = graph_sizes_of(setup->engine);
     chunks_init(roofline);
     const size_t rows = (size_t)roofline->rows_max + 1;
     roofline->decode_tokens_fx = mem_alloc(rows, sizeof(int64_t));
