@@ -168,6 +168,7 @@ static void record_totals(struct run_totals *totals, const struct sim_summary *s
         .first_arrival_ns = summary->first_arrival_ns,
         .end_ns = summary->end_ns,
         .load_imbalance = summary->load_imbalance,
+        .fairness_jain = summary->fairness_jain,
     };
     totals->status_count[REQUEST_COMPLETED] = summary->completed;
     totals->status_count[REQUEST_REFUSED] = summary->refused;

@@ -65,6 +65,7 @@ struct run_record *run_record_new(const struct run_info *info)
     struct run_record *const run = mem_alloc(1, sizeof *run);
     run_set_info(run, info);
     run->totals.load_imbalance = (double)NAN;
+    run->totals.fairness_jain = (double)NAN;
     for (size_t i = 0; i < METRIC_COUNT; i++) {
         run->metrics.value[i] = (double)NAN;
     }

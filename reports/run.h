@@ -118,6 +118,8 @@ struct run_totals {
     int64_t end_ns;
     double load_imbalance; /* largest over mean of requests in flight per engine,
                               averaged over time; NaN = unknown */
+    double fairness_jain;  /* of the rates at which tenants that waited were served;
+                              NaN = unknown */
 };
 
 struct run_record {

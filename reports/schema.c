@@ -67,7 +67,7 @@ static const char *const statements[] = {
     "  duration_s REAL, requests_per_s REAL, output_tokens_per_s REAL,\n"
     "  goodput_per_s REAL, slo_ratio REAL, prefix_hit_ratio REAL,\n"
     "  load_imbalance REAL, preemptions INTEGER, recomputed_tokens INTEGER,\n"
-    "  completed_ratio REAL\n"
+    "  completed_ratio REAL, fairness_jain REAL\n"
     ")",
 
     "CREATE TABLE engine (\n"

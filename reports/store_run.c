@@ -191,6 +191,7 @@ static struct run_record *record_of_row(const struct sql_statement *statement)
         row.metrics.value[i] = sql_f64(statement, at++);
     }
     row.totals.load_imbalance = row.metrics.value[METRIC_LOAD_IMBALANCE];
+    row.totals.fairness_jain = row.metrics.value[METRIC_FAIRNESS_JAIN];
     row.totals.preemptions = count_of_metric(&row.metrics, METRIC_PREEMPTIONS);
     row.totals.recomputed_tokens =
         count_of_metric(&row.metrics, METRIC_RECOMPUTED_TOKENS);

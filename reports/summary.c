@@ -131,6 +131,7 @@ static void put_totals(struct metrics *metrics, const struct run_totals *totals)
     value[METRIC_PREFIX_HIT_RATIO] =
         ratio((double)totals->prefix_hit_tokens, (double)totals->prefix_query_tokens);
     value[METRIC_LOAD_IMBALANCE] = totals->load_imbalance;
+    value[METRIC_FAIRNESS_JAIN] = totals->fairness_jain;
     value[METRIC_PREEMPTIONS] = (double)totals->preemptions;
     value[METRIC_RECOMPUTED_TOKENS] = (double)totals->recomputed_tokens;
     value[METRIC_COMPLETED_RATIO] = ratio(completed, (double)totals->requests);

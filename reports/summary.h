@@ -64,7 +64,9 @@ enum metric_rank { METRIC_HEADLINE, METRIC_DETAIL };
     X(RECOMPUTED_TOKENS, "recomputed_tokens", "recomputed", "tok", LOWER, 0,           \
       "tokens computed again after preemptions", DETAIL)                               \
     X(COMPLETED_RATIO, "completed_ratio", "completed", "%", HIGHER, 2,                 \
-      "completed over all requests that ended", HEADLINE)
+      "completed over all requests that ended", HEADLINE)                              \
+    X(FAIRNESS_JAIN, "fairness_jain", "fairness", "", HIGHER, 3,                       \
+      "Jain's index of the rates at which tenants that waited were served", HEADLINE)
 
 enum metric {
 #define X(id, name, heading, unit, better, decimals, help, rank) METRIC_##id,

@@ -22,8 +22,9 @@ struct parked {
     char *model;  /* NULL = none */
     char *tenant; /* NULL = none */
     int64_t arrival_ns;
-    uint32_t front; /* replica of the router that it waits at */
-    uint32_t timer; /* of its client hanging up; UINT32_MAX = none */
+    uint32_t account; /* its tenant in sim/fairness.h */
+    uint32_t front;   /* replica of the router that it waits at */
+    uint32_t timer;   /* of its client hanging up; UINT32_MAX = none */
 };
 
 NODISCARD bool admission_new(struct admission **out, const struct scenario *scenario,

@@ -13,6 +13,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "sim/evq.h"
+#include "sim/fairness.h"
 #include "sim/front.h"
 #include "sim/kv_reports.h"
 #include "sim/load.h"
@@ -56,7 +57,8 @@ struct sim {
     const struct scenario *scenario;
     struct sim_options options;
     struct observer observer;
-    struct front *fronts; /* replicas of the router */
+    struct front *fronts;      /* replicas of the router */
+    struct fairness *fairness; /* over all of them */
     uint32_t front_count;
     struct rng front_bits; /* which replica a request meets */
     uint32_t source_admit;
@@ -472,9 +474,10 @@ static struct incoming incoming_of(const struct parked *parked)
     return (struct incoming){&parked->record, parked->arrival_ns, parked->front};
 }
 
-/* What its client's patience was measured by, while it waited. */
+/* It waits no longer; nor is its client's patience measured by that timer. */
 static void parked_wake(struct sim *sim, struct parked *parked)
 {
+    fairness_leave(sim->fairness, parked->account, sim->now_ns);
     if (parked->timer != UINT32_MAX) {
         timer_give(sim, parked->timer);
         parked->timer = UINT32_MAX;
@@ -526,6 +529,8 @@ static void admit_waiting(struct sim *sim)
         }
         while ((parked = admission_next(front->admission, sim->now_ns)) != NULL) {
             parked_wake(sim, parked);
+            fairness_serve(sim->fairness, parked->account, parked->record.prompt_tokens,
+                           parked->record.output_tokens);
             const struct incoming incoming = incoming_of(parked);
             request_route(sim, &incoming);
             admission_drop(parked);
@@ -557,6 +562,8 @@ static void queue_cancel(struct sim *sim, struct parked *parked)
 static void request_wait(struct sim *sim, struct parked *parked)
 {
     const struct trace_record *record = &parked->record;
+    parked->account = fairness_tenant(sim->fairness, record->tenant);
+    fairness_wait(sim->fairness, parked->account, sim->now_ns);
     if (record->cancel_ns > 0) {
         const struct timer timer = {.kind = EVENT_CANCEL, .parked = parked};
         parked->timer = timer_new(sim, &timer);
@@ -927,6 +934,7 @@ static bool fronts_set_up(struct sim *sim, struct err *err)
     }
     sim->front_count = scenario->router_replicas;
     sim->fronts = mem_alloc(sim->front_count, sizeof(struct front));
+    sim->fairness = fairness_new();
     rng_init(&sim->front_bits, scenario->seed, "sim.front", 0);
     for (uint32_t i = 0; i < sim->front_count; i++) {
         if (!front_init(&sim->fronts[i], scenario, i, sink, err)) {
@@ -1026,6 +1034,7 @@ void sim_delete(struct sim *sim)
         front_fini(&sim->fronts[i]);
     }
     mem_free(sim->fronts);
+    fairness_delete(sim->fairness);
     evq_delete(sim->events);
     load_fini(&sim->load);
     mem_free(sim->timers);
@@ -1072,6 +1081,7 @@ void sim_summarise(const struct sim *sim, struct sim_summary *summary)
         summary->recomputed_tokens += stats->recomputed_tokens;
     }
     summary->load_imbalance = load_imbalance(&sim->load);
+    summary->fairness_jain = fairness_jain(sim->fairness, sim->now_ns);
     summary->digest = digest_value(&sim->digest);
     for (uint32_t i = 0; i < sim->front_count; i++) {
         summary->policy_bytes += gateway_policy_bytes(sim->fronts[i].gateway);

@@ -54,6 +54,7 @@ struct sim_summary {
     int64_t end_ns;        /* of the last request */
     double load_imbalance; /* largest over mean of requests in flight per engine,
                               averaged over the time any request was in flight */
+    double fairness_jain;  /* of tenants that waited (sim/fairness.h); NaN: unknown */
     uint64_t digest;       /* of all outcomes in order of their end */
     uint64_t policy_bytes; /* memory of the policy's state at the end */
 };

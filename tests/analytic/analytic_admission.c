@@ -8,6 +8,7 @@
 #include "tests/harness.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -280,10 +281,52 @@ static void shedding_by_old_metrics_lets_bursts_in(void)
                 calm_p99_s(1, "50ms", by_counts, &summary), 0);
 }
 
+/* Three tenants of one priority, all above their share of about 20 requests/s; one
+ * sends many small requests, one few large ones. */
+static double jain_of(const char *admission)
+{
+    static struct record record;
+    struct sim_summary summary;
+    run("seed: 5\n"
+        "workload:\n"
+        "  generate:\n"
+        "    - {requests: 12000, arrival: {kind: poisson, rate_per_s: 240}, input: "
+        "400, "
+        "output: 100, tenant: many}\n"
+        "    - {requests: 1000, arrival: {kind: poisson, rate_per_s: 20}, input: 800, "
+        "output: 200, tenant: few}\n"
+        "    - {requests: 500, arrival: {kind: poisson, rate_per_s: 10}, input: 1600, "
+        "output: 400, tenant: large}\n"
+        "cluster:\n"
+        "  pools:\n"
+        "    - {replicas: 1, gpu: h100_sxm, model: llama_3_1_8b, engine: "
+        "{max_num_seqs: "
+        "32, max_model_len: 8192, prefix_caching: false}}\n"
+        "end: {time: 50s}\n",
+        admission, &record, &summary);
+    return summary.fairness_jain;
+}
+
+static void counters_share_evenly_where_arrival_order_does_not(void)
+{
+    EXPECT(isnan(jain_of("")));
+    const double gate = jain_of("admission: {policy: concurrency_gate, params: "
+                                "{endpoint_max: 32, queue_max: 100000, "
+                                "queue_timeout_s: 0}}");
+    const double turns = jain_of("admission: {policy: flow_control, params: {detector: "
+                                 "1, requests_max: 32, turns: true}}");
+    const double vtc = jain_of("admission: {policy: vtc, params: {requests_max: 32}}");
+    printf("Jain's index: gate %.3f, turns %.3f, vtc %.3f\n", gate, turns, vtc);
+    EXPECT(vtc > 0.99);
+    EXPECT(gate < 0.7);  /* by arrivals, as they come: 144, 24 and 24 offered */
+    EXPECT(turns < 0.9); /* by requests, whatever their size */
+}
+
 HARNESS_MAIN("admission", TEST(gate_of_one_serves_one_after_the_other),
              TEST(who_waits_too_long_ends_at_that_moment),
              TEST(room_that_comes_with_the_timeout_is_taken),
              TEST(client_that_hangs_up_in_the_queue_is_gone),
              TEST(full_queue_turns_the_next_away),
              TEST(flood_of_low_priority_drowns_a_fleet_without_admission),
-             TEST(shedding_by_old_metrics_lets_bursts_in))
+             TEST(shedding_by_old_metrics_lets_bursts_in),
+             TEST(counters_share_evenly_where_arrival_order_does_not))

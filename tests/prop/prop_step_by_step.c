@@ -11,6 +11,7 @@
 #include "tests/harness.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -313,6 +314,9 @@ static bool seed_agrees(uint64_t seed)
         EXPECT_U64(fast_summary.digest, slow_summary.digest) &&
         EXPECT_U64(fast_summary.requests, slow_summary.requests) &&
         EXPECT(fast_summary.load_imbalance == slow_summary.load_imbalance) &&
+        EXPECT(
+            fast_summary.fairness_jain == slow_summary.fairness_jain ||
+            (isnan(fast_summary.fairness_jain) && isnan(slow_summary.fairness_jain))) &&
         EXPECT_U64(digest_value(&fast.engines), digest_value(&slow.engines)) &&
         EXPECT_U64(fast_summary.steps, slow_summary.steps);
     preempted_cases += fast.preemptions > 0 ? 1 : 0;
