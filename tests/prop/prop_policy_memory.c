@@ -24,11 +24,8 @@ static const struct bound {
     const char *name;
     double value;
 } bounds[] = {
-    {"max_bytes", 1 << 20},
-    {"tree_chars_max", 1 << 20},
-    {"index_blocks", 1 << 10},
-    {"always_fails", 0},
-    {"first_hit_fails", 0},
+    {"max_bytes", 1 << 20}, {"tree_chars_max", 1 << 20}, {"index_blocks", 1 << 10},
+    {"always_fails", 0},    {"first_hit_fails", 0},
 };
 
 struct life {

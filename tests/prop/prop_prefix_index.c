@@ -195,7 +195,8 @@ static bool step(struct race *race)
         prefix_index_insert(race->index, race->id[who], keys, count);
         plain_insert(plain, keys, count);
     }
-    return same_hits(race) && same_hits(race) &&
+    const bool same = same_hits(race); /* of a random prompt; and of another */
+    return same && same_hits(race) &&
            EXPECT_U64(prefix_index_blocks(race->index, race->id[who]), plain->count) &&
            EXPECT_U64(prefix_index_bytes(race->index), race->held_bytes);
 }
