@@ -54,7 +54,10 @@ enum policy_need {
     X(KV_NO_HIT, "kv_no_hit", "nobody says that it has any of the prompt's KV")        \
     X(KV_BELOW_THRESHOLD, "kv_below_threshold", "the owner has too little of the KV")  \
     X(KV_UNMAPPED, "kv_unmapped", "the owner of the KV is no endpoint any more")       \
-    X(FAILED, "failed", "the policy itself fails, as the stack's does")
+    X(FAILED, "failed", "the policy itself fails, as the stack's does")                \
+    X(PREDICTED, "predicted", "lowest predicted latency")                              \
+    X(HEADROOM, "headroom", "predicted to keep its targets")                           \
+    X(NO_HEADROOM, "no_headroom", "nobody is predicted to keep the targets")
 
 enum route_reason {
 #define X(name, text, help) REASON_##name,
@@ -122,6 +125,7 @@ struct attempt_end {
     uint32_t cached_tokens; /* found in the prefix cache, as the engine reported it */
     enum attempt_how how;
     bool had_first_token;
+    uint32_t output_tokens; /* produced, as the engine reported it; 0 = unknown */
 };
 
 /* What an engine told about its prefix cache (vLLM: BlockStored, BlockRemoved,

@@ -298,6 +298,7 @@ static void request_finish(struct sim *sim, struct request *request,
             .cached_tokens = request->cached_tokens,
             .how = how_it_ended(status),
             .had_first_token = request->first_token_ns != OUTCOME_TIME_NONE,
+            .output_tokens = outcome.output_tokens,
         };
         gateway_end(sim->fronts[request->front].gateway, sim->now_ns, &end);
         load_remove(&sim->load, request->engine, sim->now_ns);

@@ -72,6 +72,7 @@ static const struct row {
     {SCRAPE_AGE, HOLDS, {.policy = "cache_aware"}},
     {SCRAPE_AGE, HOLDS, {.policy = "sticky_until_saturated"}},
     {SCRAPE_AGE, HOLDS, {.policy = "lmetric"}},
+    {SCRAPE_AGE, HOLDS, {.policy = "predicted_latency"}},
     {SCRAPE_AGE, HOLDS, {.policy = "weighted_sum"}}, /* its queue is of now */
 
     {HOT_PREFIX, BREAKS, {.policy = "session"}},
@@ -84,6 +85,7 @@ static const struct row {
      {.policy = "prefix_aware", .sets = {"routing.params.pinning=false"}}},
     {HOT_PREFIX, HOLDS, {.policy = "chwbl"}},
     {HOT_PREFIX, HOLDS, {.policy = "lmetric"}},
+    {HOT_PREFIX, HOLDS, {.policy = "predicted_latency"}},
     {HOT_PREFIX, HOLDS, {.policy = "prefix_stddev"}},
     /* Up to the absolute gap all of a prefix follows one tenant: harmless while that
      * gap fits the batch of 128. */
