@@ -35,6 +35,7 @@ struct ring {
 };
 
 enum { RING_MIN = 64, SETS_MIN = 16, WORD_BITS = 64, ENDPOINTS_MAX = 1 << 20 };
+enum { FETCH_ENTRY = 16, FETCH_SET = 6 }; /* blocks ahead of a match */
 #define NO_SET UINT32_MAX
 
 struct prefix_index {
@@ -404,18 +405,42 @@ static void hits_add(struct prefix_index *index, uint32_t word, uint64_t bits,
     }
 }
 
+/* A walk may end at any block, so it fetches a few blocks ahead of itself: entries, and
+ * nearer by, when the entry has arrived, the set that it refers to. */
+static void fetch_entry(const struct prefix_index *index, const uint64_t *blocks,
+                        uint32_t count, uint32_t at)
+{
+    if (at + FETCH_ENTRY < count) {
+        block_table_fetch(&index->table, blocks + at + FETCH_ENTRY, 1);
+    }
+}
+
+static void fetch_set(const struct prefix_index *index, const uint64_t *blocks,
+                      uint32_t count, uint32_t at)
+{
+    if (at + FETCH_SET < count) {
+        const size_t home = block_table_home(&index->table, blocks[at + FETCH_SET]);
+        const struct block_entry *entry = &index->table.entries[home];
+        if (entry->holders > 1) {
+            __builtin_prefetch(set_at(index, entry->ref));
+        }
+    }
+}
+
 /* From block `at` on only this endpoint is in the running. */
 static void match_one(struct prefix_index *index, uint32_t id, const uint64_t *blocks,
                       uint32_t count, uint32_t at)
 {
     while (at < count &&
            entry_has(index, block_table_at(&index->table, blocks[at]), id)) {
+        fetch_entry(index, blocks, count, at);
         at++;
     }
     hit_add(index, id, at);
 }
 
-/* Those that drop out at block `at` have their hit; returns how many stay. */
+/* Those that drop out at block `at` have their hit; returns 0 or 1 when as many stay,
+ * else more than 1. */
 static uint32_t match_narrow(struct prefix_index *index,
                              const struct block_entry *entry, uint32_t at)
 {
@@ -429,8 +454,9 @@ static uint32_t match_narrow(struct prefix_index *index,
             has = bit_of(entry->ref / 2);
         }
         hits_add(index, word, index->live[word] & ~has, at);
-        index->live[word] &= has;
-        stay += (uint32_t)__builtin_popcountll(index->live[word]);
+        const uint64_t live = index->live[word] & has;
+        index->live[word] = live;
+        stay += (uint32_t)(live != 0) + (uint32_t)((live & (live - 1)) != 0);
     }
     return stay;
 }
@@ -449,6 +475,7 @@ uint32_t prefix_index_match(struct prefix_index *index, const uint64_t *blocks,
 {
     index->hit_count = 0;
     *hits = index->hits;
+    block_table_fetch(&index->table, blocks, count < FETCH_ENTRY ? count : FETCH_ENTRY);
     const struct block_entry *first =
         count > 0 ? block_table_at(&index->table, blocks[0]) : NULL;
     if (first == NULL || first->holders == 0) {
@@ -462,6 +489,8 @@ uint32_t prefix_index_match(struct prefix_index *index, const uint64_t *blocks,
     uint32_t stay = first->holders;
     uint32_t at = 1;
     while (at < count && stay > 1) {
+        fetch_entry(index, blocks, count, at);
+        fetch_set(index, blocks, count, at);
         stay = match_narrow(index, block_table_at(&index->table, blocks[at]), at);
         at++;
     }
