@@ -43,6 +43,7 @@ cmd:objdump binutils
 cmd:sqlite3 sqlite3
 cmd:zstd zstd
 cmd:ccache ccache
+cmd:valgrind valgrind
 '
 
 needs=$build_needs
