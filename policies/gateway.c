@@ -46,6 +46,7 @@ struct endpoint {
 
 struct gateway {
     const struct route_policy *policy;
+    unsigned needs;
     void *state;
     struct rng rng;
     struct endpoint *endpoints;
@@ -109,7 +110,7 @@ static void make_tables(struct gateway *gateway, const struct gateway_setup *set
     if (tracks_open_requests) {
         gateway->open = map_new(64, OPEN_MAX);
     }
-    if ((setup->policy->needs & NEED_REQUEST_STATS) != 0) {
+    if ((gateway->needs & NEED_REQUEST_STATS) != 0) {
         gateway->stats = request_stats_new(&(struct request_stats_setup){
             .window_ns = setup->stats_window_ns > 0 ? setup->stats_window_ns
                                                     : stats_window_ns_default,
@@ -132,6 +133,10 @@ bool gateway_new(struct gateway **out, const struct gateway_setup *setup,
         return false;
     }
     struct gateway *gateway = mem_alloc(1, sizeof *gateway);
+    gateway->needs = setup->policy->needs;
+    if (setup->policy->needs_with != NULL) {
+        gateway->needs &= setup->policy->needs_with(values);
+    }
     make_tables(gateway, setup);
     if (!start_policy(gateway, setup, values, err)) {
         gateway_delete(gateway);
@@ -180,7 +185,7 @@ void gateway_log_to(struct gateway *gateway, const struct decision_sink *sink)
 
 unsigned gateway_needs(const struct gateway *gateway)
 {
-    return gateway->policy->needs;
+    return gateway->needs;
 }
 
 const struct request_stats *gateway_stats(const struct gateway *gateway)

@@ -10,7 +10,7 @@
  * stack. A log serves only to know what is oldest when an endpoint has too much. A
  * removal does not search it; what has gone stays there until the log is full, which
  * is twice the bound, and is swept out then. A block that came, went and came again
- * stands in it twice and may be forgotten a little early.
+ * stands in it twice until then; if something has to go, it may go a little early.
  */
 #include "policies/kv_index.h"
 
@@ -21,6 +21,7 @@
 
 enum { LOG_MIN = 64, LISTS_MIN = 256, ENDPOINTS_MAX = 1 << 20, CLASSES = 32 };
 #define NO_LIST UINT32_MAX
+#define MET     (UINT32_C(1) << 31) /* beyond all ids */
 
 struct log {
     uint64_t *keys; /* [first, end) */
@@ -248,20 +249,38 @@ static void log_forget_oldest(struct kv_index *index, uint32_t id)
     (void)take(index, id, log->keys[log->first++]);
 }
 
-/* Drops what the endpoint has no more. */
+/* Renames the endpoint among the holders of a block; false when it is not there. */
+static bool rename_holder(struct kv_index *index, uint64_t key, uint32_t from,
+                          uint32_t to)
+{
+    struct block_entry *entry = block_table_at(&index->table, key);
+    const uint32_t at = place_of(index, entry, from);
+    if (at == entry->holders) {
+        return false;
+    }
+    *(entry->holders > 1 ? &index->lists[entry->ref + at] : &entry->ref) = to;
+    return true;
+}
+
+/* Drops what the endpoint has no more, and of a block that came twice the first time.
+ * A holder under another name is one that was met already. */
 static void log_sweep(struct kv_index *index, uint32_t id)
 {
     struct log *log = &index->logs[id];
-    uint32_t kept = 0;
-    for (uint32_t i = log->first; i < log->end; i++) {
-        const uint64_t key = log->keys[i];
-        const struct block_entry *entry = block_table_at(&index->table, key);
-        if (place_of(index, entry, id) < entry->holders) {
-            log->keys[kept++] = key;
+    uint32_t first = log->end;
+    for (uint32_t i = log->end; i-- > log->first;) {
+        if (rename_holder(index, log->keys[i], id, id | MET)) {
+            log->keys[--first] = log->keys[i];
         }
     }
+    for (uint32_t i = first; i < log->end; i++) {
+        (void)rename_holder(index, log->keys[i], id | MET, id);
+    }
+    memmove(log->keys, log->keys + first, (log->end - first) * sizeof *log->keys);
+    log->end -= first;
     log->first = 0;
-    log->end = kept;
+    CHECK(log->end == log->held, "endpoint %u has %u blocks, %u in its log", id,
+          log->held, log->end);
 }
 
 static void log_append(struct kv_index *index, uint32_t id, uint64_t key)
@@ -277,14 +296,6 @@ static void log_append(struct kv_index *index, uint32_t id, uint64_t key)
     }
     if (log->end == log->capacity) {
         log_sweep(index, id);
-        /* Only blocks that stand in it twice can fill it still. */
-        while (log->end - log->first > log->blocks_max) {
-            log_forget_oldest(index, id);
-        }
-        memmove(log->keys, log->keys + log->first,
-                (log->end - log->first) * sizeof(uint64_t));
-        log->end -= log->first;
-        log->first = 0;
     }
     log->keys[log->end++] = key;
 }

@@ -177,6 +177,8 @@ struct route_policy {
     void (*on_kv_event)(void *state, int64_t now_ns,
                         const struct endpoint_view *endpoint,
                         const struct kv_event *event);
+    /* What of `needs` it reads with these values of its parameters; NULL = all. */
+    unsigned (*needs_with)(const double *values);
     /* Bytes held now beyond state_bytes, for the memory bound tests and reports.
      * Optional. */
     size_t (*memory_bytes)(const void *state);

@@ -184,8 +184,8 @@ static void live(uint64_t seed)
     rng_init(&rng, seed, "prop_kv_index", 0);
     kv_index_replace(index, plain.replaces);
     for (uint32_t who = 0; who < IDS; who++) {
-        /* With room for twice all keys nothing is ever swept out early. */
-        most[who] = plain.bounded ? 1 + (uint32_t)rng_below(&rng, KEYS) : STEPS * KEYS;
+        /* With room for all keys nothing is ever forgotten, but logs fill up. */
+        most[who] = plain.bounded ? 1 + (uint32_t)rng_below(&rng, KEYS) : KEYS;
         kv_index_allow(index, ids[who], most[who]);
     }
     bool holds = true;

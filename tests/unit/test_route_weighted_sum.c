@@ -196,7 +196,109 @@ static void index_is_bounded_by_parameter_or_report(void)
     }
 }
 
-HARNESS_MAIN("route_weighted_sum", TEST(scores_add_up_as_by_hand),
+static void tell(struct gateway *gateway, uint32_t id, enum kv_event_kind kind,
+                 const uint64_t *blocks, uint32_t count)
+{
+    const struct kv_event event = {
+        .kind = kind, .blocks = blocks, .block_count = count};
+    gateway_kv_event(gateway, 0, id, &event);
+}
+
+/* 3 of 4 blocks there and 2 of 4 there, weight 3, with a gap behind the first: the gap
+ * ends the hit. What was sent does not count. */
+static void precise_prefix_is_what_engines_say(void)
+{
+    const struct fixture_param params[] = {{"precise_weight", 3},
+                                           {"prefix_weight", 0},
+                                           {"queue_weight", 0},
+                                           {"kv_weight", 0}};
+    const uint64_t blocks[] = {1, 2, 3, 4};
+    struct gateway *gateway = fixture_tuned("weighted_sum", params, 4);
+    fixture_join(gateway, 3);
+    EXPECT((gateway_needs(gateway) & NEED_KV_EVENTS) != 0);
+    tell(gateway, 1, KV_EVENT_STORED, blocks, 3);
+    tell(gateway, 2, KV_EVENT_STORED, blocks, 2);
+    uint32_t id = 0;
+    struct request_view request = prompt(1, blocks, 4);
+    struct route_decision decision = gateway_route(gateway, 0, &request, &id);
+    EXPECT_U64(id, 1);
+    EXPECT_NEAR(decision.score, 3 * 0.75, 1e-12);
+    EXPECT_U64(decision.matched_length, 3);
+    tell(gateway, 1, KV_EVENT_REMOVED, blocks + 1, 1);
+    request = prompt(2, blocks, 4);
+    decision = gateway_route(gateway, 0, &request, &id);
+    EXPECT_U64(id, 2);
+    EXPECT_NEAR(decision.score, 3 * 0.5, 1e-12);
+    gateway_delete(gateway);
+}
+
+static void what_is_not_weighed_is_not_asked_for(void)
+{
+    struct gateway *gateway = fixture_plain("weighted_sum", COMPAT_HEAD);
+    EXPECT_U64(gateway_needs(gateway), NEED_METRICS | NEED_BLOCK_HASHES);
+    gateway_delete(gateway);
+    gateway = fixture_tuned("weighted_sum",
+                            (const struct fixture_param[]){{"prefix_weight", 0}}, 1);
+    EXPECT_U64(gateway_needs(gateway), NEED_METRICS);
+    gateway_delete(gateway);
+    gateway = fixture_tuned(
+        "weighted_sum",
+        (const struct fixture_param[]){{"session_weight", 1}, {"lora_weight", 1}}, 2);
+    EXPECT_U64(gateway_needs(gateway),
+               NEED_METRICS | NEED_BLOCK_HASHES | NEED_SESSION_KEY | NEED_ADAPTERS);
+    gateway_delete(gateway);
+}
+
+/* Of a prompt of four blocks, two known: 2/4, or 2/2 when llm-d looks at two. */
+static void a_limit_on_blocks_makes_long_prompts_look_equal(void)
+{
+    const uint64_t blocks[] = {1, 2, 3, 4};
+    for (size_t count = 3; count <= 4; count++) {
+        const struct fixture_param params[] = {{"prefix_weight", 1},
+                                               {"queue_weight", 0},
+                                               {"kv_weight", 0},
+                                               {"prefix_blocks_max", 2}};
+        struct gateway *gateway = fixture_tuned("weighted_sum", params, count);
+        fixture_join(gateway, 1);
+        uint32_t id = 0;
+        struct request_view request = prompt(1, blocks, 2);
+        (void)gateway_route(gateway, 0, &request, &id);
+        request = prompt(2, blocks, 4);
+        EXPECT_NEAR(gateway_route(gateway, 0, &request, &id).score,
+                    count == 3 ? 0.5 : 1, 1e-12);
+        gateway_delete(gateway);
+    }
+}
+
+/* Two of three above the limit are left out; above it with all nobody is. */
+static void filters_leave_out_the_loaded(void)
+{
+    const struct fixture_param params[] = {
+        {"waiting_max", 5}, {"kv_max", 0.8}, {"picker", 2}};
+    struct gateway *gateway = fixture_tuned("weighted_sum", params, 3);
+    const struct request_view request = prompt(1, NULL, 0);
+    fixture_join(gateway, 3);
+    scrape(gateway, 0, 6, 0.1);
+    scrape(gateway, 1, 5, 0.8);
+    scrape(gateway, 2, 0, 0.9);
+    for (int i = 0; i < 50; i++) {
+        EXPECT_U64(fixture_send(gateway, 0, &request), 1);
+    }
+    scrape(gateway, 1, 6, 0.8);
+    uint32_t seen = 0;
+    for (int i = 0; i < 100; i++) {
+        const uint32_t id = fixture_send(gateway, 0, &request);
+        REQUIRE(id < 3);
+        seen |= 1U << id;
+    }
+    EXPECT_U64(seen, 7);
+    gateway_delete(gateway);
+}
+
+HARNESS_MAIN("route_weighted_sum", TEST(precise_prefix_is_what_engines_say),
+             TEST(what_is_not_weighed_is_not_asked_for),
+             TEST(a_limit_on_blocks_makes_long_prompts_look_equal),
+             TEST(filters_leave_out_the_loaded), TEST(scores_add_up_as_by_hand),
              TEST(scraped_metrics_decide_until_the_next_scrape),
              TEST(who_reports_no_kv_use_scores_zero), TEST(weights_change_who_wins),
              TEST(equal_scores_are_drawn_uniformly),
