@@ -55,6 +55,10 @@ static void print_pool(const struct scenario_pool *pool, struct text *out)
                 engine->max_model_len);
     text_printf(out, "  %-12sprefix caching %s, chunked prefill %s\n", "features",
                 on_off(engine->prefix_caching), on_off(engine->chunked_prefill));
+    if (engine->order != NULL && engine->order->before != NULL) {
+        text_printf(out, "  %-12s%s: %s\n", "order", engine->order->name,
+                    engine->order->help);
+    }
     text_printf(out, "  %-12s%s\n", "step time", cost_description(pool->cost));
 }
 
@@ -65,6 +69,20 @@ static void print_routing(const struct scenario *scenario, struct text *out)
     for (uint32_t i = 0; i < scenario->param_count; i++) {
         text_printf(out, "  %-12s%s = %.10g\n", i == 0 ? "parameters" : "",
                     scenario->param_names[i], scenario->param_values[i]);
+    }
+}
+
+static void print_admission(const struct scenario_admission *admission,
+                            struct text *out)
+{
+    if (admission->policy == NULL) {
+        return;
+    }
+    text_printf(out, "admission\n  %-12s%s: %s\n", "policy", admission->policy->name,
+                admission->policy->help);
+    for (uint32_t i = 0; i < admission->param_count; i++) {
+        text_printf(out, "  %-12s%s = %.10g\n", i == 0 ? "parameters" : "",
+                    admission->param_names[i], admission->param_values[i]);
     }
 }
 
@@ -90,6 +108,7 @@ void plan_print(const struct scenario *scenario, const char *origin, uint64_t ex
         print_pool(&scenario->pools[i], out);
     }
     print_routing(scenario, out);
+    print_admission(&scenario->admission, out);
     print_workload(scenario, origin, expected, out);
     if (scenario->slo_ttft_ns > 0 || scenario->slo_tpot_ns > 0 ||
         scenario->slo_e2e_ns > 0) {

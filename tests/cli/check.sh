@@ -17,6 +17,13 @@ says 'requests +100000$'
 says 'seed +9$'
 says 'step time +roofline, '
 
+grep -Eq '^admission|order ' out && fail "check tells of admission and order unasked"
+exits 0 check speed-prefix --set admission.policy=vtc --set admission.params.queue_max=7 \
+    --set cluster.pools.0.engine.scheduling_policy=spf
+says 'policy +vtc: '
+says 'parameters +queue_max = 7$'
+says 'order +shortest_prefill_first: '
+
 refuses 2 '.*replicas.*' check speed-prefix --set cluster.pools.0.replicas=0
 refuses 2 '.*does not fit H100-SXM.*tensor_parallel' \
     check speed-prefix --set cluster.pools.0.model=llama_3_1_70b
