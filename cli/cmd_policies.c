@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/nearest.h"
 #include "cli/command.h"
+#include "cli/policies_page.h"
 #include "cli/say.h"
 #include "policies/catalog.h"
 #include "reports/table.h"
@@ -18,6 +19,7 @@ enum { NAMES_MAX = 256 };
 struct policies_args {
     const char *format;
     const char *kind;
+    const char *page;
 };
 
 static const struct opt POLICIES_OPTIONS[] = {
@@ -27,6 +29,9 @@ static const struct opt POLICIES_OPTIONS[] = {
      "text for people",
      "json: an array of all that is known of them, with parameters and failure modes; "
      "table, csv or md: one row each. Example: --format json"},
+    {"--page", "FILE.md", OPT_STR, offsetof(struct policies_args, page), "none",
+     "Print this page with the tables between its marks renewed, and nothing else. "
+     "Example: stacksim policies --page docs/policies.md"},
     {0},
 };
 
@@ -299,8 +304,13 @@ static int policies_run(int argc, char *const *argv)
     if (call.result.positional_count == 1) {
         filter.name = call.result.positional[0];
     }
-    if (!kind_parse(&filter, args.kind, &err) || !name_known(&filter, &err) ||
-        !print_format(&filter, args.format, &out, &err)) {
+    if (args.page != NULL) {
+        if (!policies_page_renew(args.page, &out, &err)) {
+            text_fini(&out);
+            return say_error(&err);
+        }
+    } else if (!kind_parse(&filter, args.kind, &err) || !name_known(&filter, &err) ||
+               !print_format(&filter, args.format, &out, &err)) {
         text_fini(&out);
         return say_error(&err);
     }
@@ -313,7 +323,7 @@ const struct command command_policies = {
     .options =
         {
             .name = "policies",
-            .usage = "[NAME] [--kind KIND] [--format FORMAT]",
+            .usage = "[NAME] [--kind KIND] [--format FORMAT] [--page FILE.md]",
             .summary = "list the policies with their parameters and failure modes",
             .description =
                 "Policies are of three kinds: route (which endpoint gets a "

@@ -226,14 +226,14 @@ static const struct policy_param params[] = {
                                 .max = 1e6,
                                 .help = "seconds between two sweeps of the tree; 0: at "
                                         "every request"},
-    [PARAM_TREE_CHARS_MAX] = {.name = "tree_chars_max",
-                              .kind = PARAM_U64,
-                              .default_value = 1 << 26,
-                              .min = CHUNK_CHARS,
-                              .max = 1e11,
-                              .help =
-                                  "characters that a sweep leaves each endpoint; at "
-                                  "twice as many it is swept at once"},
+    [PARAM_TREE_CHARS_MAX] =
+        {.name = "tree_chars_max",
+         .kind = PARAM_U64,
+         .default_value = 1 << 26,
+         .min = CHUNK_CHARS,
+         .max = 1e11,
+         .help = "characters that a sweep leaves each endpoint; at twice "
+                 "as many it is swept at once; about 0.4 bytes each"},
     [PARAM_SMALLEST_TREE] = {.name = "smallest_tree",
                              .kind = PARAM_BOOL,
                              .max = 1,

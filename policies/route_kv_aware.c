@@ -257,13 +257,14 @@ static const struct policy_param params[] = {
                             .max = 1 << 20,
                             .help = "tokens of a chunk, in effect a multiple of the "
                                     "engine's block"},
-    [PARAM_INDEX_BLOCKS] = {.name = "index_blocks",
-                            .kind = PARAM_U64,
-                            .default_value = 1 << 20,
-                            .min = 1,
-                            .max = 1 << 30,
-                            .help = "KV blocks remembered per endpoint; the stack has "
-                                    "no bound"},
+    [PARAM_INDEX_BLOCKS] =
+        {.name = "index_blocks",
+         .kind = PARAM_U64,
+         .default_value = 1 << 20,
+         .min = 1,
+         .max = 1 << 30,
+         .help = "KV blocks remembered per endpoint; the stack has no "
+                 "bound; what was stored longest ago is forgotten first"},
     [PARAM_FIRST_OWNER] = {.name = "first_owner",
                            .kind = PARAM_BOOL,
                            .default_value = 1,
@@ -281,18 +282,20 @@ static const struct policy_param params[] = {
                             .defect = true,
                             .max = 1,
                             .help = "1: every request fails with status 500"},
-    [PARAM_FIRST_HIT_FAILS] = {.name = "first_hit_fails",
-                               .kind = PARAM_BOOL,
-                               .defect = true,
-                               .max = 1,
-                               .help = "1: the first hit of each endpoint fails with "
-                                       "status 500"},
-    [PARAM_LAST_ADMITTER] = {.name = "last_admitter",
-                             .kind = PARAM_BOOL,
-                             .defect = true,
-                             .max = 1,
-                             .help = "1: who stores a block last is the only one who "
-                                     "has it"},
+    [PARAM_FIRST_HIT_FAILS] =
+        {.name = "first_hit_fails",
+         .kind = PARAM_BOOL,
+         .defect = true,
+         .max = 1,
+         .help = "1: the first hit of each endpoint fails with status "
+                 "500, since the answer of the lookup is overwritten"},
+    [PARAM_LAST_ADMITTER] =
+        {.name = "last_admitter",
+         .kind = PARAM_BOOL,
+         .defect = true,
+         .max = 1,
+         .help = "1: who stores a block last is the only one who has it; "
+                 "0: the first one stands first"},
     [PARAM_DEAD_INSTANCES] = {.name = "dead_instances",
                               .kind = PARAM_BOOL,
                               .defect = true,
@@ -313,6 +316,9 @@ const struct route_policy route_kv_aware = {
             "it, the session's, else the one with the fewest recent arrivals.",
     .source = "vllm-project/production-stack:src/vllm_router/routers/routing_logic.py, "
               "LMCache cache_controller",
+    .breaks =
+        "a hot prefix (no load term); lost removals (it sends to KV that is gone); "
+        "bursts of equal prompts, which arrive before the engine's first word",
     .match_unit = "tokens",
     .needs = NEED_KV_EVENTS | NEED_BLOCK_HASHES | NEED_SESSION_KEY | NEED_REQUEST_STATS,
     .params = params,

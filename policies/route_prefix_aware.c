@@ -200,8 +200,10 @@ static const struct policy_param params[] = {
             .name = "prefix_min_match_length",
             .kind = PARAM_U64,
             .max = UINT32_MAX,
-            .help = "characters; a shorter match goes to the endpoint with the fewest "
-                    "recent arrivals; 0 = any match counts (only head has the flag)",
+            .help = "characters; a shorter match goes to the endpoint with "
+                    "the fewest recent arrivals; 0 = any match counts (only "
+                    "head has the flag); in effect rounded up to a multiple "
+                    "of 128",
         },
     [PARAM_PINNING] =
         {

@@ -85,7 +85,8 @@ static const struct policy_param params[] = {
                       .min = 1,
                       .max = 1024,
                       .help = "on the ring for each endpoint; more make shares more "
-                              "equal"},
+                              "equal: a share deviates by about 1 / sqrt(points) of "
+                              "the mean"},
     {.name = NULL},
 };
 

@@ -227,7 +227,7 @@ static const struct policy_param params[] = {
                        .kind = PARAM_F64,
                        .max = 1,
                        .help = "of the decisions, in which everybody competes although "
-                               "there are holders"},
+                               "there are holders (0.01 in older releases)"},
     [PARAM_DECODE_BOUND] = {.name = "decode_bound",
                             .kind = PARAM_BOOL,
                             .max = 1,
