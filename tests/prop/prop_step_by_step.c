@@ -16,7 +16,29 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SEEDS = 300, TEXT_BYTES = 4096 };
+enum { SEEDS = 1000, TEXT_BYTES = 4096 };
+
+/* What a scenario was about. Each pair of the first six has to be met together in many
+ * (but for the two kinds of scheduling), or the test proves less than it says. */
+#define FACTS(X)                                                                       \
+    X(PREFIX_HITS, "prompts were found in the cache")                                  \
+    X(PREEMPTIONS, "blocks ran out")                                                   \
+    X(PRIORITIES, "the queue is one of priorities")                                    \
+    X(ABORTS, "clients hung up on requests in an engine")                              \
+    X(ASYNC, "asynchronous scheduling")                                                \
+    X(SYNC, "none")                                                                    \
+    X(UNCHUNKED, "prompts are computed whole")                                         \
+    X(SHED, "the gateway turned requests away")                                        \
+    X(TIMED_OUT, "requests waited there too long")                                     \
+    X(SKIPPED, "decode runs saved events")
+
+enum fact {
+#define X(name, help) FACT_##name,
+    FACTS(X)
+#undef X
+        FACT_COUNT
+};
+enum { FACTS_PAIRED = FACT_SYNC + 1 };
 
 static uint64_t draw(struct rng *rng, uint64_t low, uint64_t high)
 {
@@ -152,13 +174,15 @@ static void write_scenario(struct rng *rng, const char *trace, uint64_t seed,
     text_printf(out, "        num_gpu_blocks_override: %" PRIu64 "\n",
                 least + 2 + rng_below(rng, 2 * least));
     text_printf(out, "        max_num_seqs: %" PRIu64 "\n", draw(rng, 1, 20));
+    const bool chunked = rng_below(rng, 4) > 0;
+    text_printf(out, "        chunked_prefill: %s\n", chunked ? "true" : "false");
     text_printf(out, "        max_num_batched_tokens: %" PRIu64 "\n",
-                draw(rng, 20, 1000));
+                chunked ? draw(rng, 20, 1000) : draw(rng, 1000, 2000));
     text_printf(out, "        prefix_caching: %s\n", pick(rng, booleans, 2));
     text_printf(out, "        async_scheduling: %s\n", scheduling);
     text_printf(out, "        reserve_full_isl: %s\n", pick(rng, booleans, 2));
     text_printf(out, "        scheduling_policy: %s\n", pick(rng, orders, 4));
-    if (rng_below(rng, 3) == 0) {
+    if (chunked && rng_below(rng, 3) == 0) {
         text_printf(out, "        long_prefill_token_threshold: %" PRIu64 "\n",
                     draw(rng, 5, 100));
     }
@@ -207,7 +231,7 @@ struct record {
     struct digest samples;
     struct digest decisions;
     struct digest engines;
-    uint64_t preemptions;
+    bool facts[FACT_COUNT];
 };
 
 static void saw_outcome(void *context, const struct request_outcome *outcome)
@@ -219,7 +243,11 @@ static void saw_outcome(void *context, const struct request_outcome *outcome)
     digest_word(&record->outcomes, (uint64_t)outcome->queued_ns);
     digest_word(&record->outcomes, outcome->cached_tokens);
     digest_word(&record->outcomes, (uint64_t)outcome->status);
-    record->preemptions += outcome->preemptions;
+    bool *facts = record->facts;
+    facts[FACT_PREFIX_HITS] |= outcome->cached_tokens > 0;
+    facts[FACT_PREEMPTIONS] |= outcome->preemptions > 0;
+    facts[FACT_ABORTS] |= outcome->status == OUTCOME_CANCELLED &&
+                          outcome->scheduled_ns != OUTCOME_TIME_NONE;
 }
 
 static void saw_sample(void *context, const struct engine_sample *sample)
@@ -238,6 +266,19 @@ static void saw_decision(void *context, const struct decision_row *row)
     digest_word(&record->decisions, (uint64_t)row->now_ns);
     digest_word(&record->decisions, row->request->request_id);
     digest_word(&record->decisions, (uint64_t)row->decision.endpoint);
+}
+
+static void note_facts(const struct scenario *scenario,
+                       const struct sim_summary *summary, bool *facts)
+{
+    const struct engine_config *engine = &scenario->pools[0].engine;
+    facts[FACT_PRIORITIES] =
+        engine->order != NULL && strcmp(engine->order->name, "priority") == 0;
+    facts[FACT_ASYNC] = engine->async_scheduling;
+    facts[FACT_SYNC] = !engine->async_scheduling;
+    facts[FACT_UNCHUNKED] = !engine->chunked_prefill;
+    facts[FACT_SHED] = summary->shed > 0;
+    facts[FACT_TIMED_OUT] = summary->timed_out > 0;
 }
 
 static void run_once(const struct text *yaml, bool step_by_step, struct record *record,
@@ -273,6 +314,7 @@ static void run_once(const struct text *yaml, bool step_by_step, struct record *
     }
     REQUIRE_OK(state == SIM_DONE, &err);
     sim_summarise(sim, summary);
+    note_facts(scenario, summary, record->facts);
     if (scenario->time_max_ns == 0) {
         sim_check_invariants(sim);
     }
@@ -289,12 +331,7 @@ static void run_once(const struct text *yaml, bool step_by_step, struct record *
     scenario_delete(scenario);
 }
 
-static uint64_t preempted_cases;
-static uint64_t shed_cases;
-static uint64_t timed_out_cases;
-static uint64_t skipping_cases;
-
-static bool seed_agrees(uint64_t seed)
+static bool seed_agrees(uint64_t seed, uint64_t together[FACT_COUNT][FACT_COUNT])
 {
     struct rng rng;
     rng_init(&rng, seed, "prop_step_by_step", 0);
@@ -320,30 +357,50 @@ static bool seed_agrees(uint64_t seed)
             (isnan(fast_summary.fairness_jain) && isnan(slow_summary.fairness_jain))) &&
         EXPECT_U64(digest_value(&fast.engines), digest_value(&slow.engines)) &&
         EXPECT_U64(fast_summary.steps, slow_summary.steps);
-    preempted_cases += fast.preemptions > 0 ? 1 : 0;
-    shed_cases += fast_summary.shed > 0 ? 1 : 0;
-    timed_out_cases += fast_summary.timed_out > 0 ? 1 : 0;
-    skipping_cases += fast_summary.events < slow_summary.events ? 1 : 0;
+    fast.facts[FACT_SKIPPED] = fast_summary.events < slow_summary.events;
+    for (size_t a = 0; a < FACT_COUNT; a++) {
+        for (size_t b = 0; b < FACT_COUNT; b++) {
+            together[a][b] += fast.facts[a] && fast.facts[b] ? 1 : 0;
+        }
+    }
     text_fini(&yaml);
     return same;
 }
 
+/* together[a][a]: scenarios with fact a. */
+static void expect_coverage(uint64_t together[FACT_COUNT][FACT_COUNT])
+{
+    static const char *const names[] = {
+#define X(name, help) #name,
+        FACTS(X)
+#undef X
+    };
+    for (size_t a = 0; a < FACT_COUNT; a++) {
+        harness_note("%s: %" PRIu64 " scenarios", names[a], together[a][a]);
+        EXPECT(together[a][a] >= SEEDS / 20);
+        for (size_t b = 0; a < FACTS_PAIRED && b < a; b++) {
+            harness_note("%s and %s: %" PRIu64 " scenarios", names[a], names[b],
+                         together[a][b]);
+            EXPECT((a == FACT_SYNC && b == FACT_ASYNC) || together[a][b] >= SEEDS / 50);
+        }
+    }
+    EXPECT(together[FACT_SKIPPED][FACT_SKIPPED] > SEEDS / 2);
+}
+
 static void decode_runs_give_the_same_bytes(void)
 {
+    uint64_t together[FACT_COUNT][FACT_COUNT] = {{0}};
     const char *only = getenv("STACKSIM_SEED");
     if (only != NULL) {
-        seed_agrees(strtoull(only, NULL, 10));
+        seed_agrees(strtoull(only, NULL, 10), together);
         return;
     }
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
-        if (!seed_agrees(seed)) {
+        if (!seed_agrees(seed, together)) {
             return;
         }
     }
-    EXPECT(preempted_cases > SEEDS / 10);
-    EXPECT(shed_cases > SEEDS / 20);
-    EXPECT(timed_out_cases > SEEDS / 20);
-    EXPECT(skipping_cases > SEEDS / 2);
+    expect_coverage(together);
 }
 
 HARNESS_MAIN("step_by_step", TEST(decode_runs_give_the_same_bytes))
