@@ -337,6 +337,11 @@ uint32_t block_tree_match(const struct block_tree *tree, const uint64_t *keys,
     return count;
 }
 
+uint32_t block_tree_find(const struct block_tree *tree, uint64_t key)
+{
+    return tree->slots[slot_of(tree, key)];
+}
+
 uint32_t block_tree_insert(struct block_tree *tree, uint32_t endpoint_id,
                            const uint64_t *keys, uint32_t count, uint32_t epoch)
 {

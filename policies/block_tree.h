@@ -26,6 +26,8 @@ void block_tree_delete(struct block_tree *tree);
 /* How many leading keys some endpoint was sent; *node is the last of these, or NONE. */
 uint32_t block_tree_match(const struct block_tree *tree, const uint64_t *keys,
                           uint32_t count, uint32_t *node);
+/* The node of a key; NONE when no endpoint was sent it. */
+uint32_t block_tree_find(const struct block_tree *tree, uint64_t key);
 /* The endpoint was sent a prompt of these blocks: they are its latest, the first block
  * the very latest, and it is the last that was sent them. Entries that it had count a
  * use in this epoch. Returns how many it had not. Epochs never go back. */

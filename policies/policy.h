@@ -57,7 +57,8 @@ enum policy_need {
     X(FAILED, "failed", "the policy itself fails, as the stack's does")                \
     X(PREDICTED, "predicted", "lowest predicted latency")                              \
     X(HEADROOM, "headroom", "predicted to keep its targets")                           \
-    X(NO_HEADROOM, "no_headroom", "nobody is predicted to keep the targets")
+    X(NO_HEADROOM, "no_headroom", "nobody is predicted to keep the targets")           \
+    X(REBALANCED, "rebalanced", "its holder carries too much: the least loaded")
 
 enum route_reason {
 #define X(name, text, help) REASON_##name,

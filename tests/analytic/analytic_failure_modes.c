@@ -73,6 +73,7 @@ static const struct row {
     {SCRAPE_AGE, HOLDS, {.policy = "sticky_until_saturated"}},
     {SCRAPE_AGE, HOLDS, {.policy = "lmetric"}},
     {SCRAPE_AGE, HOLDS, {.policy = "predicted_latency"}},
+    {SCRAPE_AGE, HOLDS, {.policy = "preble_e2"}},
     {SCRAPE_AGE, HOLDS, {.policy = "weighted_sum"}}, /* its queue is of now */
 
     {HOT_PREFIX, BREAKS, {.policy = "session"}},
@@ -87,6 +88,10 @@ static const struct row {
     {HOT_PREFIX, HOLDS, {.policy = "lmetric"}},
     {HOT_PREFIX, HOLDS, {.policy = "predicted_latency"}},
     {HOT_PREFIX, HOLDS, {.policy = "prefix_stddev"}},
+    {HOT_PREFIX, HOLDS, {.policy = "preble_e2"}},
+    {HOT_PREFIX, /* never passes a prefix on */
+     BREAKS,
+     {.policy = "preble_e2", .sets = {"routing.params.high_load_ratio=1000000"}}},
     /* Up to the absolute gap all of a prefix follows one tenant: harmless while that
      * gap fits the batch of 128. */
     {HOT_PREFIX, HOLDS, {.policy = "cache_aware"}},
@@ -126,6 +131,7 @@ static const struct row {
     {LONG_DECODE, BREAKS, {.policy = "least_request"}},
     {LONG_DECODE, BREAKS, {.policy = "lmetric"}},
     {LONG_DECODE, BREAKS, {.policy = "power_of_d"}},
+    {LONG_DECODE, BREAKS, {.policy = "preble_e2"}},
     {LONG_DECODE, HOLDS, {.policy = "least_work"}},
     {LONG_DECODE, /* without predictions */
      BREAKS,
