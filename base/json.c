@@ -213,6 +213,22 @@ const struct json *json_at(const struct json *array, size_t index)
     return (const struct json *)cJSON_GetArrayItem(inside_const(array), (int)index);
 }
 
+const struct json *json_member(const struct json *object, size_t index,
+                               const char **name)
+{
+    if (!cJSON_IsObject(inside_const(object)) || index >= json_count(object)) {
+        return NULL;
+    }
+    const cJSON *member = cJSON_GetArrayItem(inside_const(object), (int)index);
+    *name = member->string;
+    return (const struct json *)member;
+}
+
+bool json_is_null(const struct json *value)
+{
+    return value != NULL && cJSON_IsNull(inside_const(value));
+}
+
 size_t json_count(const struct json *value)
 {
     return value != NULL ? (size_t)cJSON_GetArraySize(inside_const(value)) : 0;

@@ -38,6 +38,10 @@ void json_delete(struct json *value);
 const struct json *json_get(const struct json *object, const char *key);
 const struct json *json_at(const struct json *array, size_t index);
 size_t json_count(const struct json *value);
+/* i-th member of an object in the text's order, and its name; NULL past the end. */
+const struct json *json_member(const struct json *object, size_t index,
+                               const char **name);
+bool json_is_null(const struct json *value);
 const char *json_str(const struct json *value);
 bool json_f64(const struct json *value, double *out);
 bool json_i64(const struct json *value, int64_t *out); /* also from a string */

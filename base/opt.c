@@ -13,6 +13,9 @@ enum { HELP_WIDTH = 80, HELP_INDENT = 8, OPTIONS_MAX = 256 };
 
 static bool usage(struct err *err, const struct opt_command *command, const char *what)
 {
+    if (command->name[0] == '\0') {
+        return err_set(err, ERR_USAGE, "%s; see --help", what);
+    }
     return err_set(err, ERR_USAGE, "%s; see 'stacksim %s --help'", what, command->name);
 }
 
@@ -204,7 +207,8 @@ static void add_wrapped(struct text *out, const char *text)
 
 void opt_help(const struct opt_command *command, const char *program, struct text *out)
 {
-    text_printf(out, "usage: %s %s %s\n\n%s\n", program, command->name, command->usage,
+    text_printf(out, "usage: %s%s%s %s\n\n%s\n", program,
+                command->name[0] != '\0' ? " " : "", command->name, command->usage,
                 command->summary);
     if (command->description != NULL) {
         text_printf(out, "\n%s\n", command->description);
