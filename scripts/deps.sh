@@ -28,6 +28,9 @@ pc:libxxhash libxxhash-dev
 pc:libmd libmd-dev
 pc:zlib zlib1g-dev
 pc:cunit libcunit1-dev
+pc:libuv libuv1-dev
+pc:openssl libssl-dev
+file:/usr/share/llhttp/llhttp.c node-llhttp
 header:csv.h libcsv-dev
 header:jsmn.h libjsmn-dev
 cmd:gnuplot gnuplot-nox
@@ -99,8 +102,8 @@ Debian 12, and run the command again:
 
     $missing
 
-(GSL, SQLite, cJSON, libyaml, zstd, xxHash, libmd, zlib, CUnit, libcsv and jsmn are the
-libraries; CMake must be 3.25 or newer.)
+(GSL, SQLite, cJSON, libyaml, zstd, xxHash, libmd, zlib, CUnit, libcsv, jsmn, libuv,
+OpenSSL and llhttp are the libraries; CMake must be 3.25 or newer.)
 END
     exit 1
 fi

@@ -16,6 +16,9 @@ md5.h base/hash.c
 jsmn.h base/jsonl.c
 gsl/ stats/
 sqlite3.h reports/sql.c
+uv.h router/server.c
+llhttp.h router/http.c
+openssl/ router/tls.c
 pthread.h cli/
 time.h cli/
 sys/time.h cli/
