@@ -38,7 +38,7 @@ enum { SATURATION_PARAMS = 6 };
                  .help =                                                               \
                      "what saturation is: 0 engine metrics, 1 requests in flight, "    \
                      "2 tokens in flight"},                                            \
-    [(place) + 1] = {.name = "queue_max",                                              \
+    [(place) + 1] = {.name = "engine_queue_max",                                       \
                      .kind = PARAM_F64,                                                \
                      .default_value = 5,                                               \
                      .min = 0.001,                                                     \

@@ -27,6 +27,8 @@ static void saw_outcome(void *context, const struct request_outcome *outcome)
     }
 }
 
+static const char *const unchanged[] = {NULL};
+
 static const struct request_outcome *outcome_of(const struct record *record,
                                                 uint64_t id)
 {
@@ -38,10 +40,14 @@ static const struct request_outcome *outcome_of(const struct record *record,
     return &record->outcomes[i];
 }
 
-/* admission: the scenario's line, or "". */
-static void run(const char *fleet, const char *admission, struct record *record,
-                struct sim_summary *summary)
+/* admission: the scenario's line, or "". overrides end with NULL. */
+static void run(const char *fleet, const char *admission, const char *const *overrides,
+                struct record *record, struct sim_summary *summary)
 {
+    size_t override_count = 0;
+    while (overrides[override_count] != NULL) {
+        override_count++;
+    }
     struct text yaml = {0};
     struct err err = {0};
     struct scenario *scenario = NULL;
@@ -49,7 +55,9 @@ static void run(const char *fleet, const char *admission, struct record *record,
     struct sim *sim = NULL;
     text_printf(&yaml, "%s%s\n", fleet, admission);
     harness_note("%s", admission);
-    const struct scenario_options options = {.config_dir = harness_source("configs")};
+    const struct scenario_options options = {.config_dir = harness_source("configs"),
+                                             .overrides = overrides,
+                                             .override_count = override_count};
     REQUIRE_OK(scenario_parse(&scenario, "flood.yaml", text_str(&yaml), yaml.length,
                               &options, &err),
                &err);
@@ -94,7 +102,7 @@ static void one_by_one(const char *cancel, const char *admission, struct record 
                 "compat: v085, cpu_step: 0s, cpu_sequence: 0s}\n"
                 "      cost: {model: linear, step: 10us}\n",
                 path);
-    run(text_str(&fleet), admission, record, summary);
+    run(text_str(&fleet), admission, unchanged, record, summary);
     text_fini(&trace);
     text_fini(&fleet);
 }
@@ -211,30 +219,28 @@ static double ttft_p99_s(const struct record *record, uint32_t prompt_tokens)
     return (double)times_ns[rank] / 1e9;
 }
 
-/* Two engines that serve about 40 requests/s. calm is urgent and light (prompts of 800
- * tokens); the flood is not, and three times what they can take (801 tokens). */
-static const char flood[] =
-    "seed: 5\n"
-    "workload:\n"
-    "  generate:\n"
-    "    - {requests: 200, arrival: {kind: poisson, rate_per_s: 4}, input: 800, "
-    "output: 200, tenant: calm, priority: %d}\n"
-    "    - {requests: 5000, arrival: {kind: gamma, rate_per_s: 100, cv: 4}, "
-    "input: 801, output: 200, tenant: flood, priority: %d}\n"
-    "cluster:\n"
-    "  pools:\n"
-    "    - {replicas: 2, gpu: h100_sxm, model: llama_3_1_8b, engine: {max_num_seqs: "
-    "32, "
-    "max_model_len: 8192, prefix_caching: false}}\n"
-    "routing: {policy: least_request, scrape_interval: %s}\n";
-
+/* P99 of the urgent requests (prompts of 800 tokens; the flood's have 801). */
 static double calm_p99_s(int flood_priority, const char *scrape, const char *admission,
                          struct sim_summary *summary)
 {
     static struct record record;
-    char fleet[2048];
-    (void)snprintf(fleet, sizeof fleet, flood, 0, flood_priority, scrape);
-    run(fleet, admission, &record, summary);
+    char priority[64];
+    char interval[64];
+    (void)snprintf(priority, sizeof priority, "workload.generate.1.priority=%d",
+                   flood_priority);
+    (void)snprintf(interval, sizeof interval, "routing.scrape_interval=%s", scrape);
+    const char *const overrides[] = {priority, interval, NULL};
+    struct text fleet = {0};
+    char line[256];
+    FILE *file = fopen(
+        harness_source("configs/scenarios/failure-modes/low-priority-flood.yaml"), "r");
+    REQUIRE(file != NULL);
+    while (fgets(line, sizeof line, file) != NULL) {
+        text_add(&fleet, line);
+    }
+    (void)fclose(file);
+    run(text_str(&fleet), admission, overrides, &record, summary);
+    text_fini(&fleet);
     return ttft_p99_s(&record, 800);
 }
 
@@ -303,7 +309,7 @@ static double jain_of(const char *admission)
         "{max_num_seqs: "
         "32, max_model_len: 8192, prefix_caching: false}}\n"
         "end: {time: 50s}\n",
-        admission, &record, &summary);
+        admission, unchanged, &record, &summary);
     return summary.fairness_jain;
 }
 

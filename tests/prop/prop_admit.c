@@ -259,6 +259,9 @@ static void tables_are_complete(void)
         EXPECT(admit_policy_find(policy->name) == policy);
         for (size_t j = 0; j < policy_param_count(policy->params); j++) {
             const struct policy_param *param = &policy->params[j];
+            for (size_t k = 0; k < j; k++) {
+                EXPECT(strcmp(policy->params[k].name, param->name) != 0);
+            }
             harness_note("%s: %s", policy->name, param->name);
             EXPECT(param->help != NULL && param->min <= param->default_value &&
                    param->default_value <= param->max);

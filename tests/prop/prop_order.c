@@ -8,6 +8,7 @@
 #include "tests/harness.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 enum { ROUNDS = 20000 };
 static const int64_t second_ns = INT64_C(1000000000);
@@ -71,6 +72,9 @@ static void tables_are_complete(void)
                (!policy->preempted_in_order && !policy->victim_by_order));
         for (size_t j = 0; j < policy_param_count(policy->params); j++) {
             const struct policy_param *param = &policy->params[j];
+            for (size_t k = 0; k < j; k++) {
+                EXPECT(strcmp(policy->params[k].name, param->name) != 0);
+            }
             EXPECT(param->help != NULL && param->min <= param->default_value &&
                    param->default_value <= param->max);
         }
