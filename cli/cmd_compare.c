@@ -2,6 +2,7 @@
  *
  * cmd_compare.c: `stacksim compare`: the same traffic under several policies.
  */
+#include "base/mem.h"
 #include "cli/args.h"
 #include "cli/arms.h"
 #include "cli/clock.h"
@@ -12,9 +13,13 @@
 #include "cli/say.h"
 #include "cli/target.h"
 #include "reports/compare.h"
+#include "reports/replicated.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
+
+enum { SEEDS_MAX = 100 };
 
 struct compare_args {
     struct scenario_args scenario;
@@ -22,6 +27,7 @@ struct compare_args {
     const char *out;
     const char *format;
     uint64_t jobs;
+    uint64_t seeds;
     bool append;
     bool digest;
     bool step_by_step;
@@ -37,6 +43,9 @@ static const struct opt COMPARE_OPTIONS[] = {
      "Routing policies to compare, with commas, each with parameters of its own behind "
      "colons; 'stacksim policies' lists both; 'all' takes every policy. "
      "Example: --policies round_robin,prefix_aware:prefix_min_match_length=4096"},
+    {"--seeds", "N", OPT_U64, offsetof(struct compare_args, seeds), "1",
+     "Run every policy under N seeds, from the scenario's on, and compare means with "
+     "their 95 % intervals, seed by seed. Example: --seeds 5"},
     SCENARIO_OPTIONS(compare_args, scenario),
     {"--out", "DIR|FILE.db", OPT_STR, offsetof(struct compare_args, out), "out",
      "Where the store, the plots and the HTML page go: a folder, in which they are "
@@ -74,48 +83,63 @@ struct compare_call {
     const struct compare_args *args;
     const char *scenario_path;
     const char *command; /* as given, for the page */
-    struct scenario_storage storage;
+    struct scenario_storage storage[SEEDS_MAX];
     struct policy_list policies;
     enum table_format format;
-    struct arms *arms;
+    size_t seeds;
+    uint64_t first_seed;
+    struct arms *arms[SEEDS_MAX]; /* of each seed */
     struct text store_path;
-    struct text stem;     /* of the pages' names */
+    struct text stem; /* of the pages' names */
+    struct text verdict;
     struct target *store; /* NULL once committed */
 };
 
-static void print_runs(const struct compare_call *call,
-                       const struct run_record *const *runs)
+static const struct run_record *run_of(const struct compare_call *call, size_t arm,
+                                       size_t seed)
 {
-    const size_t count = call->policies.count;
+    return arms_records(call->arms[seed])[arm];
+}
+
+static void print_digests(const struct compare_call *call, struct text *out)
+{
+    for (size_t arm = 0; arm < call->policies.count; arm++) {
+        for (size_t seed = 0; seed < call->seeds; seed++) {
+            const struct run_record *run = run_of(call, arm, seed);
+            text_printf(out, "digest %s %016" PRIx64 "\n", run->info.name,
+                        run->info.digest);
+        }
+    }
+}
+
+/* runs: those of the first seed. */
+static void print_runs(const struct compare_call *call,
+                       const struct run_record *const *runs,
+                       const struct replicated *set)
+{
+    const bool prose = call->format == TABLE_TEXT || call->format == TABLE_MD;
     struct text out = {0};
     if (call->args->digest) {
-        for (size_t i = 0; i < count; i++) {
-            text_printf(&out, "digest %s %016" PRIx64 "\n", runs[i]->info.name,
-                        runs[i]->info.digest);
-        }
+        print_digests(call, &out);
+    } else if (set->seeds > 1) {
+        replicated_print(set, call->format, &out);
     } else {
-        compare_print(runs, count, call->format, &out);
-        if (call->format == TABLE_TEXT || call->format == TABLE_MD) {
-            text_add(&out, "\n");
-            compare_verdict(runs, count, &out);
-        }
+        compare_print(runs, set->arms, call->format, &out);
+    }
+    if (!call->args->digest && prose) {
+        text_add(&out, "\n");
+        text_add(&out, text_str(&call->verdict));
     }
     fputs(text_str(&out), stdout);
     text_fini(&out);
     /* The workload is the same in all runs, and so are its notes. */
-    if (!call->args->quiet && count > 0) {
+    if (!call->args->quiet) {
         say_notes(runs[0]->info.notes);
     }
 }
 
-static bool store_runs(struct compare_call *call, const struct run_record *const *runs,
-                       struct err *err)
+static bool commit_store(struct compare_call *call, struct err *err)
 {
-    for (size_t i = 0; i < call->policies.count; i++) {
-        if (!target_add(call->store, runs[i], !call->args->no_requests, err)) {
-            return false;
-        }
-    }
     struct target *store = call->store;
     call->store = NULL;
     if (!target_commit(store, err)) {
@@ -125,46 +149,110 @@ static bool store_runs(struct compare_call *call, const struct run_record *const
     return true;
 }
 
-/* All that is made of the finished arms. */
-static bool publish(struct compare_call *call, struct err *err)
+/* All that is made of the finished arms. Pictures and page show the first seed. */
+static bool publish_set(struct compare_call *call, const struct replicated *set,
+                        const struct run_record *const *runs, struct err *err)
 {
-    struct run_record *const *records = arms_records(call->arms);
-    const struct run_record *runs[ARMS_MAX] = {NULL};
-    for (size_t i = 0; i < call->policies.count; i++) {
-        runs[i] = records[i];
+    if (set->seeds > 1) {
+        replicated_verdict(set, &call->verdict);
+    } else {
+        compare_verdict(runs, set->arms, &call->verdict);
     }
-    print_runs(call, runs);
-    if (!say_flush(err) || !store_runs(call, runs, err)) {
+    print_runs(call, runs, set);
+    if (!say_flush(err) || !commit_store(call, err)) {
         return false;
     }
     const struct pages pages = {
         .runs = runs,
-        .run_count = call->policies.count,
+        .run_count = set->arms,
         .stem = text_str(&call->stem),
         .store_path = text_str(&call->store_path),
         .command = call->command,
+        .verdict = text_str(&call->verdict),
     };
     return call->args->no_report || pages_write(&pages, err);
 }
 
-static bool load(struct compare_call *call, struct err *err)
+static bool publish(struct compare_call *call, struct err *err)
+{
+    const size_t arms = call->policies.count;
+    const char *names[ARMS_MAX] = {NULL};
+    const struct run_record **runs =
+        mem_alloc(arms * call->seeds, sizeof(struct run_record *));
+    const struct run_record *first[ARMS_MAX] = {NULL};
+    for (size_t arm = 0; arm < arms; arm++) {
+        names[arm] = call->policies.choices[arm].name;
+        first[arm] = run_of(call, arm, 0);
+        for (size_t seed = 0; seed < call->seeds; seed++) {
+            runs[arm * call->seeds + seed] = run_of(call, arm, seed);
+        }
+    }
+    const struct replicated set = {runs, names, arms, call->seeds};
+    const bool ok = publish_set(call, &set, first, err);
+    mem_free(runs);
+    return ok;
+}
+
+/* "session" -> "session@7": names are unique in a store. */
+static void name_by_seed(struct policy_list *list, uint64_t seed)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        char *name = list->choices[i].name;
+        const size_t length = strlen(name);
+        snprintf(name + length, ARM_NAME_BYTES - length, "@%" PRIu64, seed);
+    }
+}
+
+/* Of the scenario and its options; one runner is made to be asked. */
+static bool first_seed(struct compare_call *call, struct err *err)
+{
+    struct runner *runner = NULL;
+    struct runner_setup setup = {0};
+    if (!scenario_args_apply(&call->args->scenario, call->scenario_path,
+                             &call->storage[0], &setup, err) ||
+        !runner_new(&runner, &setup, err)) {
+        return false;
+    }
+    call->first_seed = runner_seed(runner);
+    runner_delete(runner);
+    return true;
+}
+
+/* The arms of one seed; the first one is as the scenario says. */
+static bool load_seed(struct compare_call *call, size_t index, struct err *err)
 {
     const struct compare_args *args = call->args;
+    struct scenario_args scenario = args->scenario;
+    char text[24];
     struct runner_setup setup = {
         .step_by_step = args->step_by_step,
         .check_invariants = args->check,
     };
-    return scenario_args_apply(&args->scenario, call->scenario_path, &call->storage,
-                               &setup, err) &&
-           policy_list_parse(&call->policies, setup.policies, args->policies, err) &&
-           arms_new(&call->arms, &setup, &call->policies, err);
+    if (call->seeds > 1) {
+        snprintf(text, sizeof text, "%" PRIu64, call->first_seed + index);
+        scenario.seed = text;
+    }
+    scenario_storage_fini(&call->storage[index]);
+    if (!scenario_args_apply(&scenario, call->scenario_path, &call->storage[index],
+                             &setup, err) ||
+        !policy_list_parse(&call->policies, setup.policies, args->policies, err)) {
+        return false;
+    }
+    struct policy_list *named = mem_alloc(1, sizeof *named);
+    *named = call->policies;
+    if (call->seeds > 1) {
+        name_by_seed(named, call->first_seed + index);
+    }
+    const bool ok = arms_new(&call->arms[index], &setup, named, err);
+    mem_free(named);
+    return ok;
 }
 
 /* Before the runs, so that a wrong path costs none. */
 static bool open_outputs(struct compare_call *call, struct err *err)
 {
     struct text folder = {0};
-    pages_paths(call->args->out, arms_scenario_name(call->arms), &call->store_path,
+    pages_paths(call->args->out, arms_scenario_name(call->arms[0]), &call->store_path,
                 &call->stem);
     pages_folder(text_str(&call->store_path), &folder);
     const bool ok =
@@ -174,57 +262,102 @@ static bool open_outputs(struct compare_call *call, struct err *err)
     return ok;
 }
 
+/* Rows of later seeds are only in the store: pictures show the first. */
+static bool keep_runs(struct compare_call *call, size_t index, struct err *err)
+{
+    struct run_record *const *records = arms_records(call->arms[index]);
+    for (size_t arm = 0; arm < call->policies.count; arm++) {
+        if (!target_add(call->store, records[arm], !call->args->no_requests, err)) {
+            return false;
+        }
+        if (index > 0) {
+            run_drop_requests(records[arm]);
+        }
+    }
+    return true;
+}
+
+/* Exit code of a seed; EXIT_DONE goes on. */
+static int run_seed(struct compare_call *call, size_t index, uint32_t threads)
+{
+    struct err err = {0};
+    if (index > 0 && !load_seed(call, index, &err)) {
+        return say_error(&err);
+    }
+    switch (arms_run(call->arms[index], threads, call->args->quiet, &err)) {
+    case ARMS_INTERRUPTED:
+        return say_interrupted("a part of the runs", text_str(&call->store_path));
+    case ARMS_FAILED:
+        return say_error(&err);
+    case ARMS_DONE:
+        break;
+    }
+    return keep_runs(call, index, &err) ? EXIT_DONE : say_error(&err);
+}
+
 static int execute(struct compare_call *call)
 {
     struct err err = {0};
     const uint64_t wanted = call->args->jobs;
     const uint32_t threads =
         wanted == 0 || wanted > ARMS_MAX ? clock_cores() : (uint32_t)wanted;
+    if (!first_seed(call, &err) || !load_seed(call, 0, &err) ||
+        !open_outputs(call, &err)) {
+        return say_error(&err);
+    }
     int code = EXIT_DONE;
-    if (!load(call, &err) || !open_outputs(call, &err)) {
-        code = say_error(&err);
-        goto done;
+    for (size_t i = 0; code == EXIT_DONE && i < call->seeds; i++) {
+        code = run_seed(call, i, threads);
     }
-    switch (arms_run(call->arms, threads, call->args->quiet, &err)) {
-    case ARMS_INTERRUPTED:
-        code = say_interrupted("a part of the runs", text_str(&call->store_path));
-        break;
-    case ARMS_FAILED:
+    if (code == EXIT_DONE && !publish(call, &err)) {
         code = say_error(&err);
-        break;
-    case ARMS_DONE:
-        code = publish(call, &err) ? EXIT_DONE : say_error(&err);
-        break;
     }
-done:
+    return code;
+}
+
+static void call_fini(struct compare_call *call)
+{
     target_abort(call->store);
-    arms_delete(call->arms);
-    scenario_storage_fini(&call->storage);
+    for (size_t i = 0; i < call->seeds; i++) {
+        arms_delete(call->arms[i]);
+        scenario_storage_fini(&call->storage[i]);
+    }
     text_fini(&call->store_path);
     text_fini(&call->stem);
-    return code;
+    text_fini(&call->verdict);
+    mem_free(call);
 }
 
 static int compare_run(int argc, char *const *argv)
 {
-    struct compare_args args = {.format = "table", .out = "out"};
+    struct compare_args args = {.format = "table", .out = "out", .seeds = 1};
     struct command_call call = {0};
     if (!command_parse(&command_compare, argc, argv, &args, &call)) {
         return call.exit_code;
     }
     struct err err = {0};
-    struct compare_call work = {.args = &args,
-                                .scenario_path = call.result.positional[0]};
-    if (!table_format_parse(args.format, &work.format, &err)) {
+    enum table_format format = TABLE_TEXT;
+    if (!table_format_parse(args.format, &format, &err)) {
         return say_error(&err);
     }
+    if (args.seeds < 1 || args.seeds > SEEDS_MAX) {
+        err_set(&err, ERR_USAGE, "--seeds: 1 to %d, not %" PRIu64, SEEDS_MAX,
+                args.seeds);
+        return say_error(&err);
+    }
+    struct compare_call *work = mem_alloc(1, sizeof *work);
+    work->args = &args;
+    work->scenario_path = call.result.positional[0];
+    work->format = format;
+    work->seeds = (size_t)args.seeds;
     struct text line = {0};
     command_line(&command_compare, argc, argv, &line);
-    work.command = text_str(&line);
+    work->command = text_str(&line);
     struct interrupt interrupt;
     interrupt_hold(&interrupt);
-    const int code = execute(&work);
+    const int code = execute(work);
     interrupt_release(&interrupt);
+    call_fini(work);
     text_fini(&line);
     return code;
 }
@@ -243,7 +376,7 @@ const struct command command_compare = {
                 "configs/scenarios.\n\n"
                 "Examples:\n"
                 "  stacksim compare demo\n"
-                "  stacksim compare demo --policies round_robin,session --seed 7\n"
+                "  stacksim compare demo --policies round_robin,session --seeds 5\n"
                 "  stacksim compare fleet.yaml --trace traffic.csv.gz --out out/t.db",
             .options = COMPARE_OPTIONS,
             .positional_min = 1,

@@ -37,6 +37,7 @@ bool pages_write(const struct pages *pages, struct err *err)
             .run_count = pages->run_count,
             .plots = plots,
             .command = pages->command,
+            .verdict = pages->verdict,
             .store_path = pages->store_path,
         };
         ok = report_write_html(&report, text_str(&path), err);

@@ -18,6 +18,7 @@ struct pages {
     const char *stem;       /* "out/demo" gives out/demo.html, out/demo_ttft_cdf.svg */
     const char *store_path; /* shown on the page */
     const char *command;    /* that repeats it, shown on the page */
+    const char *verdict;    /* lines; NULL = what follows from these runs alone */
 };
 
 NODISCARD bool pages_write(const struct pages *pages, struct err *err);

@@ -9,7 +9,7 @@
 
 #include <stddef.h>
 
-enum { ARMS_MAX = 64, ARM_NAME_BYTES = 128, ARM_PARAMS_MAX = 8, ARM_PARAM_BYTES = 160 };
+enum { ARMS_MAX = 64, ARM_NAME_BYTES = 160, ARM_PARAMS_MAX = 8, ARM_PARAM_BYTES = 160 };
 
 struct policy_set;
 

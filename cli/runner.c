@@ -206,6 +206,11 @@ struct run_record *runner_take_record(struct runner *runner)
     return run;
 }
 
+uint64_t runner_seed(const struct runner *runner)
+{
+    return runner->scenario->seed;
+}
+
 const char *runner_scenario_name(const struct runner *runner)
 {
     return runner->scenario->name;

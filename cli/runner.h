@@ -11,6 +11,7 @@
 
 #include "base/text.h"
 
+#include <stdint.h>
 #include <stdio.h>
 
 struct observer;
@@ -60,6 +61,7 @@ NODISCARD bool runner_finish(struct runner *runner, struct err *err);
 /* The caller owns the record from now on. */
 struct run_record *runner_take_record(struct runner *runner);
 
+uint64_t runner_seed(const struct runner *runner);
 /* "demo"; borrowed. */
 const char *runner_scenario_name(const struct runner *runner);
 /* The effective scenario as YAML. */

@@ -61,7 +61,11 @@ static void add_unbroken(const char *text, size_t length, struct text *out)
 static void add_verdict(const struct report *report, struct text *out)
 {
     struct text verdict = {0};
-    compare_verdict(report->runs, report->run_count, &verdict);
+    if (report->verdict != NULL) {
+        text_add(&verdict, report->verdict);
+    } else {
+        compare_verdict(report->runs, report->run_count, &verdict);
+    }
     const char *at = text_str(&verdict);
     for (size_t line = 0; *at != '\0'; line++) {
         const size_t length = strcspn(at, "\n");

@@ -16,6 +16,7 @@ struct report {
     const struct plot_set *plots; /* NULL = no pictures */
     const char *command;          /* that repeats it; NULL = unknown */
     const char *store_path;       /* where the rows are; NULL = nowhere */
+    const char *verdict;          /* lines; NULL = what follows from these runs alone */
 };
 
 /* Writes the page whole or not at all. SVGs are read from plots and put inline. */

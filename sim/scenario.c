@@ -399,7 +399,7 @@ bool scenario_load(struct scenario **out, const char *path,
                    const struct scenario_options *options, struct err *err)
 {
     char found[PATH_MAX];
-    const bool bare = strchr(path, '/') == NULL && strstr(path, ".yaml") == NULL;
+    const bool bare = strstr(path, ".yaml") == NULL;
     if (bare && !config_path_readable(path) &&
         config_path_find(options->config_dir, "scenarios", path, found)) {
         path = found;

@@ -83,7 +83,7 @@ struct scenario_options {
         *base_dir; /* of scenario_parse: where relative paths start; NULL = "." */
 };
 
-/* path: a file, or the bare name of one in configs/scenarios. Every check that needs no
+/* path: a file, or the name of one in configs/scenarios, without ".yaml". Every check that needs no
  * workload is done here: unknown keys, ranges, memory. */
 NODISCARD bool scenario_load(struct scenario **out, const char *path,
                              const struct scenario_options *options, struct err *err);

@@ -34,6 +34,25 @@ exits 0 report out1/demo.db --no-report --format csv --runs third,round_robin
 sed -n 2p out | grep -q third || fail "--runs does not keep the order asked for"
 refuses 2 "--runs: .*'fourth'" report out1/demo.db --no-report --runs fourth
 
+# Several seeds: one run each in the store, means and their intervals in the table; a seed
+# alone gives what the comparison has under its name.
+seeds=(published/shared-prefix --policies random,chwbl --set end.requests=400 --quiet)
+exits 0 compare "${seeds[@]}" --seeds 3 --out seeds --no-report
+grep -q 'Means over 3 seeds' out || fail "compare --seeds prints no means"
+grep -Eq 'TTFT mean .* ± ' out || fail "compare --seeds prints no intervals"
+grep -q 'over 3 seeds' out || fail "the verdict does not speak of seeds"
+exits 0 compare "${seeds[@]}" --seeds 3 --out seeds --no-report --digest
+cp out digests
+for seed in 1 2 3; do
+    exits 0 run published/shared-prefix --policy chwbl --set end.requests=400 --quiet \
+        --seed "$seed" --digest
+    grep -q "digest chwbl@$seed $(cut -d' ' -f2 out)" digests ||
+        fail "seed $seed alone gives another run"
+done
+exits 0 compare "${seeds[@]}" --seeds 2 --out seeds --no-report --format csv
+grep -q '^random,ttft_ms_mean,2,' out || fail "csv of seeds lacks random's TTFT"
+refuses 2 '--seeds: 1 to 100, not 0' compare demo --seeds 0
+
 if command -v sqlite3 >/dev/null; then
     exits 0 run demo "${small[@]}" --out full.db
     exits 0 run demo "${small[@]}" --out lean.db --no-requests

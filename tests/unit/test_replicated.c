@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Arms over seeds: what is said about differences that are real, small, or neither.
+ */
+#include "base/rng.h"
+#include "reports/replicated.h"
+#include "tests/harness.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { SEEDS = 8, ARMS = 3 };
+
+struct fixture {
+    struct run_record *runs[ARMS * SEEDS];
+    const struct run_record *view[ARMS * SEEDS];
+    struct replicated set;
+};
+
+static const char *const names[ARMS] = {"base", "second", "third"};
+
+/* Mean TTFT of arm a: factor[a] of the seed's own level, which moves by some 20 %, and
+ * noise of an arm of `noise`. */
+static void fill(struct fixture *fixture, const double factor[ARMS], double noise)
+{
+    struct rng rng;
+    rng_init(&rng, 3, "test_replicated", 0);
+    for (size_t seed = 0; seed < SEEDS; seed++) {
+        const double level = 100 * (0.8 + 0.4 * rng_unit(&rng));
+        for (size_t arm = 0; arm < ARMS; arm++) {
+            const struct run_info info = {.name = names[arm], .policy = names[arm]};
+            struct run_record *run = run_record_new(&info);
+            const double own = 1 + noise * (rng_unit(&rng) - 0.5);
+            run->metrics.value[METRIC_TTFT_MS_MEAN] = level * factor[arm] * own;
+            run->metrics.value[METRIC_E2E_MS_MEAN] = 10 * level * own;
+            run->metrics.value[METRIC_COMPLETED_RATIO] = 1;
+            fixture->runs[arm * SEEDS + seed] = run;
+            fixture->view[arm * SEEDS + seed] = run;
+        }
+    }
+    fixture->set = (struct replicated){fixture->view, names, ARMS, SEEDS};
+}
+
+static void drop(struct fixture *fixture)
+{
+    for (size_t i = 0; i < ARMS * SEEDS; i++) {
+        run_record_delete(fixture->runs[i]);
+    }
+}
+
+/* 3 % is found although seeds differ by 20 %, since seeds are compared one by one. */
+static void a_regression_of_three_percent_is_found(void)
+{
+    struct fixture fixture;
+    struct text said = {0};
+    fill(&fixture, (const double[ARMS]){1, 1.03, 1.5}, 0.01);
+    replicated_verdict(&fixture.set, &said);
+    EXPECT_HAS(text_str(&said), "base has the lowest mean TTFT over 8 seeds");
+    EXPECT_HAS(text_str(&said), " % below second (95 % interval 2.");
+    EXPECT_HAS(text_str(&said), "below third (95 % interval");
+    EXPECT_HAS(text_str(&said), "p < 0.001");
+    text_fini(&said);
+    drop(&fixture);
+}
+
+static void a_tenth_of_a_percent_does_not_matter(void)
+{
+    struct fixture fixture;
+    struct text said = {0};
+    fill(&fixture, (const double[ARMS]){1, 1.001, 1.001}, 0);
+    replicated_verdict(&fixture.set, &said);
+    EXPECT_HAS(text_str(&said), "equal in practice to second (within 1 %)");
+    EXPECT(strstr(text_str(&said), "below second") == NULL);
+    text_fini(&said);
+    drop(&fixture);
+}
+
+/* 3 % between arms that scatter by 60 %: nobody can tell. */
+static void what_chance_may_have_done_is_called_so(void)
+{
+    struct fixture fixture;
+    struct text said = {0};
+    fill(&fixture, (const double[ARMS]){1, 1.03, 1.03}, 0.6);
+    replicated_verdict(&fixture.set, &said);
+    EXPECT_HAS(text_str(&said), "no detectable difference from");
+    text_fini(&said);
+    drop(&fixture);
+}
+
+static void runs_that_no_seed_changes_are_pointed_at(void)
+{
+    struct fixture fixture;
+    struct text said = {0};
+    fill(&fixture, (const double[ARMS]){1, 1.1, 1.2}, 0);
+    for (size_t seed = 0; seed < SEEDS; seed++) {
+        fixture.runs[seed]->metrics.value[METRIC_E2E_MS_MEAN] = 7;
+    }
+    replicated_verdict(&fixture.set, &said);
+    EXPECT_HAS(text_str(&said), "Caution: the seed changes nothing");
+    text_fini(&said);
+    drop(&fixture);
+}
+
+static void machine_formats_carry_every_figure(void)
+{
+    struct fixture fixture;
+    struct text csv = {0};
+    fill(&fixture, (const double[ARMS]){1, 1.03, 1.5}, 0.01);
+    replicated_print(&fixture.set, TABLE_CSV, &csv);
+    EXPECT_HAS(text_str(&csv), "run,metric,seeds,mean,low,high,sd,best,difference,"
+                               "difference_low,difference_high,p_holm");
+    EXPECT_HAS(text_str(&csv), "\nsecond,ttft_ms_mean,8,");
+    EXPECT_HAS(text_str(&csv), ",base,");
+    const struct estimate estimate =
+        replicated_estimate(&fixture.set, 0, METRIC_TTFT_MS_MEAN);
+    EXPECT(estimate.interval.low < estimate.mean);
+    const struct contrast contrast =
+        replicated_contrast(&fixture.set, 0, 2, METRIC_TTFT_MS_MEAN);
+    EXPECT(contrast.interval.low > 0 && contrast.pairs == SEEDS);
+    text_fini(&csv);
+    drop(&fixture);
+}
+
+HARNESS_MAIN("unit.replicated", TEST(a_regression_of_three_percent_is_found),
+             TEST(a_tenth_of_a_percent_does_not_matter),
+             TEST(what_chance_may_have_done_is_called_so),
+             TEST(runs_that_no_seed_changes_are_pointed_at),
+             TEST(machine_formats_carry_every_figure))
