@@ -44,6 +44,7 @@ enum policy_need {
     X(RING_SPILL, "ring_spill", "owner on the ring is too loaded: the next one")       \
     X(RENDEZVOUS, "rendezvous", "highest hash of key and endpoint")                    \
     X(MAGLEV, "maglev", "slot of the key in the table")                                \
+    X(ADAPTER, "adapter", "has the adapter, or room for it")                           \
     X(LEAST_KV, "least_kv", "least KV cache in use")                                   \
     X(NO_METRICS, "no_metrics", "no endpoint has the metric: at random")               \
     X(IMBALANCED, "imbalanced", "loads lie too far apart for affinity")                \
