@@ -33,6 +33,7 @@ enum {
     PROMPT_TOKENS = 16 * LENGTH
 };
 enum { BATCH = 16, BATCHES = 128, SCRAPE_EVERY = 64, OPEN_PER_ENDPOINT = 8 };
+enum { ADAPTERS = 32, ADAPTER_SLOTS = 8 };
 enum { SIZES = 3, URL_BYTES = 64, KEY_BYTES = 24 };
 static const uint32_t sizes[SIZES] = {16, 256, 4096};
 static const int64_t gap_ns = 100000;
@@ -65,6 +66,8 @@ struct host {
     uint64_t closed;  /* of those: ended */
     uint64_t message;
     int64_t now_ns;
+    uint64_t active[ADAPTERS]; /* every adapter */
+    struct endpoint_adapters adapters[ADAPTERS / ADAPTER_SLOTS];
 };
 
 static void *host_resize(void *context, void *memory, size_t bytes)
@@ -91,6 +94,13 @@ static struct prompt *make_prompts(void)
     return prompts;
 }
 
+/* Every second request has an adapter, for policies that read them. */
+static uint64_t adapter_of(const struct host *host, uint64_t number)
+{
+    const bool has = (host->policy->needs & NEED_ADAPTERS) != 0 && number % 2 == 0;
+    return has ? 1 + hash_mix(number) % ADAPTERS : 0;
+}
+
 static struct request_view request_of(const struct host *host, uint64_t number)
 {
     const struct prompt *prompt = &host->prompts[number % PROMPTS];
@@ -104,6 +114,8 @@ static struct request_view request_of(const struct host *host, uint64_t number)
         .chunk_count = LENGTH,
         .block_hashes = prompt->hashes,
         .block_count = LENGTH,
+        .block_tokens = PROMPT_TOKENS / LENGTH,
+        .adapter = adapter_of(host, number),
     };
 }
 
@@ -116,15 +128,30 @@ static void scrape(struct host *host)
         const double used_ratio = (double)rng_below(&host->load, 1000) / 1000;
         endpoint->metrics = (struct endpoint_metrics){
             .scraped_ns = host->now_ns,
-            .valid = METRIC_ADAPTERS - 1,
+            .valid = 2 * METRIC_ADAPTERS - 1,
             .running_requests = endpoint->inflight_requests,
             .waiting_requests = (uint32_t)rng_below(&host->load, 4),
             .kv_used_ratio = used_ratio,
             .kv_total_blocks = 8192,
+            .adapters = &host->adapters[id % (ADAPTERS / ADAPTER_SLOTS)],
         };
         if (host->policy->on_metrics != NULL) {
             host->policy->on_metrics(host->state, endpoint);
         }
+    }
+}
+
+static void load_adapters(struct host *host)
+{
+    for (uint32_t i = 0; i < ADAPTERS; i++) {
+        host->active[i] = 1 + i;
+    }
+    for (uint32_t i = 0; i < ADAPTERS / ADAPTER_SLOTS; i++) {
+        host->adapters[i] = (struct endpoint_adapters){
+            .active = &host->active[(size_t)i * ADAPTER_SLOTS],
+            .active_count = ADAPTER_SLOTS,
+            .max = ADAPTER_SLOTS,
+        };
     }
 }
 
@@ -175,6 +202,7 @@ static void host_init(struct host *host, const struct route_policy *policy,
     host->candidates = candidates_new(count);
     host->stats = request_stats_new(&(struct request_stats_setup){
         .window_ns = INT64_C(60000000000), .endpoints_max = count});
+    load_adapters(host);
     start_policy(host);
     join_all(host);
 }
@@ -252,6 +280,7 @@ static void commit(struct host *host, const struct cluster_view *view,
                    const struct route_decision *decision)
 {
     const uint64_t room = (uint64_t)OPEN_PER_ENDPOINT * host->count;
+    CHECK(decision->endpoint >= 0, "%s picked nobody", host->policy->name);
     const uint32_t id = view->endpoints[decision->endpoint]->id;
     struct endpoint_view *endpoint = &host->endpoints[id];
     if (host->policy->on_route != NULL) {

@@ -226,6 +226,7 @@ static bool send(struct fleet *fleet)
         .chunk_count = (uint32_t)rng_below(&fleet->rng, CHUNKS + 1),
         .block_hashes = blocks,
         .block_count = (uint32_t)rng_below(&fleet->rng, CHUNKS + 1),
+        .block_tokens = (uint32_t)rng_below(&fleet->rng, 2) * 16,
         .adapter = rng_below(&fleet->rng, ADAPTERS + 1),
     };
     uint32_t id = UINT32_MAX;

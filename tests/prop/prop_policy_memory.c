@@ -136,6 +136,7 @@ static void serve(struct life *life, uint64_t number, uint64_t prompt, bool bare
         .chunk_count = bare ? 0 : BLOCKS,
         .block_hashes = hashes,
         .block_count = bare ? 0 : BLOCKS,
+        .block_tokens = 16,
         .adapter = prompt % 3,
     };
     REQUIRE(gateway_route(life->gateway, now_ns, &request, &life->ids[at]).endpoint >=
