@@ -139,10 +139,14 @@ static void write_cost(struct rng *rng, struct text *out)
 static void write_scenario(struct rng *rng, const char *trace, uint64_t seed,
                            struct text *out)
 {
-    static const char *const policies[] = {"round_robin", "session", "prefix_aware",
-                                           "least_request",
-                                           "kv_aware, params: {chunk_tokens: 1}",
-        "weighted_sum, params: {precise_weight: 3, prefix_weight: 0}"};
+    static const char *const policies[] = {
+        "round_robin",
+        "session",
+        "prefix_aware",
+        "least_request",
+        "kv_aware, params: {chunk_tokens: 1}",
+        "weighted_sum, params: {precise_weight: 3, prefix_weight: 0}",
+        "dynamo_kv"};
     static const char *const replays[] = {"open", "closed", "hybrid"};
     static const char *const booleans[] = {"true", "false"};
     static const char *const compats[] = {"v085", "v010", "v019", "head"};
