@@ -14,7 +14,7 @@
 static const struct opt CALIBRATE_OPTIONS[] = {
     {"--from", "KIND", OPT_STR, offsetof(struct calibrate_args, from),
      "found out from what lies at SOURCE",
-     "profile (kernel times) or iterations (whole iterations). "
+     "profile (kernel times), iterations (whole iterations) or run (a measured run). "
      "Example: --from iterations"},
     {"--facts", "FILE", OPT_STR, offsetof(struct calibrate_args, facts),
      "facts.json beside the folder, if there is one",
@@ -46,6 +46,16 @@ static const struct opt CALIBRATE_OPTIONS[] = {
     {"--l2", "SIZE", OPT_BYTES, offsetof(struct calibrate_args, l2_bytes),
      "that of --facts",
      "L2 cache of one GPU: mixed batches beyond it cost more. Example: --l2 72MiB"},
+    {"--fit", "NAME", OPT_STR, offsetof(struct calibrate_args, fit),
+     "fitted to the run's own profile/, else the data sheet",
+     "Of a run: the step times that the factors stand on; a file of configs/fits, or a "
+     "path. Example: --fit rtx_4090.llama_3_1_8b"},
+    {"--terms", "WHICH", OPT_STR, offsetof(struct calibrate_args, terms), "scales",
+     "Of a run: scales (a factor on steps that decode and one on steps with prefill) "
+     "or "
+     "groups (factors on dense layers, attention of decodes, attention beside "
+     "prefill). "
+     "Example: --terms groups"},
     {"--source", "TEXT", OPT_STR, offsetof(struct calibrate_args, origin),
      "the file's name",
      "Of iterations: where the table comes from, for the fit's own source line. "
@@ -72,6 +82,8 @@ static bool source_run(struct calibrate_result *result,
         return calibrate_from_profile(result, args, path, err);
     case CALIBRATE_ITERATIONS:
         return calibrate_from_iterations(result, args, path, err);
+    case CALIBRATE_RUN:
+        return calibrate_from_run(result, args, path, err);
     case CALIBRATE_SOURCE_COUNT:
         break;
     }
@@ -96,13 +108,18 @@ static bool fit_make(struct calibrate_result *result, const struct calibrate_arg
 
 static int calibrate_run(int argc, char *const *argv)
 {
-    struct calibrate_args args = {0};
+    struct calibrate_args args = {.terms = "scales"};
     struct command_call call = {0};
     if (!command_parse(&command_calibrate, argc, argv, &args, &call)) {
         return call.exit_code;
     }
     struct err err = {0};
     struct calibrate_result result = {0};
+    if (strcmp(args.terms, "scales") != 0 && strcmp(args.terms, "groups") != 0) {
+        err_set(&err, ERR_USAGE, "option --terms: '%s'; use scales or groups",
+                args.terms);
+        return say_error(&err);
+    }
     const bool to_stdout = args.out != NULL && strcmp(args.out, "-") == 0;
     const bool held = fit_make(&result, &args, call.result.positional[0], &err);
     if (held && !to_stdout) {
@@ -123,12 +140,16 @@ const struct command command_calibrate = {
             .usage = "SOURCE [OPTIONS]",
             .summary = "fit step times to measurements",
             .description =
-                "SOURCE is a folder with dense.csv, per_sequence.csv, attention.csv "
-                "and, if measured,\nskew.csv and moe.csv (kernel times), or a CSV file "
-                "with prompt_time and token_time by\nprompt_size and batch_size (whole "
-                "iterations; docs/calibration.md). Prints every coefficient\nwith its "
-                "95 % interval, the residuals, and what the data do not "
-                "determine.\n\n"
+                "SOURCE is one of these, and is told apart by what lies there "
+                "(docs/calibration.md):\n\n"
+                "  a folder with attention.csv         kernel times of one layer\n"
+                "  a CSV file with prompt_time and token_time\n"
+                "                                      whole iterations, timed from "
+                "outside\n"
+                "  a folder with vllm_requests.jsonl   a measured run; factors on step "
+                "times\n\n"
+                "Prints every coefficient with its 95 % interval, the residuals, and "
+                "what the data do\nnot determine; --out writes the fit.\n\n"
                 "Examples:\n"
                 "  stacksim calibrate run/profile --out fit.yaml\n"
                 "  stacksim calibrate profile --gpu rtx_4090 --model llama_3_1_8b "
@@ -137,7 +158,8 @@ const struct command command_calibrate = {
                 "  stacksim calibrate perf_model.csv --gpu h100_sxm --model "
                 "llama_2_70b \\\n"
                 "    --table-gpu h100-80gb --table-model llama2-70b "
-                "--tensor-parallel 8 --out fit.yaml",
+                "--tensor-parallel 8 --out fit.yaml\n"
+                "  stacksim calibrate my-run --out fit.yaml",
             .options = CALIBRATE_OPTIONS,
             .positional_min = 1,
             .positional_max = 1,

@@ -3,12 +3,14 @@
  * cmd_validate.c: `stacksim validate`: how far the simulator is from a measured run.
  */
 #include "base/outfile.h"
+#include "cli/calibrate/calibrate.h"
 #include "cli/command.h"
 #include "cli/paths.h"
 #include "cli/say.h"
 #include "cli/validate/closed_run.h"
 #include "cli/validate/print.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,6 +22,7 @@ struct validate_args {
     const char *scales_out;
     const char *config_dir;
     const char *requests;
+    const char *fit;
     double scale_decode; /* NaN: not given */
     double scale_mixed;
     double max_error_pct;
@@ -38,6 +41,10 @@ static const struct opt VALIDATE_OPTIONS[] = {
     {"--model", "NAME", OPT_STR, offsetof(struct validate_args, model), "affine",
      "Cost model: affine (fitted on profile/), table (LLMServingSim's interpolation of "
      "profile/) or roofline (data sheet, no profile needed). Example: --model table"},
+    {"--fit", "NAME", OPT_STR, offsetof(struct validate_args, fit),
+     "fitted to profile/",
+     "With --model affine: step times of this fit, a file of configs/fits or a path, "
+     "instead of profile/. Example: --fit rtx_4090.llama_3_1_8b"},
     {"--scale-decode", "X", OPT_F64, offsetof(struct validate_args, scale_decode), "1",
      "Factor on the time of steps that only decode. Example: --scale-decode 0.95"},
     {"--scale-mixed", "X", OPT_F64, offsetof(struct validate_args, scale_mixed), "1",
@@ -171,6 +178,11 @@ static bool args_check(const struct validate_args *args, struct err *err)
                        "option --model: roofline has its own efficiencies and takes no "
                        "factors; leave out the scales or use --model affine");
     }
+    if (args->fit != NULL && strcmp(args->model, "affine") != 0) {
+        return err_set(err, ERR_USAGE,
+                       "option --fit: --model %s reads none; leave it out",
+                       args->model);
+    }
     if (args->scales_out != NULL && !args->autoscale) {
         return err_set(err, ERR_USAGE,
                        "option --scales-out: writes what --autoscale found; add it");
@@ -217,6 +229,7 @@ static bool outputs_open(struct validate_outputs *outputs,
                          const struct validate_args *args, struct err *err)
 {
     const struct path_use uses[] = {{"--scales-from", args->scales_from, false},
+                                    {"--fit", args->fit, false},
                                     {"--scales-out", args->scales_out, true},
                                     {"--requests", args->requests, true}};
     return paths_check(uses, sizeof(uses) / sizeof(uses[0]), err) &&
@@ -275,6 +288,15 @@ static bool bound_check(const struct score *score, double max_error_pct,
                    score_statistic_name(score->worst_statistic), max_error_pct);
 }
 
+/* A name of configs/fits, or a path. */
+static bool fit_find(const struct validate_args *args, char path[PATH_MAX],
+                     struct err *err)
+{
+    const struct calibrate_args where = {.config_dir = args->config_dir};
+    return args->fit == NULL ||
+           calibrate_fact_find(&where, "fits", args->fit, path, err);
+}
+
 static int execute(const struct validate_args *args, const char *dir)
 {
     struct err err = {0};
@@ -284,15 +306,18 @@ static int execute(const struct validate_args *args, const char *dir)
     struct autoscale_result found;
     struct score score;
     struct validation validation = {.simulated = &simulated, .score = &score};
+    char fit_path[PATH_MAX];
     const struct validate_case_setup setup = {
         .dir = dir,
         .model = args->model,
         .config_dir = args->config_dir,
+        .fit_path = args->fit == NULL ? NULL : fit_path,
         .ring = strcmp(args->collectives, "ring") == 0,
         .as_llmservingsim = strcmp(args->engine_loop, "llmservingsim") == 0,
     };
-    bool ok =
-        validate_case_load(&run, &setup, &err) && outputs_open(&outputs, args, &err);
+    bool ok = fit_find(args, fit_path, &err) &&
+              validate_case_load(&run, &setup, &err) &&
+              outputs_open(&outputs, args, &err);
     validation.run = run;
     ok = ok && scales_choose(&validation, args, &found, &err);
     if (ok) {

@@ -150,6 +150,14 @@ void step_fit_write(const struct step_fit *fit, struct text *out)
     write_string(out, "gpu", fit->gpu);
     write_string(out, "model", fit->model);
     write_string(out, "source", fit->source);
+    if (fit->calibrated[0] != '\0') {
+        write_string(out, "calibrated", fit->calibrated);
+    }
+    if (fit->scale_decode > 0.0 && fit->scale_mixed > 0.0 &&
+        (fit->scale_decode != 1.0 || fit->scale_mixed != 1.0)) {
+        text_printf(out, "scale_decode: %.6g\nscale_mixed: %.6g\n", fit->scale_decode,
+                    fit->scale_mixed);
+    }
     text_printf(out,
                 "tensor_parallel: %u\nlayers: %u\nhidden: %u\nkv_heads_per_gpu: %u\n"
                 "kv_token_bytes: %uB # of one layer on one GPU\n",
@@ -370,6 +378,10 @@ static bool read_head(const struct conf_node *root, struct step_fit *fit,
            read_name(root, "gpu", fit->gpu, sizeof fit->gpu, err) &&
            read_name(root, "model", fit->model, sizeof fit->model, err) &&
            read_name(root, "source", fit->source, sizeof fit->source, err) &&
+           read_name(root, "calibrated", fit->calibrated, sizeof fit->calibrated,
+                     err) &&
+           conf_f64(root, "scale_decode", &fit->scale_decode, 0.01, 100.0, err) &&
+           conf_f64(root, "scale_mixed", &fit->scale_mixed, 0.01, 100.0, err) &&
            required_u32(root, "tensor_parallel", &fit->tensor_parallel, err) &&
            required_u32(root, "layers", &fit->layers, err) &&
            required_u32(root, "hidden", &fit->hidden, err) &&
@@ -435,7 +447,7 @@ static bool read_all(const struct conf_node *root, struct step_fit *fit,
 
 bool step_fit_read(struct step_fit *fit, const struct conf_node *root, struct err *err)
 {
-    *fit = (struct step_fit){0};
+    *fit = (struct step_fit){.scale_decode = 1.0, .scale_mixed = 1.0};
     if (read_all(root, fit, err)) {
         return true;
     }

@@ -46,8 +46,8 @@ struct step_fit {
     uint32_t tensor_parallel;
     uint32_t layers;
     uint32_t hidden;
-    uint32_t kv_heads;       /* on one GPU */
-    uint32_t kv_token_bytes; /* of one layer on one GPU, keys and values */
+    uint32_t kv_heads;         /* on one GPU */
+    uint32_t kv_token_bytes;   /* of one layer on one GPU, keys and values */
     uint32_t sm_count;         /* 0 = unknown: no semi-physical form */
     double memory_bytes_per_s; /* peak; 0 = unknown */
     uint64_t l2_bytes;         /* 0 = unknown */
@@ -64,6 +64,10 @@ struct step_fit {
     uint32_t experts_per_token;
     struct moe_row *moe; /* experts of one layer on one GPU, as measured */
     size_t moe_count;
+    double scale_decode; /* found on a run; 0 = 1 when written; as cost's own keys */
+    double scale_mixed;
+    char calibrated[STEP_FIT_SOURCE_BYTES]; /* on what, with intervals; "" = on nothing
+                                             */
 };
 
 /* "constant", "per_decode", ...; NULL past the last term of the regime. */

@@ -15,7 +15,8 @@
 #define CALIBRATE_SOURCES(X)                                                           \
     X(PROFILE, "profile", "a folder with attention.csv (kernel times)")                \
     X(ITERATIONS, "iterations",                                                        \
-      "a CSV file with prompt_time and token_time (whole iterations)")
+      "a CSV file with prompt_time and token_time (whole iterations)")                 \
+    X(RUN, "run", "a folder with vllm_requests.jsonl (a measured run)")
 
 enum calibrate_source {
 #define X(id, name, help) CALIBRATE_##id,
@@ -31,9 +32,11 @@ struct calibrate_args {
     const char *model;
     const char *config_dir;
     const char *out;
-    const char *origin; /* of the measurements, for the fit's source line */
+    const char *origin;    /* of the measurements, for the fit's source line */
     const char *table_gpu; /* as an iteration table calls them */
     const char *table_model;
+    const char *fit;   /* base of a run: a name of configs/fits, or a path */
+    const char *terms; /* "scales" or "groups" */
     uint64_t tensor_parallel;
     uint64_t sm_count;
     uint64_t l2_bytes;
@@ -69,5 +72,8 @@ NODISCARD bool calibrate_from_profile(struct calibrate_result *result,
 NODISCARD bool calibrate_from_iterations(struct calibrate_result *result,
                                          const struct calibrate_args *args,
                                          const char *path, struct err *err);
+NODISCARD bool calibrate_from_run(struct calibrate_result *result,
+                                  const struct calibrate_args *args, const char *path,
+                                  struct err *err);
 
 #endif

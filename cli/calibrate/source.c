@@ -32,8 +32,8 @@ static bool source_named(const char *name, enum calibrate_source *source,
             return true;
         }
     }
-    return err_set(err, ERR_USAGE, "option --from: '%s'; use profile or iterations",
-                   name);
+    return err_set(err, ERR_USAGE,
+                   "option --from: '%s'; use profile, iterations or run", name);
 }
 
 static bool unknown(const char *path, const char *what, struct err *err)
@@ -57,7 +57,9 @@ static bool holds(const char *folder, const char *name)
 static bool folder_look(const char *path, enum calibrate_source *source,
                         struct err *err)
 {
-    if (holds(path, "attention.csv") || holds(path, "attention.csv.gz")) {
+    if (holds(path, "vllm_requests.jsonl") || holds(path, "vllm_requests.jsonl.gz")) {
+        *source = CALIBRATE_RUN;
+    } else if (holds(path, "attention.csv") || holds(path, "attention.csv.gz")) {
         *source = CALIBRATE_PROFILE;
     } else {
         return unknown(path, "holds no measurements that we know", err);

@@ -182,8 +182,13 @@ static bool gpu_prepare(struct validate_case *run,
 static bool model_prepare(struct validate_case *run,
                           const struct validate_case_setup *setup, struct err *err)
 {
-    return gpu_prepare(run, setup, err) &&
-           (strcmp(run->model, "affine") != 0 || fit_make(run, err));
+    if (!gpu_prepare(run, setup, err)) {
+        return false;
+    }
+    if (setup->fit_path != NULL) {
+        return conf_load(&run->fit, setup->fit_path, err);
+    }
+    return strcmp(run->model, "affine") != 0 || fit_make(run, err);
 }
 
 static bool files_read(struct validate_case *run, struct err *err)

@@ -31,6 +31,7 @@ struct validate_case_setup {
     const char *dir;
     const char *model;
     const char *config_dir; /* where gpus/ lies; NULL = by the usual rules */
+    const char *fit_path;   /* affine: this fit instead of profile/; NULL: profile/ */
     bool ring;              /* affine: collectives by the ring formula */
     bool as_llmservingsim;  /* the engine loop as that simulator has it */
 };

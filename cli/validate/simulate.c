@@ -52,12 +52,11 @@ static void put_quoted(struct text *out, const char *key, const char *folder,
 static void cost_map_write(struct text *out, const struct validate_case *run,
                            const struct validate_scales *scales)
 {
-    text_printf(out, "model: %s\n", run->model);
+    text_printf(out, "model: %s\nscale_decode: %.17g\nscale_mixed: %.17g\n",
+                run->model, scales->decode, scales->mixed);
     if (strcmp(run->model, "roofline") == 0) {
         return;
     }
-    text_printf(out, "scale_decode: %.17g\nscale_mixed: %.17g\n", scales->decode,
-                scales->mixed);
     if (strcmp(run->model, "affine") == 0) {
         text_printf(out, "graph_tokens_max: %" PRIu32 "\ncollectives: %s\n",
                     run->facts.graph_tokens_max, run->ring ? "ring" : "measured");

@@ -478,6 +478,8 @@ static bool keys_read(struct affine *affine, const struct cost_setup *setup,
         !conf_u32(map, "expert_ranks", &affine->expert_ranks, 1, 1024, err)) {
         return false;
     }
+    affine->scale_decode *= affine->fit.scale_decode;
+    affine->scale_mixed *= affine->fit.scale_mixed;
     affine->ring = ring == 1;
     if (form > 0) {
         affine->fit.form = form == 1 ? STEP_AFFINE : STEP_SEMI_PHYSICAL;

@@ -114,5 +114,75 @@ exits 0 check whole-scenario.yaml
 exits 0 run whole-scenario.yaml --digest
 refuses 2 'iterations.csv: the table and --out are the same file' calibrate $table --out iterations.csv
 refuses 2 'scenario.yaml: is nothing that we know; a source is ' calibrate scenario.yaml
-refuses 2 'run: holds no measurements that we know' calibrate run
+mkdir none
+refuses 2 'none: holds no measurements that we know' calibrate none
+
+# A measured run: 200 requests that our own engine "measured" with factors 0.9 and 1.1.
+# The factors come back, and so do those of the parts; what the run lacks is said.
+mkdir -p measured
+mv alone measured/profile
+awk 'BEGIN {
+    for (t = 1; t <= 2048; t *= 2)
+        printf "%s", (t == 1 ? "layer,tokens,time_us\n" : "")  \
+            sprintf("layernorm,%d,3\nqkv_proj,%d,%f\n", t, t, 60 + t / 4)
+}' >measured/profile/dense.csv
+limits='"max_num_seqs": 16, "max_num_batched_tokens": 512, "num_gpu_blocks": 4000'
+sed "s/\"tensor_parallel\": 1/&, $limits/" run/facts.json >measured/facts.json
+awk 'BEGIN {
+    for (i = 0; i < 200; i++)
+        printf "{\"id\":%d,\"arrival_ns\":%d,\"input_toks\":%d,\"output_toks\":%d}\n",
+            i, i * 90000000 + (i * 7919 % 13) * 1000000, 50 + i * 6007 % 900, 2 + i * 7 % 60
+}' >measured/workload.jsonl
+measure() { # measure FOLDER VALIDATE-OPTIONS...: what the engine says becomes the truth
+    local folder=$1
+    shift
+    awk -F'[:,}]' '{
+        printf "{\"input_toks\": %d, \"output_toks\": %d, \"queued_ts\": 1, " \
+            "\"first_token_ts\": 2, \"last_token_ts\": 3}\n", $6, $8
+    }' "$folder/workload.jsonl" >"$folder/vllm_requests.jsonl"
+    exits 0 validate "$folder" "$@" --requests truth.csv
+    awk -F, 'NR > 1 {
+        printf "{\"input_toks\": %d, \"output_toks\": %d, \"queued_ts\": %.9f, " \
+            "\"first_token_ts\": %.9f, \"last_token_ts\": %.9f}\n", $2, $3,
+            1 + $7 / 1e3, 1 + $9 / 1e3, 1 + $11 / 1e3
+    }' truth.csv >"$folder/vllm_requests.jsonl"
+}
+near() { # near PATTERN EXPECTED TOLERANCE: second word of the line in out
+    awk -v p="$1" -v want="$2" -v tol="$3" '$1 == p {
+        got = $2; found = 1
+    } END { exit !(found && got - want <= tol && want - got <= tol) }' out ||
+        fail "$1 is not $2: $(grep "$1" out)"
+}
+measure measured --scale-decode 0.9 --scale-mixed 1.1
+exits 0 calibrate measured --out scaled.yaml
+near scale_decode 0.9 0.004
+near scale_mixed 1.1 0.01
+grep -q '^the data determine every factor' out || fail "the run determines both factors"
+grep -q '^calibrated: "on a run of 200 requests: scale_decode 0.9' scaled.yaml ||
+    fail "the fit does not say what it was calibrated on"
+exits 0 validate measured --fit scaled.yaml --max-error 0.5
+refuses 3 '.*worst absolute error' validate measured --max-error 5
+exits 0 calibrate measured --fit scaled.yaml --out again.yaml
+near scale_decode 1 0.004
+exits 0 calibrate measured --terms groups --out parts.yaml
+exits 0 validate measured --fit parts.yaml --max-error 3
+
+# No decode steps to speak of: their factor is not known, and nothing is made up.
+awk '{ sub(/"output_toks":[0-9]+/, "\"output_toks\":1"); print }' measured/workload.jsonl >w
+mv w measured/workload.jsonl
+measure measured --scale-mixed 1.2
+exits 0 calibrate measured --out mixed.yaml
+near scale_mixed 1.2 0.01
+near scale_decode 1 0
+grep -q '^not determined: scale_decode$' out || fail "decodes were never run"
+
+# Without a profile: the data sheet, and a file for --scales-from.
+rm -r measured/profile
+sed -i 's/"toy GPU"/"NVIDIA GeForce RTX 4090"/' measured/facts.json
+exits 0 calibrate measured --out sheet.yaml
+grep -q '^cost_model: roofline' sheet.yaml || fail "no factors on the roofline"
+refuses 2 '--terms groups: the data sheet has no such parts' \
+    calibrate measured --terms groups
+refuses 2 "option --terms: 'all'" calibrate measured --terms all
+refuses 2 'no fits/nothing.yaml' calibrate measured --fit nothing
 done_testing
