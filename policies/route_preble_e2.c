@@ -264,9 +264,8 @@ static uint32_t count_holders(const struct preble_e2 *self,
 
 static double tokens_per_block(const struct request_view *request)
 {
-    return request->block_tokens > 0
-               ? request->block_tokens
-               : (double)(request->prompt_tokens / request->block_count);
+    const uint32_t whole = request->prompt_tokens / request->block_count;
+    return request->block_tokens > 0 ? request->block_tokens : whole;
 }
 
 static struct known look_up(struct preble_e2 *self, const struct cluster_view *view,
