@@ -218,6 +218,118 @@ static void nobody_is_lost_whatever_comes_and_goes(void)
     }
 }
 
+/* ---- two tenants that always have somebody waiting --------------------------------
+ */
+
+enum { GATE = 4, LONGEST = 3000, OUTPUT = 400, ROUNDS = 20000 };
+
+struct duel {
+    struct gateway *gateway;
+    struct flow *flow;
+    struct rng rng;
+    uint64_t ids; /* the last bit of an id is its tenant */
+    uint32_t waiting[2];
+    double served[2]; /* since both wait */
+    uint32_t flying_count;
+    struct {
+        uint64_t id;
+        uint32_t seen;
+        uint32_t output;
+    } flying[GATE];
+    uint32_t prompt[4 * ROUNDS]; /* tokens, by id */
+};
+
+static void duel_init(struct duel *duel)
+{
+    const char *param = "requests_max";
+    const double value = GATE;
+    struct err err;
+    *duel = (struct duel){.gateway = fixture_plain("round_robin", COMPAT_HEAD)};
+    rng_init(&duel->rng, 7, "vtc_bound", 0);
+    fixture_join(duel->gateway, 1);
+    const struct flow_setup setup = {.policy = admit_policy_find("vtc"),
+                                     .gateway = duel->gateway,
+                                     .param_names = &param,
+                                     .param_values = &value,
+                                     .param_count = 1};
+    REQUIRE_OK(flow_new(&duel->flow, &setup, &err), &err);
+}
+
+static void duel_start(struct duel *duel, uint64_t id)
+{
+    REQUIRE(duel->flying_count < GATE);
+    const uint32_t at = duel->flying_count++;
+    duel->flying[at].id = id;
+    duel->flying[at].seen = 0;
+    duel->flying[at].output = 1 + (uint32_t)rng_below(&duel->rng, OUTPUT);
+    duel->served[id & 1] += duel->prompt[id];
+}
+
+/* One tenant's prompts are small, the other's large. */
+static void duel_arrive(struct duel *duel, uint32_t tenant)
+{
+    static const char *const names[] = {"small", "large"};
+    const uint64_t id = duel->ids++ << 1 | tenant;
+    duel->prompt[id] = 1 + (uint32_t)rng_below(&duel->rng, tenant == 0 ? 50 : LONGEST);
+    const struct request_view view = {
+        .request_id = id, .tenant = names[tenant], .prompt_tokens = duel->prompt[id]};
+    if (flow_arrive(duel->flow, 0, &view, NULL).verdict == ADMIT_QUEUE) {
+        duel->waiting[tenant]++;
+    } else {
+        duel_start(duel, id);
+    }
+}
+
+static void duel_progress(struct duel *duel)
+{
+    const uint32_t at = (uint32_t)rng_below(&duel->rng, duel->flying_count);
+    const uint32_t left = duel->flying[at].output - duel->flying[at].seen;
+    const uint32_t more = 1 + (uint32_t)rng_below(&duel->rng, left);
+    const uint64_t id = duel->flying[at].id;
+    duel->flying[at].seen += more;
+    duel->served[id & 1] += 2.0 * more;
+    flow_saw_tokens(duel->flow, id, duel->flying[at].seen);
+    if (more == left) {
+        flow_ended(duel->flow, id, duel->flying[at].output);
+        duel->flying[at] = duel->flying[--duel->flying_count];
+    }
+    struct flow_item item;
+    while (flow_next(duel->flow, 0, &item)) {
+        duel->waiting[item.request_id & 1]--;
+        duel_start(duel, item.request_id);
+    }
+}
+
+/* What they are served differs by at most 2 * max(input_weight * L, output_weight * M),
+ * L the longest prompt, M what can be in flight (Sheng et al., OSDI'24). */
+static void backlogged_tenants_stay_within_the_bound_of_vtc(void)
+{
+    static struct duel duel;
+    const double in_flight = 2.0 * GATE * OUTPUT;
+    const double bound = 2.0 * (LONGEST > in_flight ? LONGEST : in_flight);
+    double widest = 0;
+    duel_init(&duel);
+    for (int round = 0; round < ROUNDS; round++) {
+        for (uint32_t tenant = 0; tenant < 2; tenant++) {
+            while (duel.waiting[tenant] < 2) {
+                duel_arrive(&duel, tenant);
+            }
+        }
+        if (round == 0) {
+            duel.served[0] = duel.served[1] = 0;
+        }
+        duel_progress(&duel);
+        const double gap = duel.served[0] - duel.served[1];
+        widest = gap > widest ? gap : -gap > widest ? -gap : widest;
+    }
+    harness_note("widest gap %.0f of %.0f", widest, bound);
+    EXPECT(widest <= bound);
+    EXPECT(widest > LONGEST / 2.0); /* it is no empty bound */
+    EXPECT(duel.served[0] > 100 * bound);
+    flow_delete(duel.flow);
+    gateway_delete(duel.gateway);
+}
+
 static void memory_is_bounded_under_ever_new_tenants(void)
 {
     enum { NAMES = 100000, TENANTS_MAX = 512 };
@@ -271,4 +383,5 @@ static void tables_are_complete(void)
 }
 
 HARNESS_MAIN("admit", TEST(nobody_is_lost_whatever_comes_and_goes),
+             TEST(backlogged_tenants_stay_within_the_bound_of_vtc),
              TEST(memory_is_bounded_under_ever_new_tenants), TEST(tables_are_complete))
