@@ -13,6 +13,8 @@
 
 #include "sim/request.h"
 
+struct decode_entry;
+
 struct decode_set {
     uint64_t formed;  /* steps formed by the engine, of any kind */
     uint64_t version; /* changes whenever the membership does */
@@ -22,7 +24,7 @@ struct decode_set {
     int64_t base_sum;
     uint32_t *phase; /* members by base modulo block_tokens */
     /* By (last_step, admission); and, when wanted, by most computed tokens. */
-    struct request **heap[2];
+    struct decode_entry *heap[2];
     size_t heap_capacity[2];
     bool knows_longest;
 };
