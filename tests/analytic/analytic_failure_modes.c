@@ -38,6 +38,7 @@ enum stress_id {
     ONE_SHOT_PREFIXES,
     LONG_DECODE,
     FOUR_ROUTERS,
+    EVENT_LOSS,
     STRESSES
 };
 
@@ -60,6 +61,8 @@ static const struct stress {
                      200},
     [FOUR_ROUTERS] = {"failure-modes/four-routers.yaml", "mean TTFT over one router's",
                       ttft_mean_ms, 1.4, 2.2, "routing.replicas=1"},
+    [EVENT_LOSS] = {"failure-modes/event-loss.yaml", "mean TTFT over that without loss",
+                    ttft_mean_ms, 1.1, 1.4, "routing.kv_events.loss=0"},
 };
 
 enum expectation { HOLDS, BREAKS };
@@ -165,6 +168,19 @@ static const struct row {
     {FOUR_ROUTERS, HOLDS, {.policy = "chwbl"}}, /* its bounds are of its own requests */
     {FOUR_ROUTERS, HOLDS, {.policy = "kv_aware"}}, /* every router is told the same */
     {FOUR_ROUTERS, HOLDS, {.policy = "power_of_d"}},
+
+    {EVENT_LOSS,
+     BREAKS,
+     {.policy = "weighted_sum"}}, /* precise, as the scenario says */
+    {EVENT_LOSS,
+     HOLDS,
+     {.policy = "weighted_sum", .sets = {"routing.kv_events.loss=0.01"}}},
+    {EVENT_LOSS, /* what it sent itself */
+     HOLDS,
+     {.policy = "weighted_sum",
+      .sets = {"routing.params.prefix_weight=3", "routing.params.precise_weight=0"}}},
+    {EVENT_LOSS, HOLDS, {.policy = "cache_aware"}},
+    {EVENT_LOSS, HOLDS, {.policy = "lmetric"}},
 };
 
 /* The arm with one setting more. */
@@ -232,8 +248,14 @@ static void routers_that_share_nothing_cache_everything_twice(void)
     run_rows(FOUR_ROUTERS);
 }
 
+static void lost_reports_break_who_knows_only_by_them(void)
+{
+    run_rows(EVENT_LOSS);
+}
+
 HARNESS_MAIN("analytic.failure_modes", TEST(old_metrics_break_who_lives_by_them),
              TEST(a_hot_prefix_breaks_affinity_without_load),
              TEST(prompts_seen_once_fill_what_has_no_bound),
              TEST(long_outputs_break_who_counts_requests),
-             TEST(routers_that_share_nothing_cache_everything_twice))
+             TEST(routers_that_share_nothing_cache_everything_twice),
+             TEST(lost_reports_break_who_knows_only_by_them))
