@@ -7,6 +7,7 @@
 #include "base/rng.h"
 #include "sim/cost.h"
 #include "tests/harness.h"
+#include "tests/op_fixture.h"
 #include "tests/profile_fixture.h"
 
 enum { SEEDS = 12, BATCHES = 150, WALK = 40, CONTEXT_MAX = 40000 };
@@ -48,6 +49,17 @@ static const struct served cases[] = {
     {"h100_sxm", "llama_2_70b",
      "{model: iterations, table: \"%s/iterations.csv\", table_gpu: h, mixed_factor: 1}",
      8, true},
+    {"h100_sxm", "llama_3_1_8b",
+     "{model: ops, fit: configs/fits/h100_sxm.vllm.ops.yaml}", 1, true},
+    {"h100_sxm", "llama_3_1_70b",
+     "{model: ops, fit: configs/fits/h100_sxm.trtllm.ops.yaml, scale_decode: 0.9}", 8,
+     false},
+    {"a100_80_sxm", "qwen3_8b",
+     "{model: ops, fit: configs/fits/a100_80_sxm.vllm.ops.yaml, scale_mixed: 1.2}", 1,
+     true},
+    {"l40s", "llama_3_1_8b", "{model: ops, fit: configs/fits/l40s.vllm.ops.yaml}", 2,
+     true},
+    {"h200_sxm", "llama_3_1_8b", "{model: ops, tables: \"%s\", system: toy}", 2, true},
     {"l4", "opt_125m", "{model: linear, step: 1ms, per_context_token: 3ns}", 1, true},
     {"l4", "opt_125m", "{model: linear, per_decode: 1us, per_chunk_token: 9ns}", 1,
      true},
@@ -158,6 +170,7 @@ static void for_all(bool (*holds)(struct subject *subject, const struct served *
     (void)fixture_profile();
     fixture_operators();
     fixture_iterations();
+    fixture_op_tables(harness_temp("profile"));
     for (size_t i = 0; i < CASES; i++) {
         bool good = true;
         for (uint64_t seed = 0; seed < SEEDS && good; seed++) {
