@@ -28,7 +28,7 @@ static const uint64_t fnv_prime = UINT64_C(0x100000001b3);
 
 /* The end of an url, behind what all have in common. */
 struct url_rest {
-    const char *bytes; /* of the endpoint's url */
+    const char *bytes; /* one behind the other: a decision reads them all */
     uint32_t byte_count;
     uint32_t index;
 };
@@ -45,6 +45,8 @@ struct rendezvous {
     uint32_t common_bytes; /* that all urls begin with */
     uint32_t capacity;
     struct url_rest *rests; /* by length, then index */
+    char *text;             /* of the rests */
+    size_t text_capacity;
 };
 
 static bool rendezvous_init(void *state, const struct policy_setup *setup,
@@ -66,6 +68,7 @@ static void rendezvous_fini(void *state)
 {
     struct rendezvous *self = state;
     self->memory.resize(self->memory.context, self->rests, 0);
+    self->memory.resize(self->memory.context, self->text, 0);
 }
 
 /* ---- the candidates' urls ------------------------------------------------------- */
@@ -92,6 +95,22 @@ static int compare_rests(const void *left, const void *right)
     return a->index < b->index ? -1 : 1;
 }
 
+/* Urls lie all over the heap; a byte more, so that no text is no NULL. */
+static void pack(struct rendezvous *self, uint32_t count, size_t text_bytes)
+{
+    if (text_bytes > self->text_capacity) {
+        self->text = self->memory.resize(self->memory.context, self->text, text_bytes);
+        self->text_capacity = text_bytes;
+    }
+    char *at = self->text;
+    for (uint32_t i = 0; i < count; i++) {
+        struct url_rest *rest = &self->rests[i];
+        memcpy(at, rest->bytes, rest->byte_count);
+        rest->bytes = at;
+        at += rest->byte_count;
+    }
+}
+
 static void gather(struct rendezvous *self, const struct cluster_view *view)
 {
     if (view->count > self->capacity) {
@@ -101,14 +120,17 @@ static void gather(struct rendezvous *self, const struct cluster_view *view)
     }
     self->common_bytes = common_bytes_of(view);
     self->equal_weights = true;
+    size_t text_bytes = 1;
     for (uint32_t i = 0; i < view->count; i++) {
         const char *rest = view->endpoints[i]->url + self->common_bytes;
         self->rests[i] = (struct url_rest){
             .bytes = rest, .byte_count = (uint32_t)strlen(rest), .index = i};
+        text_bytes += self->rests[i].byte_count;
         self->equal_weights = self->equal_weights &&
                               view->endpoints[i]->weight == view->endpoints[0]->weight;
     }
     qsort(self->rests, view->count, sizeof *self->rests, compare_rests);
+    pack(self, view->count, text_bytes);
     self->set_hash = view->set_hash;
     self->count = view->count;
     self->stale = false;
@@ -167,6 +189,14 @@ static void hash_four(uint64_t beginning, const struct url_rest rests[LANES],
     }
 }
 
+static void hash_some(uint64_t beginning, const struct url_rest *rests, uint32_t count,
+                      uint64_t hashes[LANES])
+{
+    for (uint32_t i = 0; i < count; i++) {
+        hashes[i] = fnv_add(beginning, rests[i].bytes, rests[i].byte_count);
+    }
+}
+
 /* ---- the highest ---------------------------------------------------------------- */
 
 struct highest {
@@ -213,18 +243,22 @@ static void offer_all(const struct rendezvous *self, uint64_t beginning,
                       struct highest *highest)
 {
     uint64_t hashes[LANES];
-    uint32_t at = 0;
-    for (; at + LANES <= self->count; at += LANES) {
-        hash_four(beginning, self->rests + at, hashes);
-        for (uint32_t lane = 0; lane < LANES; lane++) {
-            const uint64_t hash = self->mixed ? hash_mix(hashes[lane]) : hashes[lane];
-            offer(highest, hash, self->rests[at + lane].index);
+    /* Most hashes are below the highest and not worth a call. */
+    const bool lower_loses = !highest->by_score && highest->view->scores == NULL;
+    for (uint32_t at = 0; at < self->count; at += LANES) {
+        const uint32_t left = self->count - at;
+        const uint32_t lanes = left < LANES ? left : LANES;
+        if (lanes == LANES) {
+            hash_four(beginning, self->rests + at, hashes);
+        } else {
+            hash_some(beginning, self->rests + at, lanes, hashes);
         }
-    }
-    for (; at < self->count; at++) {
-        const struct url_rest *rest = &self->rests[at];
-        const uint64_t hash = fnv_add(beginning, rest->bytes, rest->byte_count);
-        offer(highest, self->mixed ? hash_mix(hash) : hash, rest->index);
+        for (uint32_t lane = 0; lane < lanes; lane++) {
+            const uint64_t hash = self->mixed ? hash_mix(hashes[lane]) : hashes[lane];
+            if (!lower_loses || hash >= highest->hash) {
+                offer(highest, hash, self->rests[at + lane].index);
+            }
+        }
     }
 }
 
@@ -259,7 +293,7 @@ static void rendezvous_on_endpoint_change(void *state, enum endpoint_change chan
 static size_t rendezvous_memory_bytes(const void *state)
 {
     const struct rendezvous *self = state;
-    return self->capacity * sizeof *self->rests;
+    return self->capacity * sizeof *self->rests + self->text_capacity;
 }
 
 /* ---- tables --------------------------------------------------------------------- */
