@@ -6,9 +6,10 @@
 #include "cli/command.h"
 #include "cli/pages.h"
 #include "cli/say.h"
+#include "cli/stored_runs.h"
 #include "cli/target.h"
 #include "reports/compare.h"
-#include "reports/store.h"
+#include "reports/run.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -34,42 +35,7 @@ static const struct opt REPORT_OPTIONS[] = {
     {0},
 };
 
-/* Runs read so far; owned. */
-struct shown {
-    struct run_record **runs;
-    size_t count;
-};
-
-static void shown_fini(struct shown *shown)
-{
-    for (size_t i = 0; i < shown->count; i++) {
-        run_record_delete(shown->runs[i]);
-    }
-    mem_free(shown->runs);
-}
-
-static bool read_all(struct shown *shown, const char *path, struct err *err)
-{
-    struct store_reader *store = NULL;
-    if (!store_open(&store, path, err)) {
-        return false;
-    }
-    const size_t count = store_run_count(store);
-    shown->runs = mem_alloc(count, sizeof(struct run_record *));
-    bool ok = true;
-    while (ok && shown->count < count) {
-        ok = store_read_run(store, shown->count, &shown->runs[shown->count], err);
-        shown->count += ok ? 1 : 0;
-    }
-    store_close(store);
-    if (ok && count == 0) {
-        return err_set(err, ERR_INPUT, "%s: holds no run; make one with '%s run'", path,
-                       PROGRAM_NAME);
-    }
-    return ok;
-}
-
-static bool find_named(const struct shown *shown, const char *name, size_t length,
+static bool find_named(const struct stored_runs *shown, const char *name, size_t length,
                        size_t *index)
 {
     for (size_t i = shown->count; i > 0; i--) {
@@ -83,7 +49,7 @@ static bool find_named(const struct shown *shown, const char *name, size_t lengt
 }
 
 /* The runs to show, in the order asked for: the caller frees the array alone. */
-static bool choose(const struct shown *shown, const char *names,
+static bool choose(const struct stored_runs *shown, const char *names,
                    const struct run_record ***out, size_t *count, struct err *err)
 {
     const struct run_record **chosen = mem_alloc(
@@ -157,10 +123,10 @@ static int report_on(const struct report_args *args, enum table_format format,
                      const char *store_path, const char *command)
 {
     struct err err = {0};
-    struct shown shown = {0};
+    struct stored_runs shown = {0};
     const struct run_record **runs = NULL;
     size_t count = 0;
-    bool ok = read_all(&shown, store_path, &err) &&
+    bool ok = stored_runs_read(&shown, store_path, &err) &&
               choose(&shown, args->runs, &runs, &count, &err);
     if (ok) {
         print_table(runs, count, format);
@@ -176,7 +142,7 @@ static int report_on(const struct report_args *args, enum table_format format,
         ok = write_pages(args, store_path, &pages, &err);
     }
     mem_free(runs);
-    shown_fini(&shown);
+    stored_runs_fini(&shown);
     return ok ? EXIT_DONE : say_error(&err);
 }
 

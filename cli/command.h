@@ -14,7 +14,13 @@
 #define PROGRAM_NAME "stacksim"
 
 /* Exit codes of ARCHITECTURE 7; 130 is the shell's code for SIGINT. */
-enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_WRONG = 2, EXIT_INTERRUPTED = 130 };
+enum {
+    EXIT_DONE = 0,
+    EXIT_FAILED = 1,
+    EXIT_WRONG = 2,
+    EXIT_MISSED = 3,
+    EXIT_INTERRUPTED = 130
+};
 
 struct command {
     struct opt_command options;

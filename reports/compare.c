@@ -88,6 +88,8 @@ static void put_metric(struct table *table, const struct runs *runs, size_t run,
 static const struct table_column fixed_columns[] = {
     {"run", "run", NULL, "name of the run", true},
     {"policy", "policy", NULL, "routing policy", true},
+    {"scenario", "scenario", NULL, "name of the scenario", true},
+    {"seed", "seed", NULL, "of every random stream", false},
     {"engines", "engines", NULL, "engines in the fleet", false},
     {"requests", "requests", NULL, "requests that ended, in whatever way", false},
 };
@@ -136,6 +138,8 @@ struct table *compare_table(const struct run_record *const *runs, size_t count,
         table_put_text(table, runs[run]->info.name);
         if (part == COMPARE_ALL) {
             table_put_text(table, runs[run]->info.policy);
+            table_put_text(table, runs[run]->info.scenario_name);
+            table_put_u64(table, runs[run]->info.seed);
             table_put_u64(table, runs[run]->engine_count);
             table_put_u64(table, runs[run]->totals.requests);
         }

@@ -1,0 +1,52 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# `regress` on real runs: nothing found in A/A, a planted slowdown found, and the same
+# verdict from a store and from its CSV.
+. "$STACKSIM_SOURCE/tests/cli/lib.bash"
+fleet=(published/shared-prefix --policies random,chwbl --set end.requests=1500 --seeds 4
+    --quiet --no-report --no-requests)
+
+exits 0 compare "${fleet[@]}" --out a.db
+exits 0 compare "${fleet[@]}" --out again.db
+exits 0 regress --baseline a.db --candidate again.db --exact
+grep -q '^No regression; 0 better, .* unchanged over 2 runs' out || fail "A/A: $(cat out)"
+
+# 2 ms more host work per step: every TPOT is worse.
+exits 0 compare "${fleet[@]}" --out slow.db --set cluster.pools.0.engine.cpu_step=8ms
+exits 3 regress --baseline a.db --candidate slow.db
+cp out table
+grep -Eq '^WORSE +shared-prefix +chwbl +tpot_ms_mean +4 ' table || fail "slower steps: $(cat table)"
+grep -q '^REGRESSION: ' table || fail "no verdict line"
+exits 0 regress --baseline slow.db --candidate a.db
+exits 3 regress --baseline slow.db --candidate a.db --exact
+
+# The CSV of a store says the same, and may be held in a repository.
+exits 0 report a.db --no-report --format csv
+cp out a.csv
+exits 3 regress --baseline a.csv --candidate slow.db
+same table out
+exits 0 regress --baseline a.csv --candidate a.db --exact
+
+exits 3 regress --baseline a.db --candidate slow.db --format junit --out r.xml
+grep -q '<failure message="tpot_ms_mean went from' r.xml || fail "JUnit lacks the failure"
+[ "$(grep -c '<testcase' r.xml)" -eq "$(sed -n 's/.* tests="\([0-9]*\)".*/\1/p' r.xml)" ] ||
+    fail "JUnit counts its cases wrong"
+exits 3 regress --baseline a.db --candidate slow.db --format md
+grep -q '^### Regression' out || fail "no Markdown heading"
+exits 3 regress --baseline a.db --candidate slow.db --format csv
+head -1 out | grep -q '^verdict,scenario,run,metric,seeds,baseline,candidate,change,p$' ||
+    fail "csv columns: $(head -1 out)"
+echo 'default: {worse_percent: 1000}' >lenient.yaml
+exits 0 regress --baseline a.db --candidate slow.db --rules lenient.yaml
+
+refuses 2 'give both --baseline' regress --baseline a.db
+refuses 2 'nowhere\.db' regress --baseline nowhere.db --candidate a.db
+refuses 2 '--format: .xml. is none of' regress --baseline a.db --candidate a.db --format xml
+echo 'metrics: {ttft: {}}' >wrong.yaml
+refuses 2 'wrong\.yaml:1: metrics: no metric ttft' regress --baseline a.db --candidate a.db --rules wrong.yaml
+echo 'run,seed' >lacks.csv
+refuses 2 'lacks\.csv:1: the columns run, scenario and seed' regress --baseline lacks.csv --candidate a.db
+sed '2s/^\([^,]*,[^,]*,[^,]*\),[^,]*/\1,x/' a.csv >seed.csv
+refuses 2 'seed\.csv:2: no seed: x' regress --baseline seed.csv --candidate a.db
+done_testing
