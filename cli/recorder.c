@@ -214,6 +214,27 @@ static void record_engines(struct recorder *recorder, const struct recorder_end 
     }
 }
 
+static void record_tenants(struct recorder *recorder, const struct sim *sim)
+{
+    struct tenant_summary summary;
+    for (uint32_t i = 0; sim_tenant_summarise(sim, i, &summary); i++) {
+        const struct tenant_row row = {
+            .name = summary.name,
+            .requests = summary.requests,
+            .completed = summary.completed,
+            .turned_away = summary.turned_away,
+            .prompt_tokens = summary.prompt_tokens,
+            .output_tokens = summary.output_tokens,
+            .ttft_sum_ns = summary.ttft_sum_ns,
+            .waited_ns = summary.waited_ns,
+            .let_in_tokens = summary.let_in_tokens,
+        };
+        if (!run_add_tenant(recorder->run, &row)) {
+            recorder->overflowed = true;
+        }
+    }
+}
+
 bool recorder_finish(struct recorder *recorder, const struct recorder_end *end,
                      struct err *err)
 {
@@ -221,6 +242,7 @@ bool recorder_finish(struct recorder *recorder, const struct recorder_end *end,
     sim_summarise(end->sim, &summary);
     record_totals(&recorder->run->totals, &summary);
     record_engines(recorder, end);
+    record_tenants(recorder, end->sim);
     struct run_info info = recorder->run->info;
     info.workload_origin = end->workload_origin;
     info.notes = end->notes;

@@ -13,6 +13,7 @@
 #include "reports/compare.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 
 static struct json *totals_json(const struct run_totals *totals)
@@ -66,6 +67,74 @@ static struct json *engines_json(const struct run_record *run)
     return array;
 }
 
+/* What a tenant was let in with per second of waiting, and its mean TTFT; NaN = none.
+ */
+static double tenant_rate(const struct tenant_row *row)
+{
+    return row->waited_ns > 0 ? row->let_in_tokens * 1e9 / (double)row->waited_ns
+                              : (double)NAN;
+}
+
+static double tenant_ttft_ms(const struct tenant_row *row)
+{
+    return row->completed > 0 ? (double)row->ttft_sum_ns / 1e6 / (double)row->completed
+                              : (double)NAN;
+}
+
+static struct json *tenants_json(const struct run_record *run)
+{
+    struct json *array = json_array();
+    for (size_t i = 0; i < run->tenant_count; i++) {
+        const struct tenant_row *row = &run->tenants[i];
+        struct json *object = json_object();
+        json_put_str(object, "tenant", row->name);
+        json_put_u64(object, "requests", row->requests);
+        json_put_u64(object, "completed", row->completed);
+        json_put_u64(object, "turned_away", row->turned_away);
+        json_put_u64(object, "prompt_tokens", row->prompt_tokens);
+        json_put_u64(object, "output_tokens", row->output_tokens);
+        json_put_f64(object, "ttft_ms_mean", tenant_ttft_ms(row));
+        json_put_f64(object, "waited_s", (double)row->waited_ns / 1e9);
+        json_put_f64(object, "let_in_tokens_per_s", tenant_rate(row));
+        json_push(array, object);
+    }
+    return array;
+}
+
+/* For people, and only where there are tenants to compare. */
+static void print_tenants(const struct run_record *run, struct text *out)
+{
+    enum { SHOWN_MAX = 20 };
+    const struct table_column columns[] = {
+        {.name = "tenant", .is_text = true},
+        {.name = "requests"},
+        {.name = "completed"},
+        {.name = "turned_away", .heading = "turned away"},
+        {.name = "ttft_ms_mean", .heading = "TTFT mean", .unit = "ms"},
+        {.name = "waited_s", .heading = "waited", .unit = "s"},
+        {.name = "let_in_tokens_per_s",
+         .heading = "let in while waiting",
+         .unit = "tok/s"},
+    };
+    if (run->tenant_count < 2 || run->tenant_count > SHOWN_MAX) {
+        return;
+    }
+    struct table *table = table_new(columns, sizeof columns / sizeof columns[0]);
+    for (size_t i = 0; i < run->tenant_count; i++) {
+        const struct tenant_row *row = &run->tenants[i];
+        table_put_text(table, row->name[0] != '\0' ? row->name : "(none)");
+        table_put_u64(table, row->requests);
+        table_put_u64(table, row->completed);
+        table_put_u64(table, row->turned_away);
+        table_put_f64(table, tenant_ttft_ms(row), 1, NULL);
+        table_put_f64(table, (double)row->waited_ns / 1e9, 1, NULL);
+        table_put_f64(table, tenant_rate(row), 0, NULL);
+    }
+    text_add(out, "\n");
+    table_write(table, TABLE_TEXT, out);
+    table_delete(table);
+}
+
 static void print_json(const struct run_record *run, struct text *out)
 {
     char digest[20];
@@ -83,6 +152,9 @@ static void print_json(const struct run_record *run, struct text *out)
     json_put(object, "totals", totals_json(&run->totals));
     json_put(object, "metrics", metrics_json(&run->metrics));
     json_put(object, "engines", engines_json(run));
+    if (run->tenant_count > 0) {
+        json_put(object, "tenants", tenants_json(run));
+    }
     char *bytes = json_print(object, true);
     text_add(out, bytes);
     text_add(out, "\n");
@@ -123,6 +195,7 @@ void result_print(const struct run_record *run, enum table_format format,
     }
     compare_print(&run, 1, format, out);
     if (format == TABLE_TEXT) {
+        print_tenants(run, out);
         print_basis(run, out);
     }
 }

@@ -83,6 +83,10 @@ void run_record_delete(struct run_record *run)
         string_free(run->engines[i].description);
     }
     mem_free(run->engines);
+    for (size_t i = 0; i < run->tenant_count; i++) {
+        string_free(run->tenants[i].name);
+    }
+    mem_free(run->tenants);
     mem_free(run->samples);
     mem_free(run->requests);
     mem_free(run);
@@ -128,6 +132,18 @@ bool run_add_engine(struct run_record *run, const struct engine_row *row)
     *here = *row;
     here->pool = copy_or_empty(row->pool);
     here->description = copy_or_empty(row->description);
+    return true;
+}
+
+bool run_add_tenant(struct run_record *run, const struct tenant_row *row)
+{
+    if (run->tenant_count == run->tenant_capacity) {
+        GROW(run->tenants, run->tenant_capacity, run->tenant_count + 1,
+             RUN_TENANTS_MAX);
+    }
+    struct tenant_row *const here = &run->tenants[run->tenant_count++];
+    *here = *row;
+    here->name = copy_or_empty(row->name);
     return true;
 }
 

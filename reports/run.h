@@ -78,6 +78,21 @@ struct engine_row {
     int64_t busy_ns;
 };
 
+/* One tenant over the whole run, where there was admission; in order of first request.
+ */
+struct tenant_row {
+    const char *name; /* copied by run_add_tenant; "" = requests that named none */
+    uint64_t requests;
+    uint64_t completed;
+    uint64_t turned_away;   /* shed or timed out */
+    uint64_t prompt_tokens; /* of completed requests */
+    uint64_t output_tokens;
+    int64_t ttft_sum_ns; /* of completed requests */
+    int64_t waited_ns;   /* it had somebody waiting at the gateway */
+    double
+        let_in_tokens; /* from that queue; a prompt token counts 1, an output token 2 */
+};
+
 /* What was run, and on what the result rests. Strings are copied; NULL reads as "". */
 struct run_info {
     const char *name; /* unique among the runs of a comparison */
@@ -135,12 +150,16 @@ struct run_record {
     struct engine_row *engines;
     size_t engine_count;
     size_t engine_capacity;
+    struct tenant_row *tenants;
+    size_t tenant_count;
+    size_t tenant_capacity;
 };
 
 enum {
     RUN_REQUESTS_MAX = 1 << 28, /* ceilings of the three arrays */
     RUN_SAMPLES_MAX = 1 << 28,
     RUN_ENGINES_MAX = 1 << 16,
+    RUN_TENANTS_MAX = 1 << 16,
 };
 
 struct run_record *run_record_new(const struct run_info *info);
@@ -153,6 +172,7 @@ void run_set_info(struct run_record *run, const struct run_info *info);
 bool run_add_request(struct run_record *run, const struct request_row *row);
 bool run_add_sample(struct run_record *run, const struct engine_sample_row *row);
 bool run_add_engine(struct run_record *run, const struct engine_row *row);
+bool run_add_tenant(struct run_record *run, const struct tenant_row *row);
 /* Drops rows that only cost memory once metrics are known (--no-requests). */
 void run_drop_requests(struct run_record *run);
 

@@ -84,6 +84,21 @@ static const char *const statements[] = {
     "  PRIMARY KEY (run_id, engine)\n"
     ") WITHOUT ROWID",
 
+    "CREATE TABLE tenant (\n"
+    "  run_id INTEGER NOT NULL REFERENCES run (run_id),\n"
+    "  tenant INTEGER NOT NULL,    -- in order of first request\n"
+    "  name TEXT NOT NULL,\n"
+    "  requests INTEGER NOT NULL,\n"
+    "  completed INTEGER NOT NULL,\n"
+    "  turned_away INTEGER NOT NULL,\n"
+    "  prompt_tokens INTEGER NOT NULL,\n"
+    "  output_tokens INTEGER NOT NULL,\n"
+    "  ttft_sum_ns INTEGER NOT NULL,\n"
+    "  waited_ns INTEGER NOT NULL,\n"
+    "  let_in_tokens REAL NOT NULL,\n"
+    "  PRIMARY KEY (run_id, tenant)\n"
+    ") WITHOUT ROWID",
+
     "CREATE TABLE request_status (\n"
     "  status INTEGER PRIMARY KEY,\n"
     "  name TEXT NOT NULL,\n"
@@ -157,6 +172,16 @@ static const char *const statements[] = {
     "  s.running_requests, s.waiting_requests,\n"
     "  s.kv_used_blocks * 1.0 / s.kv_total_blocks AS kv_used_ratio\n"
     "FROM engine_sample s JOIN run r USING (run_id)",
+
+    "CREATE VIEW v_tenant AS SELECT\n"
+    "  t.run_id, r.name AS run, r.policy, t.name AS tenant, t.requests, t.completed,\n"
+    "  t.turned_away, t.prompt_tokens, t.output_tokens,\n"
+    "  CASE WHEN t.completed > 0 THEN t.ttft_sum_ns / 1e6 / t.completed END\n"
+    "    AS ttft_ms_mean,\n"
+    "  t.waited_ns / 1e9 AS waited_s,\n"
+    "  CASE WHEN t.waited_ns > 0 THEN t.let_in_tokens * 1e9 / t.waited_ns END\n"
+    "    AS let_in_tokens_per_s\n"
+    "FROM tenant t JOIN run r USING (run_id)",
 
     "CREATE VIEW v_engine AS SELECT\n"
     "  e.run_id, r.name AS run, r.policy, e.engine, e.pool, e.requests, e.steps,\n"

@@ -31,6 +31,7 @@ struct store_writer {
     struct sql_statement *insert_request;
     struct sql_statement *insert_sample;
     struct sql_statement *insert_engine;
+    struct sql_statement *insert_tenant;
     int64_t run_id_next;
     int64_t run_id; /* being written, 0 = none */
     int64_t request_row_next;
@@ -49,6 +50,11 @@ static const char insert_engine_sql[] =
     "INSERT INTO engine (run_id, engine, pool, description, requests, steps,"
     " preemptions, prefix_query_tokens, prefix_hit_tokens, busy_ns)"
     " VALUES (?,?,?,?,?,?,?,?,?,?)";
+
+static const char insert_tenant_sql[] =
+    "INSERT INTO tenant (run_id, tenant, name, requests, completed, turned_away,"
+    " prompt_tokens, output_tokens, ttft_sum_ns, waited_ns, let_in_tokens)"
+    " VALUES (?,?,?,?,?,?,?,?,?,?,?)";
 
 static bool path_exists(const char *path)
 {
@@ -83,7 +89,8 @@ static bool prepare(struct store_writer *store, struct err *err)
     store->run_id_next = run_id_max + 1;
     return sql_prepare(store->sql, insert_request_sql, &store->insert_request, err) &&
            sql_prepare(store->sql, insert_sample_sql, &store->insert_sample, err) &&
-           sql_prepare(store->sql, insert_engine_sql, &store->insert_engine, err);
+           sql_prepare(store->sql, insert_engine_sql, &store->insert_engine, err) &&
+           sql_prepare(store->sql, insert_tenant_sql, &store->insert_tenant, err);
 }
 
 bool store_create_or_extend(struct store_writer **out, const char *path,
@@ -188,12 +195,35 @@ static bool add_engine(struct store_writer *store, size_t index,
     return sql_step(insert, err);
 }
 
+static bool add_tenant(struct store_writer *store, size_t index,
+                       const struct tenant_row *row, struct err *err)
+{
+    struct sql_statement *const insert = store->insert_tenant;
+    sql_bind_i64(insert, 1, store->run_id);
+    sql_bind_i64(insert, 2, (int64_t)index);
+    sql_bind_text(insert, 3, row->name);
+    sql_bind_i64(insert, 4, (int64_t)row->requests);
+    sql_bind_i64(insert, 5, (int64_t)row->completed);
+    sql_bind_i64(insert, 6, (int64_t)row->turned_away);
+    sql_bind_i64(insert, 7, (int64_t)row->prompt_tokens);
+    sql_bind_i64(insert, 8, (int64_t)row->output_tokens);
+    sql_bind_i64(insert, 9, row->ttft_sum_ns);
+    sql_bind_i64(insert, 10, row->waited_ns);
+    sql_bind_f64(insert, 11, row->let_in_tokens);
+    return sql_step(insert, err);
+}
+
 bool store_end_run(struct store_writer *store, const struct run_record *run,
                    struct err *err)
 {
     CHECK(store->run_id != 0, "no run was begun");
     for (size_t i = 0; i < run->engine_count; i++) {
         if (!add_engine(store, i, &run->engines[i], err)) {
+            return false;
+        }
+    }
+    for (size_t i = 0; i < run->tenant_count; i++) {
+        if (!add_tenant(store, i, &run->tenants[i], err)) {
             return false;
         }
     }
@@ -218,8 +248,10 @@ static void close_sql(struct store_writer *store)
     sql_statement_delete(store->insert_request);
     sql_statement_delete(store->insert_sample);
     sql_statement_delete(store->insert_engine);
+    sql_statement_delete(store->insert_tenant);
     sql_close(store->sql);
-    store->insert_request = store->insert_sample = store->insert_engine = NULL;
+    store->insert_request = store->insert_sample = NULL;
+    store->insert_engine = store->insert_tenant = NULL;
     store->sql = NULL;
 }
 

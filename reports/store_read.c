@@ -138,6 +138,22 @@ static bool add_engine(struct run_record *run, const struct sql_statement *selec
     return run_add_engine(run, &row);
 }
 
+static bool add_tenant(struct run_record *run, const struct sql_statement *select)
+{
+    const struct tenant_row row = {
+        .name = sql_text(select, 0),
+        .requests = (uint64_t)sql_i64(select, 1),
+        .completed = (uint64_t)sql_i64(select, 2),
+        .turned_away = (uint64_t)sql_i64(select, 3),
+        .prompt_tokens = (uint64_t)sql_i64(select, 4),
+        .output_tokens = (uint64_t)sql_i64(select, 5),
+        .ttft_sum_ns = sql_i64(select, 6),
+        .waited_ns = sql_i64(select, 7),
+        .let_in_tokens = sql_f64(select, 8),
+    };
+    return run_add_tenant(run, &row);
+}
+
 /* A table of rows: how they are asked for (parameters: first and last key) and kept. */
 struct row_table {
     const char *name;
@@ -181,6 +197,11 @@ static bool read_all_rows(struct store_reader *store, int64_t run_id,
          " prefix_hit_tokens, busy_ns FROM engine WHERE run_id BETWEEN ? AND ?"
          " ORDER BY engine",
          run_id, run_id, add_engine},
+        {"tenant",
+         "SELECT name, requests, completed, turned_away, prompt_tokens, output_tokens,"
+         " ttft_sum_ns, waited_ns, let_in_tokens FROM tenant"
+         " WHERE run_id BETWEEN ? AND ? ORDER BY tenant",
+         run_id, run_id, add_tenant},
         {"request",
          "SELECT request_id, session_id, turn, status, engine, arrival_ns, queued_ns,"
          " scheduled_ns, first_token_ns, end_ns, prompt_tokens, output_tokens,"

@@ -17,6 +17,8 @@ static const double prompt_weight = 1;
 static const double output_weight = 2;
 
 struct tenant {
+    char *name; /* NULL = the nameless */
+    struct tenant_summary sum;
     uint32_t waiting;
     int64_t since_ns;  /* it began to wait; while waiting > 0 */
     int64_t waited_ns; /* before that */
@@ -43,6 +45,9 @@ struct fairness *fairness_new(void)
 void fairness_delete(struct fairness *fairness)
 {
     if (fairness != NULL) {
+        for (uint32_t i = 0; i < fairness->count; i++) {
+            mem_free(fairness->tenants[i].name);
+        }
         map_delete(fairness->tenant_of_name);
         mem_free(fairness->tenants);
         mem_free(fairness);
@@ -65,7 +70,7 @@ uint32_t fairness_tenant(struct fairness *fairness, const char *name)
         return 0;
     }
     fairness->tenants = tenants;
-    fairness->tenants[fairness->count] = (struct tenant){0};
+    fairness->tenants[fairness->count] = (struct tenant){.name = mem_strdup(name)};
     map_put(fairness->tenant_of_name, hash, fairness->count);
     return fairness->count++;
 }
@@ -94,6 +99,44 @@ void fairness_leave(struct fairness *fairness, uint32_t tenant, int64_t now_ns)
     }
 }
 
+void fairness_ended(struct fairness *fairness, uint32_t tenant,
+                    const struct request_outcome *outcome)
+{
+    struct tenant_summary *sum = &fairness->tenants[tenant].sum;
+    sum->requests++;
+    if (outcome->status == OUTCOME_COMPLETED) {
+        sum->completed++;
+        sum->prompt_tokens += outcome->prompt_tokens;
+        sum->output_tokens += outcome->output_tokens;
+        sum->ttft_sum_ns += outcome->first_token_ns - outcome->arrival_ns;
+    } else if (outcome->status == OUTCOME_SHED ||
+               outcome->status == OUTCOME_TIMED_OUT) {
+        sum->turned_away++;
+    }
+}
+
+static int64_t waited_ns(const struct tenant *row, int64_t now_ns)
+{
+    return row->waited_ns + (row->waiting > 0 ? now_ns - row->since_ns : 0);
+}
+
+bool fairness_summary(const struct fairness *fairness, uint32_t index, int64_t now_ns,
+                      struct tenant_summary *summary)
+{
+    for (uint32_t i = 0; i < fairness->count; i++) {
+        const struct tenant *row = &fairness->tenants[i];
+        if (row->sum.requests == 0 || index-- > 0) {
+            continue;
+        }
+        *summary = row->sum;
+        summary->name = row->name != NULL ? row->name : "";
+        summary->waited_ns = waited_ns(row, now_ns);
+        summary->let_in_tokens = row->served;
+        return true;
+    }
+    return false;
+}
+
 double fairness_jain(const struct fairness *fairness, int64_t now_ns)
 {
     double sum = 0;
@@ -101,8 +144,7 @@ double fairness_jain(const struct fairness *fairness, int64_t now_ns)
     uint32_t count = 0;
     for (uint32_t i = 0; i < fairness->count; i++) {
         const struct tenant *row = &fairness->tenants[i];
-        const int64_t open_ns = row->waiting > 0 ? now_ns - row->since_ns : 0;
-        const double waited_s = (double)(row->waited_ns + open_ns) / 1e9;
+        const double waited_s = (double)waited_ns(row, now_ns) / 1e9;
         if (waited_s > 0) {
             const double rate = row->served / waited_s;
             sum += rate;

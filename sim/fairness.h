@@ -12,6 +12,8 @@
 #ifndef STACKSIM_SIM_FAIRNESS_H
 #define STACKSIM_SIM_FAIRNESS_H
 
+#include "sim/observer.h"
+
 #include <stdint.h>
 
 struct fairness;
@@ -29,6 +31,27 @@ void fairness_serve(struct fairness *fairness, uint32_t tenant, uint32_t prompt_
                     uint32_t output_tokens);
 /* One waits no longer, for whatever reason. */
 void fairness_leave(struct fairness *fairness, uint32_t tenant, int64_t now_ns);
+/* One of its requests has ended, in whatever way. */
+void fairness_ended(struct fairness *fairness, uint32_t tenant,
+                    const struct request_outcome *outcome);
+
+/* What became of one tenant's requests. */
+struct tenant_summary {
+    const char *name; /* borrowed; "" = the nameless */
+    uint64_t requests;
+    uint64_t completed;
+    uint64_t turned_away;   /* shed or timed out */
+    uint64_t prompt_tokens; /* of completed requests */
+    uint64_t output_tokens;
+    int64_t ttft_sum_ns;  /* of completed requests */
+    int64_t waited_ns;    /* somebody of it waited at the gateway */
+    double let_in_tokens; /* weighted, from the queue */
+};
+/* Tenants in order of their first request; those of which none has ended are left
+ * out. False past
+ * the last. */
+bool fairness_summary(const struct fairness *fairness, uint32_t index, int64_t now_ns,
+                      struct tenant_summary *summary);
 /* NaN when fewer than two tenants ever waited. Those that still wait count up to
  * now_ns. */
 double fairness_jain(const struct fairness *fairness, int64_t now_ns);

@@ -83,8 +83,8 @@ struct scenario_options {
         *base_dir; /* of scenario_parse: where relative paths start; NULL = "." */
 };
 
-/* path: a file, or the name of one in configs/scenarios, without ".yaml". Every check that needs no
- * workload is done here: unknown keys, ranges, memory. */
+/* path: a file, or the name of one in configs/scenarios, without ".yaml". Every check
+ * that needs no workload is done here: unknown keys, ranges, memory. */
 NODISCARD bool scenario_load(struct scenario **out, const char *path,
                              const struct scenario_options *options, struct err *err);
 /* The same from text; name stands for the file in errors. */

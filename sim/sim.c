@@ -306,6 +306,9 @@ static void request_finish(struct sim *sim, struct request *request,
     if (request->admitted) {
         admission_free(sim, request, &outcome);
     }
+    if (sim->fronts[request->front].admission != NULL) {
+        fairness_ended(sim->fairness, request->account, &outcome);
+    }
     if (sim->observer.on_outcome != NULL) {
         sim->observer.on_outcome(sim->observer.context, &outcome);
     }
@@ -371,6 +374,14 @@ struct incoming {
     uint32_t front;
 };
 
+/* Tenants are counted where there is somebody to be fair to them. */
+static uint32_t account_of(struct sim *sim, const struct incoming *incoming)
+{
+    return sim->fronts[incoming->front].admission != NULL
+               ? fairness_tenant(sim->fairness, incoming->record->tenant)
+               : 0;
+}
+
 static void request_submit(struct sim *sim, const struct incoming *incoming,
                            uint32_t engine)
 {
@@ -384,6 +395,7 @@ static void request_submit(struct sim *sim, const struct incoming *incoming,
     request->front = incoming->front;
     request->engine = engine;
     request->admitted = sim->fronts[incoming->front].admission != NULL;
+    request->account = account_of(sim, incoming);
     load_add(&sim->load, engine, sim->now_ns);
     if (!fits) {
         request_move(request, REQUEST_ENDED);
@@ -437,6 +449,7 @@ static void request_drop(struct sim *sim, const struct incoming *incoming,
     request->front = incoming->front;
     request->admitted =
         sim->fronts[incoming->front].admission != NULL && status == OUTCOME_REJECTED;
+    request->account = account_of(sim, incoming);
     request_move(request, REQUEST_ENDED);
     request_finish(sim, request, status);
 }
@@ -1048,6 +1061,12 @@ void sim_delete(struct sim *sim)
 int64_t sim_now_ns(const struct sim *sim)
 {
     return sim->now_ns;
+}
+
+bool sim_tenant_summarise(const struct sim *sim, uint32_t index,
+                          struct tenant_summary *summary)
+{
+    return fairness_summary(sim->fairness, index, sim->now_ns, summary);
 }
 
 uint32_t sim_engine_count(const struct sim *sim)

@@ -10,6 +10,7 @@
 #ifndef STACKSIM_SIM_SIM_H
 #define STACKSIM_SIM_SIM_H
 
+#include "sim/fairness.h"
 #include "sim/observer.h"
 #include "sim/scenario.h"
 #include "traces/workload.h"
@@ -68,6 +69,10 @@ void sim_delete(struct sim *sim);
 /* Handles at most events_max events, so that the caller can show progress. */
 enum sim_state sim_run(struct sim *sim, uint64_t events_max, struct err *err);
 
+/* With admission: tenants in order of their first request; false past the last,
+ * and without admission. */
+bool sim_tenant_summarise(const struct sim *sim, uint32_t index,
+                          struct tenant_summary *summary);
 int64_t sim_now_ns(const struct sim *sim);
 uint32_t sim_engine_count(const struct sim *sim);
 void sim_summarise(const struct sim *sim, struct sim_summary *summary);

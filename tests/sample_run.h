@@ -125,6 +125,21 @@ static inline void sample_add_engines(struct run_record *run,
         };
         (void)run_add_engine(run, &row);
     }
+    for (uint32_t tenant = 0; tenant < 3; tenant++) {
+        static const char *const names[] = {"", "calm", "flood"};
+        const struct tenant_row row = {
+            .name = names[tenant],
+            .requests = 10 + tenant,
+            .completed = 5 + tenant,
+            .turned_away = tenant,
+            .prompt_tokens = UINT64_C(1000) * tenant,
+            .output_tokens = 100,
+            .ttft_sum_ns = 12345,
+            .waited_ns = 6789,
+            .let_in_tokens = 0.5 + tenant,
+        };
+        (void)run_add_tenant(run, &row);
+    }
 }
 
 /* Without metrics. */

@@ -51,6 +51,42 @@ static void one_that_gets_nothing_counts(void)
     fairness_delete(fairness);
 }
 
+static void ends_are_counted_by_tenant(void)
+{
+    struct fairness *fairness = fairness_new();
+    struct tenant_summary summary;
+    (void)fairness_tenant(fairness, "silent");
+    const uint32_t b = fairness_tenant(fairness, "b");
+    const struct request_outcome done = {.status = OUTCOME_COMPLETED,
+                                         .arrival_ns = 10,
+                                         .first_token_ns = 17,
+                                         .prompt_tokens = 100,
+                                         .output_tokens = 20};
+    const struct request_outcome shed = {.status = OUTCOME_SHED, .prompt_tokens = 5};
+    const struct request_outcome late = {.status = OUTCOME_TIMED_OUT};
+    const struct request_outcome gone = {.status = OUTCOME_CANCELLED};
+    EXPECT(!fairness_summary(fairness, 0, 0, &summary));
+    fairness_ended(fairness, b, &done);
+    fairness_ended(fairness, b, &done);
+    fairness_ended(fairness, b, &shed);
+    fairness_ended(fairness, b, &late);
+    fairness_ended(fairness, b, &gone);
+    fairness_ended(fairness, 0, &gone);
+    REQUIRE(fairness_summary(fairness, 0, 0, &summary));
+    EXPECT_STR(summary.name, "");
+    EXPECT_U64(summary.requests, 1);
+    REQUIRE(fairness_summary(fairness, 1, 0, &summary));
+    EXPECT_STR(summary.name, "b");
+    EXPECT_U64(summary.requests, 5);
+    EXPECT_U64(summary.completed, 2);
+    EXPECT_U64(summary.turned_away, 2);
+    EXPECT_U64(summary.prompt_tokens, 200);
+    EXPECT_U64(summary.output_tokens, 40);
+    EXPECT_I64(summary.ttft_sum_ns, 14);
+    EXPECT(!fairness_summary(fairness, 2, 0, &summary));
+    fairness_delete(fairness);
+}
+
 static void tenants_beyond_the_bound_are_the_nameless(void)
 {
     struct fairness *fairness = fairness_new();
@@ -64,5 +100,5 @@ static void tenants_beyond_the_bound_are_the_nameless(void)
 }
 
 HARNESS_MAIN("fairness", TEST(rates_count_while_somebody_waits),
-             TEST(one_that_gets_nothing_counts),
+             TEST(one_that_gets_nothing_counts), TEST(ends_are_counted_by_tenant),
              TEST(tenants_beyond_the_bound_are_the_nameless))

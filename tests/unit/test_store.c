@@ -146,6 +146,27 @@ static void expect_same_requests(const struct run_record *got,
     }
 }
 
+static void expect_same_tenants(const struct run_record *got,
+                                const struct run_record *expected)
+{
+    if (!EXPECT_U64(got->tenant_count, expected->tenant_count)) {
+        return;
+    }
+    for (size_t i = 0; i < expected->tenant_count; i++) {
+        const struct tenant_row *const a = &got->tenants[i];
+        const struct tenant_row *const b = &expected->tenants[i];
+        EXPECT_STR(a->name, b->name);
+        EXPECT_U64(a->requests, b->requests);
+        EXPECT_U64(a->completed, b->completed);
+        EXPECT_U64(a->turned_away, b->turned_away);
+        EXPECT_U64(a->prompt_tokens, b->prompt_tokens);
+        EXPECT_U64(a->output_tokens, b->output_tokens);
+        EXPECT_I64(a->ttft_sum_ns, b->ttft_sum_ns);
+        EXPECT_I64(a->waited_ns, b->waited_ns);
+        EXPECT_NEAR(a->let_in_tokens, b->let_in_tokens, 0);
+    }
+}
+
 static void expect_same_engines(const struct run_record *got,
                                 const struct run_record *expected)
 {
@@ -185,6 +206,7 @@ static void expect_same_run(const struct run_record *got,
     expect_same_metrics(got, expected);
     expect_same_requests(got, expected);
     expect_same_engines(got, expected);
+    expect_same_tenants(got, expected);
 }
 
 static void what_goes_in_comes_out(void)
