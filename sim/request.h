@@ -55,23 +55,15 @@ struct request {
     uint32_t recomputed_tokens;
     uint32_t seen_tokens; /* of its output, when somebody last looked */
     uint32_t engine;
-    uint32_t front;         /* replica of the router that it met */
-    uint32_t lost_tokens;   /* computed at the last preemption, to be computed again */
-    uint32_t length_place;  /* in the decode set's heap of lengths */
-    uint64_t skipped_step;  /* last step that left it out while DECODING; 0 = none */
-    bool cancel;            /* the client has hung up */
-    bool released;          /* preempted while DRAINING: holds no blocks any more */
-    bool admitted;          /* admission waits to hear of its end */
-    uint32_t timer;         /* event source of its cancellation; UINT32_MAX = none */
-    uint32_t front;         /* replica of the router that it met */
-    uint32_t lost_tokens;   /* computed at the last preemption, to be computed again */
-    uint32_t heap_place[2]; /* in the decode set's heaps */
-    uint64_t skipped_step;  /* last step that left it out while DECODING; 0 = none */
-    bool cancel;            /* the client has hung up */
-    bool released;          /* preempted while DRAINING: holds no blocks any more */
-    bool admitted;          /* admission waits to hear of its end */
-    uint32_t account;       /* its tenant in sim/fairness.h; 0 without admission */
-    uint32_t timer;         /* event source of its cancellation; UINT32_MAX = none */
+    uint32_t front;        /* replica of the router that it met */
+    uint32_t lost_tokens;  /* computed at the last preemption, to be computed again */
+    uint32_t length_place; /* in the decode set's heap of lengths */
+    uint64_t skipped_step; /* last step that left it out while DECODING; 0 = none */
+    bool cancel;           /* the client has hung up */
+    bool released;         /* preempted while DRAINING: holds no blocks any more */
+    bool admitted;         /* admission waits to hear of its end */
+    uint32_t account;      /* its tenant in sim/fairness.h; 0 without admission */
+    uint32_t timer;        /* event source of its cancellation; UINT32_MAX = none */
     /* Other lists: prefilling; emitting or draining. */
     struct request *prefill_previous;
     struct request *prefill_next;
