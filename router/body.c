@@ -336,33 +336,44 @@ static void add_id(struct body_reader *reader, int64_t id)
     }
 }
 
+static void add_number(struct body_reader *reader, jsonl_value value)
+{
+    int64_t id = 0;
+    if (is_kind(reader->json, value, JSONL_NUMBER) &&
+        jsonl_i64(reader->json, value, &id)) {
+        add_id(reader, id);
+    }
+}
+
+static void add_item(struct body_reader *reader, jsonl_value item)
+{
+    const struct jsonl *json = reader->json;
+    if (is_kind(json, item, JSONL_STRING)) {
+        text_add(&reader->text, reader->text.length > 0 ? "\n" : "");
+        add_plain(json, item, &reader->text);
+        return;
+    }
+    add_number(reader, item);
+    for (jsonl_value inner = jsonl_kind(json, item) == JSONL_ARRAY
+                                 ? jsonl_first(json, item)
+                                 : JSONL_NONE;
+         inner != JSONL_NONE; inner = jsonl_next(json, inner)) {
+        add_number(reader, inner);
+    }
+}
+
 /* A string, a list of strings (joined by line feeds), a list of token ids or a list of
  * such lists. */
 static void add_prompt(struct body_reader *reader, jsonl_value prompt)
 {
     const struct jsonl *json = reader->json;
-    int64_t id = 0;
     if (is_kind(json, prompt, JSONL_STRING)) {
         add_plain(json, prompt, &reader->text);
-    }
-    if (!is_kind(json, prompt, JSONL_ARRAY)) {
         return;
     }
     for (jsonl_value item = jsonl_first(json, prompt); item != JSONL_NONE;
          item = jsonl_next(json, item)) {
-        if (is_kind(json, item, JSONL_STRING)) {
-            text_add(&reader->text, reader->text.length > 0 ? "\n" : "");
-            add_plain(json, item, &reader->text);
-        } else if (is_kind(json, item, JSONL_NUMBER) && jsonl_i64(json, item, &id)) {
-            add_id(reader, id);
-        } else if (is_kind(json, item, JSONL_ARRAY)) {
-            for (jsonl_value inner = jsonl_first(json, item); inner != JSONL_NONE;
-                 inner = jsonl_next(json, inner)) {
-                if (is_kind(json, inner, JSONL_NUMBER) && jsonl_i64(json, inner, &id)) {
-                    add_id(reader, id);
-                }
-            }
-        }
+        add_item(reader, item);
     }
 }
 

@@ -1,0 +1,733 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The proxy core on a fake network: single cases by hand, then many at random.
+ */
+#include "router/proxy.h"
+#include "tests/dst/fake_net.h"
+
+static const int64_t second_ns = 1000000000;
+#define BODY "{\"model\":\"m\",\"prompt\":\"x\"}"
+
+static void expect_answers(const struct net_end *client, const char *expected)
+{
+    struct text got = {0};
+    net_answers(client, &got);
+    EXPECT_STR(text_str(&got), expected);
+    text_fini(&got);
+}
+
+static void expect_has(const struct net_end *client, const char *part)
+{
+    struct text got = {0};
+    net_answers(client, &got);
+    EXPECT_HAS(text_str(&got), part);
+    text_fini(&got);
+}
+
+static void expect_metric(struct net *net, const char *line)
+{
+    struct text text = {0};
+    proxy_metrics(net->proxy, net->now_ns, &text);
+    EXPECT_HAS(text_str(&text), line);
+    text_fini(&text);
+}
+
+/* Everything is given back when the clients are gone and the idle ones timed out. */
+static void expect_clean(struct net *net)
+{
+    struct proxy_census census;
+    for (size_t i = 0; i < net->end_count; i++) {
+        if (net->ends[i]->alive && !net->ends[i]->engine) {
+            net_lose(net, net->ends[i], "the test is over");
+        }
+    }
+    net_wait(net, 6 * second_ns);
+    proxy_count(net->proxy, &census);
+    EXPECT_U64(census.clients, 0);
+    EXPECT_U64(census.engine_conns, 0);
+    EXPECT_U64(census.exchanges, 0);
+    EXPECT_U64(census.buffered_bytes, 0);
+    for (size_t i = 0; i < fleet_count(net->fleet); i++) {
+        struct request_stats_row row;
+        fleet_stats(net->fleet, net->now_ns, fleet_at(net->fleet, i), &row);
+        EXPECT_U64(row.in_prefill + row.in_decode, 0);
+    }
+    net_delete(net);
+}
+
+#define ANSWER(name)                                                                   \
+    "200 {\"engine\":\"" name "\",\"got\":" BODY                                       \
+    ",\"usage\":{\"prompt_tokens\":11,\"completion_tokens\":2}};"
+
+/* --- forwarding ------------------------------------------------------------------- */
+
+static void requests_take_turns_and_connections_are_reused(void)
+{
+    struct net *net = net_new(&(struct net_setup){
+        .backends = "http://ok-a:1,http://ok-b:1", .models = "m,m"});
+    struct net_end *client = net_client(net);
+    for (int i = 0; i < 4; i++) {
+        net_post(client, "/v1/completions", BODY);
+    }
+    net_settle(net, 7);
+    expect_answers(client, ANSWER("ok-a") ANSWER("ok-b") ANSWER("ok-a") ANSWER("ok-b"));
+    EXPECT_U64(net->connects, 2);
+    EXPECT(client->alive);
+    expect_metric(net, "stackrouter_engine_conns_reused_total 2\n");
+    expect_metric(net,
+                  "vllm:input_tokens_total{server=\"http://ok-a:1\",model=\"m\"} 22\n");
+    expect_clean(net);
+}
+
+static void a_stream_passes_event_by_event(void)
+{
+    struct net *net =
+        net_new(&(struct net_setup){.backends = "http://sse-a:1", .models = "m"});
+    struct net_end *client = net_client(net);
+    net_post(client, "/v1/chat/completions", BODY);
+    net_deliver(net, client, 65536);   /* the request: connecting */
+    net_deliver(net, net->ends[1], 1); /* connected, request sent */
+    size_t before = 0;
+    const char *const tail = "data: 2\n\n";
+    struct net_end *engine = net->ends[1];
+    const char *third = strstr(engine->to_proxy.bytes, tail);
+    REQUIRE(third != NULL);
+    const size_t up_to = (size_t)(third - engine->to_proxy.bytes) + strlen(tail);
+    net_deliver(net, engine, up_to);
+    expect_has(client, "data: 0\n\ndata: 1\n\ndata: 2\n\n...");
+    before = client->from_proxy.length;
+    net_settle(net, 1);
+    EXPECT(client->from_proxy.length > before);
+    expect_answers(client, "200 data: 0\n\ndata: 1\n\ndata: 2\n\ndata: 3\n\ndata: "
+                           "4\n\n;");
+    expect_clean(net);
+}
+
+static void heads_are_cleaned_on_the_way(void)
+{
+    struct net *net =
+        net_new(&(struct net_setup){.backends = "http://ok-a:9/base/", .models = "m"});
+    struct net_end *client = net_client(net);
+    text_add(&client->to_proxy,
+             "POST /v1/completions?x=1 HTTP/1.1\r\nHost: router\r\nAuthorization: "
+             "Bearer k\r\nConnection: keep-alive, X-Hop\r\nX-Hop: 1\r\nTE: trailers\r\n"
+             "X-Request-Id: abc-1\r\nTransfer-Encoding: chunked\r\n\r\n"
+             "1a\r\n" BODY "\r\n0\r\n\r\n");
+    net_settle(net, 65536);
+    const char *seen = text_str(&net->ends[1]->script.seen);
+    EXPECT_HAS(seen, "POST /base/v1/completions?x=1 HTTP/1.1\r\nHost: ok-a:9\r\n");
+    EXPECT_HAS(seen, "X-Request-Id: abc-1\r\n");
+    EXPECT_HAS(seen, "Authorization: Bearer k\r\n");
+    EXPECT_HAS(seen, "Content-Length: 26\r\n\r\n" BODY);
+    EXPECT(strstr(seen, "X-Hop") == NULL && strstr(seen, "TE:") == NULL &&
+           strstr(seen, "Transfer") == NULL);
+    EXPECT_HAS(text_str(&client->from_proxy), "X-Request-Id: abc-1\r\n");
+    EXPECT(strstr(text_str(&client->from_proxy), "uvicorn") == NULL);
+    expect_clean(net);
+}
+
+static void an_alias_is_replaced_for_the_engine(void)
+{
+    struct net *net = net_new(&(struct net_setup){
+        .backends = "http://ok-a:1", .models = "m", .aliases = "gpt:m"});
+    struct net_end *client = net_client(net);
+    net_post(client, "/v1/completions", "{\"model\":\"gpt\",\"prompt\":\"h\xc3\xa9\"}");
+    net_settle(net, 3);
+    expect_has(client, "\"got\":{\"model\":\"m\",\"prompt\":\"h\xc3\xa9\"}");
+    expect_clean(net);
+}
+
+static void an_answer_may_end_with_the_connection(void)
+{
+    struct net *net =
+        net_new(&(struct net_setup){.backends = "http://eof-a:1", .models = "m"});
+    struct net_end *client = net_client(net);
+    net_post(client, "/v1/completions", BODY);
+    net_settle(net, 2);
+    expect_answers(client, "200 until the end;");
+    EXPECT(client->alive);
+    expect_clean(net);
+}
+
+static void interim_answers_stay_with_the_router(void)
+{
+    struct net *net =
+        net_new(&(struct net_setup){.backends = "http://early-a:1", .models = "m"});
+    struct net_end *client = net_client(net);
+    net_post(client, "/v1/completions", BODY);
+    net_settle(net, 1);
+    expect_answers(client, ANSWER("early-a"));
+    expect_clean(net);
+}
+
+static void an_old_client_gets_no_chunks(void)
+{
+    struct net *net =
+        net_new(&(struct net_setup){.backends = "http://sse-a:1", .models = "m"});
+    struct net_end *client = net_client(net);
+    text_add(&client->to_proxy, "POST /v1/completions HTTP/1.0\r\nContent-Length: "
+                                "26\r\n\r\n" BODY);
+    net_settle(net, 65536);
+    EXPECT(client->over && client->graceful);
+    EXPECT(strstr(text_str(&client->from_proxy), "chunked") == NULL);
+    EXPECT_HAS(text_str(&client->from_proxy), "\r\n\r\ndata: 0\n\ndata: 1\n\n");
+    expect_clean(net);
+}
+
+/* The beginning of an answer that nobody asked for must not become the next one's. */
+static void a_connection_that_says_too_much_is_not_used_again(void)
+{
+    struct net *net =
+        net_new(&(struct net_setup){.backends = "http://twice-a:1", .models = "m"});
+    struct net_end *client = net_client(net);
+    net_post(client, "/v1/completions", BODY);
+    net_post(client, "/v1/completions", BODY);
+    net_settle(net, 65536);
+    expect_answers(client, "200 {};200 {};");
+    EXPECT_U64(net->connects, 2);
+    expect_clean(net);
+}
+
+static void errors_of_engines_are_passed_on(void)
+{
+    struct net *net =
+        net_new(&(struct net_setup){.backends = "http://busy-a:1", .models = "m"});
+    struct net_end *client = net_client(net);
+    net_post(client, "/v1/completions", BODY);
+    net_settle(net, 65536);
+    expect_answers(client, "503 {\"detail\":\"busy\"};");
+    EXPECT_U64(net->requests_at_engines, 1);
+    expect_clean(net);
+}
+
+/* --- refusals --------------------------------------------------------------------- */
+
+static void what_is_wrong_with_a_request_is_said(void)
+{
+    static const struct {
+        const char *body;
+        const char *answer;
+    } CASES[] = {
+        {"{", "400 {\"error\":\"Invalid request: request body must be valid JSON.\"};"},
+        {"[]",
+         "400 {\"error\":\"Invalid request: request body must be a JSON object.\"};"},
+        {"{}",
+         "400 {\"error\":\"Invalid request: missing 'model' in request body.\"};"},
+        {"{\"model\":null}",
+         "400 {\"error\":\"Invalid request: missing 'model' in request body.\"};"},
+        {"{\"model\":\"zz\"}",
+         "404 {\"error\":\"Model 'zz' not found. Available models can be listed at "
+         "/v1/models.\"};"},
+    };
+    struct net *net =
+        net_new(&(struct net_setup){.backends = "http://ok-a:1", .models = "m"});
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        struct net_end *client = net_client(net);
+        net_post(client, "/v1/completions", CASES[i].body);
+        net_settle(net, 65536);
+        expect_answers(client, CASES[i].answer);
+        EXPECT(client->alive);
+    }
+    EXPECT_U64(net->connects, 0);
+    expect_clean(net);
+}
+
+static void the_release_answers_otherwise(void)
+{
+    struct net *net = net_new(&(struct net_setup){
+        .backends = "http://127.0.0.1:1", .models = "m", .tag = true});
+    struct net_end *client = net_client(net);
+    net_post(client, "/v1/completions", "{");
+    net_post(client, "/v1/completions", "{\"model\":\"zz\"}");
+    net_post(client, "/v1/responses", BODY);
+    net_settle(net, 65536);
+    expect_answers(client,
+                   "500 {\"error\":\"Invalid request: request body must be valid "
+                   "JSON.\"};400 {\"error\":\"Model zz not found.\"};404 "
+                   "{\"detail\":\"Not Found\"};");
+    net_delete(net);
+}
+
+static void limits_are_kept(void)
+{
+    struct net *net = net_new(&(struct net_setup){
+        .backends = "http://ok-a:1", .models = "m", .limits = {.clients_max = 4}});
+    struct net_end *large = net_client(net);
+    text_add(&large->to_proxy,
+             "POST /v1/completions HTTP/1.1\r\nContent-Length: 70000\r\n\r\n");
+    struct net_end *chunked = net_client(net);
+    text_add(&chunked->to_proxy,
+             "POST /v1/completions HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n");
+    for (int i = 0; i < 70; i++) {
+        text_add(&chunked->to_proxy, "400\r\n");
+        for (int k = 0; k < 128; k++) {
+            text_add(&chunked->to_proxy, "12345678");
+        }
+        text_add(&chunked->to_proxy, "\r\n");
+    }
+    struct net_end *head = net_client(net);
+    text_add(&head->to_proxy, "GET /health HTTP/1.1\r\nA: ");
+    for (int i = 0; i < 2000; i++) {
+        text_add(&head->to_proxy, "12345678");
+    }
+    struct net_end *slow = net_client(net);
+    text_add(&slow->to_proxy, "GET /health HT");
+    EXPECT(net_client(net) == NULL);
+    net_settle(net, 65536);
+    expect_has(large, "413 ");
+    expect_has(chunked, "413 ");
+    expect_has(head, "431 ");
+    EXPECT(large->over && chunked->over && head->over && slow->alive);
+    net_wait(net, 11 * second_ns);
+    expect_has(slow, "408 ");
+    EXPECT(slow->over);
+    expect_metric(net, "stackrouter_clients_refused_total 1\n");
+    expect_clean(net);
+}
+
+static void smuggling_is_refused_and_ends_the_connection(void)
+{
+    struct net *net =
+        net_new(&(struct net_setup){.backends = "http://ok-a:1", .models = "m"});
+    struct net_end *client = net_client(net);
+    text_add(
+        &client->to_proxy,
+        "POST /v1/completions HTTP/1.1\r\nContent-Length: 6\r\n"
+        "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /metrics HTTP/1.1\r\n\r\n");
+    net_settle(net, 65536);
+    expect_answers(client, "400 {\"error\":\"The request is not valid HTTP/1.1.\"};");
+    EXPECT(client->over);
+    EXPECT_U64(net->connects, 0);
+    expect_clean(net);
+}
+
+static void unknown_paths_and_methods_are_told_apart(void)
+{
+    struct net *net =
+        net_new(&(struct net_setup){.backends = "http://ok-a:1", .models = "m"});
+    struct net_end *client = net_client(net);
+    text_add(&client->to_proxy, "GET /nope HTTP/1.1\r\n\r\n");
+    struct net_end *other = net_client(net);
+    text_add(&other->to_proxy, "GET /v1/completions HTTP/1.1\r\n\r\n");
+    net_settle(net, 65536);
+    expect_answers(client, "404 {\"detail\":\"Not Found\"};");
+    expect_answers(other, "405 {\"detail\":\"Method Not Allowed\"};");
+    EXPECT_HAS(text_str(&other->from_proxy), "Allow: POST\r\n");
+    expect_clean(net);
+}
+
+static void a_thousand_pipelined_questions_are_answered_in_order(void)
+{
+    struct net *net =
+        net_new(&(struct net_setup){.backends = "http://ok-a:1", .models = "m"});
+    struct net_end *client = net_client(net);
+    for (int i = 0; i < 1000; i++) {
+        text_add(&client->to_proxy, "GET /version HTTP/1.1\r\nHost: r\r\n\r\n");
+    }
+    net_settle(net, 65536);
+    struct text got = {0};
+    net_answers(client, &got);
+    size_t answers = 0;
+    for (const char *at = text_str(&got); (at = strstr(at, "test\"};")) != NULL; at++) {
+        answers++;
+    }
+    EXPECT_U64(answers, 1000);
+    text_fini(&got);
+    expect_clean(net);
+}
+
+/* --- failures of engines ---------------------------------------------------------- */
+
+static void another_backend_is_tried_before_the_first_byte(void)
+{
+    struct net *net = net_new(&(struct net_setup){
+        .backends = "http://refuse-a:1,http://reset-b:1,http://ok-c:1",
+        .models = "m,m,m",
+        .policy = "session",
+        .session_key = "x-user"});
+    for (int i = 0; i < 20; i++) {
+        struct net_end *client = net_client(net);
+        text_printf(&client->to_proxy,
+                    "POST /v1/completions HTTP/1.1\r\nX-User: %d\r\nContent-Length: "
+                    "26\r\n\r\n" BODY,
+                    i);
+        net_settle(net, 65536);
+        net_wait(net, second_ns);
+        expect_answers(client, ANSWER("ok-c"));
+    }
+    expect_clean(net);
+}
+
+static void when_all_fail_the_client_hears_of_it(void)
+{
+    struct net *net = net_new(&(struct net_setup){
+        .backends = "http://refuse-a:1,http://refuse-b:1", .models = "m,m"});
+    struct net_end *client = net_client(net);
+    net_post(client, "/v1/completions", BODY);
+    net_settle(net, 65536);
+    net_wait(net, second_ns);
+    expect_has(client, "500 {\"error\":\"No backend could be reached.\"};");
+    EXPECT(client->alive);
+    expect_clean(net);
+}
+
+static void a_backend_that_does_not_connect_is_given_two_seconds(void)
+{
+    struct net *net = net_new(&(struct net_setup){
+        .backends = "http://mute-a:1,http://ok-b:1", .models = "m,m"});
+    struct net_end *client = net_client(net);
+    net_post(client, "/v1/completions", BODY);
+    net_settle(net, 65536);
+    net_wait(net, second_ns);
+    EXPECT_U64(client->from_proxy.length, 0);
+    net_wait(net, 2 * second_ns);
+    expect_answers(client, ANSWER("ok-b"));
+    expect_clean(net);
+}
+
+static void a_silent_engine_is_given_up(void)
+{
+    struct net *net =
+        net_new(&(struct net_setup){.backends = "http://hang-a:1", .models = "m"});
+    struct net_end *client = net_client(net);
+    net_post(client, "/v1/completions", BODY);
+    net_settle(net, 65536);
+    net_wait(net, 31 * second_ns);
+    expect_has(client, "504 ");
+    EXPECT_U64(net->requests_at_engines, 1);
+    expect_clean(net);
+}
+
+static void a_stream_that_breaks_is_not_taken_for_a_whole_one(void)
+{
+    struct net *net =
+        net_new(&(struct net_setup){.backends = "http://cut-a:1", .models = "m"});
+    struct net_end *client = net_client(net);
+    net_post(client, "/v1/completions", BODY);
+    net_settle(net, 5);
+    EXPECT(client->over);
+    expect_has(client, "data: 2\n\n\n\ndata: {\"error\":");
+    expect_has(client, "...");
+    EXPECT_U64(net->requests_at_engines, 1);
+    expect_metric(net, "stackrouter_answers_cut_total 1\n");
+    expect_clean(net);
+}
+
+static void an_idle_connection_that_was_closed_costs_nobody(void)
+{
+    struct net *net =
+        net_new(&(struct net_setup){.backends = "http://ok-a:1", .models = "m"});
+    struct net_end *client = net_client(net);
+    net_post(client, "/v1/completions", BODY);
+    net_settle(net, 65536);
+    /* The engine closes just when the next request is on its way. */
+    net_post(client, "/v1/completions", BODY);
+    net_deliver(net, client, 65536);
+    net->ends[1]->to_proxy_at = net->ends[1]->to_proxy.length;
+    net->ends[1]->close_due = true;
+    net_settle(net, 65536);
+    expect_answers(client, ANSWER("ok-a") ANSWER("ok-a"));
+    EXPECT_U64(net->connects, 2);
+    expect_metric(net, "stackrouter_reconnects_total 1\n");
+    expect_metric(net,
+                  "stackrouter_backend_failures_total{server=\"http://ok-a:1\"} 0");
+    expect_clean(net);
+}
+
+static void a_backend_that_fails_thrice_is_left_alone_for_a_while(void)
+{
+    struct net *net = net_new(&(struct net_setup){
+        .backends = "http://refuse-a:1,http://ok-b:1", .models = "m,m"});
+    struct net_end *client = net_client(net);
+    for (int i = 0; i < 12; i++) {
+        net_post(client, "/v1/completions", BODY);
+    }
+    net_settle(net, 65536);
+    expect_metric(net,
+                  "stackrouter_backend_ejections_total{server=\"http://refuse-a:1\"} "
+                  "1\n");
+    expect_metric(net,
+                  "stackrouter_backend_requests_total{server=\"http://refuse-a:1\"} "
+                  "3\n");
+    net_wait(net, 6 * second_ns);
+    expect_metric(net,
+                  "stackrouter_backend_accepting{server=\"http://refuse-a:1\"} 1\n");
+    expect_clean(net);
+}
+
+static void probes_take_a_backend_out_and_bring_it_back(void)
+{
+    struct net *net = net_new(&(struct net_setup){
+        .backends = "http://busy-a:1", .models = "m", .types = "chat"});
+    net_wait(net, second_ns / 2);
+    struct net_end *client = net_client(net);
+    net_post(client, "/v1/completions", BODY);
+    text_add(&client->to_proxy, "GET /v1/models HTTP/1.1\r\n\r\n");
+    net_settle(net, 65536);
+    expect_answers(client,
+                   "503 {\"error\":\"Model 'm' is temporarily unavailable. Please "
+                   "try again later.\"};200 {\"object\":\"list\",\"data\":[]};");
+    for (size_t i = 0; i < net->end_count; i++) {
+        (void)snprintf(net->ends[i]->script.script, sizeof net->ends[i]->script.script,
+                       "ok");
+    }
+    net_wait(net, 2 * second_ns);
+    net_post(client, "/v1/completions", BODY);
+    net_settle(net, 65536);
+    expect_has(client, "200 {\"engine\"");
+    /* Probes go on for ever: take the clock from them before counting. */
+    net_delete(net);
+}
+
+/* --- clients ---------------------------------------------------------------------- */
+
+static void a_client_that_leaves_ends_the_engines_work(void)
+{
+    struct net *net =
+        net_new(&(struct net_setup){.backends = "http://hang-a:1", .models = "m"});
+    struct net_end *client = net_client(net);
+    net_post(client, "/v1/completions", BODY);
+    net_settle(net, 65536);
+    EXPECT(net->ends[1]->alive);
+    net_lose(net, client, "closed by the peer");
+    EXPECT(!net->ends[1]->alive);
+    expect_metric(net, "stackrouter_clients_gone_total 1\n");
+    expect_clean(net);
+}
+
+static void a_slow_client_makes_its_engine_wait(void)
+{
+    struct net *net =
+        net_new(&(struct net_setup){.backends = "http://hang-a:1", .models = "m"});
+    struct net_end *client = net_client(net);
+    client->unread_max = 1;
+    net_post(client, "/v1/completions", BODY);
+    net_deliver(net, client, 65536);
+    struct net_end *engine = net->ends[1];
+    net_deliver(net, engine, 1);
+    text_add(&engine->to_proxy, "HTTP/1.1 200 OK\r\nContent-Length: 8000\r\n\r\n");
+    for (int i = 0; i < 1000; i++) {
+        text_add(&engine->to_proxy, "12345678");
+    }
+    for (int i = 0; i < 100 && engine->reading; i++) {
+        net_deliver(net, engine, 100);
+    }
+    EXPECT(!engine->reading);
+    EXPECT(client->queued.length < 1500);
+    client->unread_max = 4096;
+    net_settle(net, 100);
+    EXPECT(engine->reading);
+    EXPECT_U64(client->queued.length, 0);
+    expect_metric(net, "stackrouter_engine_pauses_total");
+    expect_clean(net);
+}
+
+static void a_client_that_takes_nothing_is_dropped(void)
+{
+    struct net *net =
+        net_new(&(struct net_setup){.backends = "http://ok-a:1", .models = "m"});
+    struct net_end *client = net_client(net);
+    client->unread_max = SIZE_MAX;
+    net_post(client, "/v1/completions", BODY);
+    net_deliver(net, client, 65536);
+    net_deliver(net, net->ends[1], 65536);
+    net_deliver(net, net->ends[1], 65536);
+    EXPECT(client->queued.length > 0);
+    for (int i = 0; i < 220 && client->alive; i++) {
+        net->now_ns += PROXY_TICK_NS;
+        proxy_on_tick(net->proxy, net->now_ns);
+    }
+    EXPECT(!client->alive && !client->graceful);
+    expect_clean(net);
+}
+
+static void the_queue_is_served_in_order_and_has_an_end(void)
+{
+    struct net *net =
+        net_new(&(struct net_setup){.backends = "http://hang-a:1",
+                                    .models = "m",
+                                    .limits = {.requests_max = 1, .queue_max = 1}});
+    struct net_end *first = net_client(net);
+    struct net_end *second = net_client(net);
+    struct net_end *third = net_client(net);
+    net_post(first, "/v1/completions", BODY);
+    net_settle(net, 65536);
+    net_post(second, "/v1/completions", BODY);
+    net_settle(net, 65536);
+    net_post(third, "/v1/completions", BODY);
+    net_settle(net, 65536);
+    EXPECT_U64(net->requests_at_engines, 1);
+    expect_has(third, "503 ");
+    net_lose(net, first, "closed");
+    net_settle(net, 65536);
+    EXPECT_U64(net->requests_at_engines, 2);
+    net_post(third, "/v1/completions", BODY);
+    net_settle(net, 65536);
+    net_wait(net, 6 * second_ns);
+    expect_has(third, "waited too long");
+    expect_clean(net);
+}
+
+static void draining_ends_what_is_idle_and_finishes_what_is_not(void)
+{
+    struct net *net =
+        net_new(&(struct net_setup){.backends = "http://sse-a:1", .models = "m"});
+    struct net_end *idle = net_client(net);
+    struct net_end *busy = net_client(net);
+    net_post(busy, "/v1/completions", BODY);
+    net_deliver(net, busy, 65536);
+    proxy_drain(net->proxy, net->now_ns);
+    EXPECT(idle->over && busy->alive && !proxy_idle(net->proxy));
+    EXPECT(net_client(net) == NULL);
+    net_settle(net, 65536);
+    expect_answers(busy,
+                   "200 data: 0\n\ndata: 1\n\ndata: 2\n\ndata: 3\n\ndata: 4\n\n;");
+    EXPECT(busy->over && proxy_idle(net->proxy));
+    expect_clean(net);
+}
+
+/* --- reconfiguration -------------------------------------------------------------- */
+
+static void streams_survive_a_new_configuration(void)
+{
+    struct net *net =
+        net_new(&(struct net_setup){.backends = "http://sse-a:1", .models = "m"});
+    struct err err = {0};
+    struct net_end *client = net_client(net);
+    net_post(client, "/v1/completions", BODY);
+    net_deliver(net, client, 65536);
+    net_deliver(net, net->ends[1], 65536);
+    net_deliver(net, net->ends[1], 100);
+    const struct net_setup next = {
+        .backends = "http://ok-b:1", .models = "m", .policy = "least_request"};
+    REQUIRE_OK(fleet_apply(net->fleet, net->now_ns, net_config(&next), &err), &err);
+    net_settle(net, 65536);
+    net_post(client, "/v1/completions", BODY);
+    net_settle(net, 65536);
+    expect_answers(client, "200 data: 0\n\ndata: 1\n\ndata: 2\n\ndata: 3\n\ndata: "
+                           "4\n\n;" ANSWER("ok-b"));
+    EXPECT_U64(fleet_generation(net->fleet), 2);
+    expect_clean(net);
+}
+
+static void one_engine_may_serve_two_models(void)
+{
+    struct net *net = net_new(&(struct net_setup){
+        .backends = "http://ok-a:1,http://ok-a:1", .models = "m,n"});
+    struct net_end *client = net_client(net);
+    net_post(client, "/v1/completions", BODY);
+    net_post(client, "/v1/completions", "{\"model\":\"n\"}");
+    net_settle(net, 65536);
+    expect_answers(client, ANSWER("ok-a") "200 {\"engine\":\"ok-a\",\"got\":{\"model\":"
+                                          "\"n\"},\"usage\":{\"prompt_tokens\":11,"
+                                          "\"completion_tokens\":2}};");
+    expect_clean(net);
+}
+
+/* --- at random -------------------------------------------------------------------- */
+
+struct chaos {
+    struct net *net;
+    struct net_end *clients[64];
+    uint32_t asked[64];
+    size_t count;
+};
+
+static void act(struct chaos *chaos)
+{
+    struct net *net = chaos->net;
+    const size_t which = rng_below(&net->rng, chaos->count);
+    struct net_end *client = chaos->clients[which];
+    switch (rng_below(&net->rng, 12)) {
+    case 0:
+    case 1:
+    case 2:
+        if (client->alive && !client->close_due) {
+            net_post(client, "/v1/completions", BODY);
+            chaos->asked[which]++;
+        }
+        break;
+    case 3:
+        if (client->alive && rng_below(&net->rng, 20) == 0) {
+            client->close_due = true;
+            client->reading = true;
+        }
+        break;
+    case 4:
+        net->now_ns += PROXY_TICK_NS;
+        proxy_on_tick(net->proxy, net->now_ns);
+        break;
+    default:
+        break;
+    }
+    struct net_end *end = net->ends[rng_below(&net->rng, net->end_count)];
+    (void)net_deliver(net, end, 1 + rng_below(&net->rng, 200));
+}
+
+/* One answer to each question, in order, none twice, and nothing left behind. */
+static void chance_finds_no_lost_request(void)
+{
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        harness_note("dst_router --seed=%llu", (unsigned long long)seed);
+        struct chaos chaos = {.count = 12};
+        chaos.net = net_new(&(struct net_setup){
+            .backends =
+                "http://ok-a:1,http://sse-b:1,http://refuse-c:1,http://reset-d:1,"
+                "http://cut-e:1,http://eof-f:1,http://twice-g:1,http://early-h:1,"
+                "http://junk-i:1,http://busy-j:1",
+            .models = "m,m,m,m,m,m,m,m,m,m",
+            .policy = seed % 2 == 0 ? "least_request" : "random",
+            .record = true,
+            .seed = seed});
+        for (size_t i = 0; i < chaos.count; i++) {
+            chaos.clients[i] = net_client(chaos.net);
+            chaos.clients[i]->unread_max = i % 3 == 0 ? 40 : 0;
+        }
+        for (int step = 0; step < 4000; step++) {
+            act(&chaos);
+        }
+        net_wait(chaos.net, 3 * second_ns);
+        for (size_t i = 0; i < chaos.count; i++) {
+            struct text got = {0};
+            net_answers(chaos.clients[i], &got);
+            uint32_t answers = 0;
+            for (const char *at = text_str(&got); (at = strchr(at, ';')) != NULL;
+                 at++) {
+                answers++;
+            }
+            const bool whole = chaos.clients[i]->alive;
+            EXPECT(whole ? answers == chaos.asked[i] : answers <= chaos.asked[i]);
+            text_fini(&got);
+        }
+        expect_clean(chaos.net);
+    }
+}
+
+HARNESS_MAIN("router", TEST(requests_take_turns_and_connections_are_reused),
+             TEST(a_stream_passes_event_by_event), TEST(heads_are_cleaned_on_the_way),
+             TEST(an_alias_is_replaced_for_the_engine),
+             TEST(an_answer_may_end_with_the_connection),
+             TEST(interim_answers_stay_with_the_router),
+             TEST(an_old_client_gets_no_chunks),
+             TEST(a_connection_that_says_too_much_is_not_used_again),
+             TEST(errors_of_engines_are_passed_on),
+             TEST(what_is_wrong_with_a_request_is_said),
+             TEST(the_release_answers_otherwise), TEST(limits_are_kept),
+             TEST(smuggling_is_refused_and_ends_the_connection),
+             TEST(unknown_paths_and_methods_are_told_apart),
+             TEST(a_thousand_pipelined_questions_are_answered_in_order),
+             TEST(another_backend_is_tried_before_the_first_byte),
+             TEST(when_all_fail_the_client_hears_of_it),
+             TEST(a_backend_that_does_not_connect_is_given_two_seconds),
+             TEST(a_silent_engine_is_given_up),
+             TEST(a_stream_that_breaks_is_not_taken_for_a_whole_one),
+             TEST(an_idle_connection_that_was_closed_costs_nobody),
+             TEST(a_backend_that_fails_thrice_is_left_alone_for_a_while),
+             TEST(probes_take_a_backend_out_and_bring_it_back),
+             TEST(a_client_that_leaves_ends_the_engines_work),
+             TEST(a_slow_client_makes_its_engine_wait),
+             TEST(a_client_that_takes_nothing_is_dropped),
+             TEST(the_queue_is_served_in_order_and_has_an_end),
+             TEST(draining_ends_what_is_idle_and_finishes_what_is_not),
+             TEST(streams_survive_a_new_configuration),
+             TEST(one_engine_may_serve_two_models), TEST(chance_finds_no_lost_request))
