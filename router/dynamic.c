@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * dynamic.c: the JSON of spec/production-stack.md 5.2, turned into the strings that the
+ * command line would have.
+ */
+#include "router/dynamic.h"
+
+#include "base/hash.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/text.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { FILE_BYTES_MAX = 16 * 1024 * 1024 };
+
+struct dynamic {
+    const char *path;
+    struct config_text flags;
+    enum compat compat;
+    uint64_t seen_hash; /* of the content in force */
+    bool seen;
+};
+
+/* Strings of a file live in its JSON tree. */
+struct file {
+    struct json *tree;
+    struct config_text text;
+};
+
+struct dynamic *dynamic_new(const char *path, const struct config_text *flags,
+                            enum compat compat)
+{
+    struct dynamic *dynamic = mem_alloc(1, sizeof *dynamic);
+    dynamic->path = path;
+    dynamic->flags = *flags;
+    dynamic->compat = compat;
+    return dynamic;
+}
+
+void dynamic_delete(struct dynamic *dynamic)
+{
+    mem_free(dynamic);
+}
+
+static bool read_bytes(const char *path, struct text *out, struct err *err)
+{
+    FILE *stream = fopen(path, "re");
+    if (stream == NULL) {
+        return err_set(err, ERR_INPUT, "%s: %s", path, strerror(errno));
+    }
+    char piece[16384];
+    size_t count = 0;
+    while ((count = fread(piece, 1, sizeof piece, stream)) > 0 &&
+           out->length < FILE_BYTES_MAX) {
+        text_add_bytes(out, piece, count);
+    }
+    const bool broken = ferror(stream) != 0;
+    (void)fclose(stream);
+    if (broken || out->length >= FILE_BYTES_MAX) {
+        return err_set(err, ERR_INPUT, "%s: cannot be read, or above 16 MiB", path);
+    }
+    return true;
+}
+
+/* --- fields ----------------------------------------------------------------------- */
+
+enum field_kind { FIELD_STRING, FIELD_NUMBER, FIELD_BOOL, FIELD_IGNORED };
+static const struct {
+    const char *name;
+    enum field_kind kind;
+    size_t offset;
+} FIELDS[] = {
+#define AT(field) offsetof(struct config_text, field)
+    {"service_discovery", FIELD_STRING, AT(service_discovery)},
+    {"routing_logic", FIELD_STRING, AT(routing_logic)},
+    {"static_backends", FIELD_STRING, AT(static_backends)},
+    {"static_models", FIELD_STRING, AT(static_models)},
+    {"static_aliases", FIELD_STRING, AT(static_aliases)},
+    {"static_model_labels", FIELD_STRING, AT(static_model_labels)},
+    {"static_model_types", FIELD_STRING, AT(static_model_types)},
+    {"session_key", FIELD_STRING, AT(session_key)},
+    {"prefill_model_labels", FIELD_STRING, AT(prefill_model_labels)},
+    {"decode_model_labels", FIELD_STRING, AT(decode_model_labels)},
+    {"routing_params", FIELD_STRING, AT(routing_params)},
+    {"static_backend_health_checks", FIELD_BOOL, AT(health_checks)},
+    {"static_backend_health_check_interval", FIELD_NUMBER, AT(health_interval_s)},
+    {"static_backend_health_check_timeout_seconds", FIELD_NUMBER, AT(health_timeout_s)},
+    {"prefix_min_match_length", FIELD_NUMBER, AT(prefix_min_match_length)},
+    {"k8s_port", FIELD_IGNORED, 0},
+    {"k8s_namespace", FIELD_IGNORED, 0},
+    {"k8s_label_selector", FIELD_IGNORED, 0},
+    {"callbacks", FIELD_IGNORED, 0},
+#undef AT
+};
+
+static bool read_field(const char *path, const struct json *value, size_t field,
+                       struct config_text *text, struct err *err)
+{
+    void *const place = (char *)text + FIELDS[field].offset;
+    int64_t number = 0;
+    switch (FIELDS[field].kind) {
+    case FIELD_IGNORED:
+        return true;
+    case FIELD_STRING:
+        if (json_str(value) == NULL) {
+            return err_set(err, ERR_INPUT, "%s: %s is not a string", path,
+                           FIELDS[field].name);
+        }
+        *(const char **)place = json_str(value);
+        return true;
+    case FIELD_NUMBER:
+        if (!json_i64(value, &number) || number <= 0 || number > 1000000000) {
+            return err_set(err, ERR_INPUT, "%s: %s is not a positive whole number",
+                           path, FIELDS[field].name);
+        }
+        *(uint64_t *)place = (uint64_t)number;
+        return true;
+    case FIELD_BOOL:
+        if (!json_bool(value, place)) {
+            return err_set(err, ERR_INPUT, "%s: %s is not true or false", path,
+                           FIELDS[field].name);
+        }
+        text->health_checks_given = true;
+        return true;
+    }
+    return true;
+}
+
+/* Unknown keys make the whole file void, as in the stack. */
+static bool read_fields(const char *path, const struct json *tree,
+                        struct config_text *text, struct err *err)
+{
+    const char *key = NULL;
+    for (size_t i = 0; json_member(tree, i, &key) != NULL; i++) {
+        const struct json *value = json_member(tree, i, &key);
+        size_t field = 0;
+        while (field < sizeof FIELDS / sizeof FIELDS[0] &&
+               strcmp(FIELDS[field].name, key) != 0) {
+            field++;
+        }
+        if (field == sizeof FIELDS / sizeof FIELDS[0]) {
+            return err_set(err, ERR_INPUT, "%s: unknown key '%s'", path, key);
+        }
+        if (!json_is_null(value) && !read_field(path, value, field, text, err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool parse(const char *path, const struct text *bytes, struct file *file,
+                  struct err *err)
+{
+    if (!json_parse(&file->tree, path, text_str(bytes), bytes->length, err)) {
+        return false;
+    }
+    if (!read_fields(path, file->tree, &file->text, err)) {
+        json_delete(file->tree);
+        file->tree = NULL;
+        return false;
+    }
+    return true;
+}
+
+/* --- merging ---------------------------------------------------------------------- */
+
+/* What the command line says wins over the file. */
+static void overlay(struct config_text *text, const struct config_text *flags)
+{
+    for (size_t i = 0; i < sizeof FIELDS / sizeof FIELDS[0]; i++) {
+        const size_t offset = FIELDS[i].offset;
+        if (FIELDS[i].kind == FIELD_STRING) {
+            const char *given = *(const char *const *)((const char *)flags + offset);
+            if (given != NULL) {
+                *(const char **)((char *)text + offset) = given;
+            }
+        } else if (FIELDS[i].kind == FIELD_NUMBER) {
+            const uint64_t given = *(const uint64_t *)((const char *)flags + offset);
+            if (given != 0) {
+                *(uint64_t *)((char *)text + offset) = given;
+            }
+        }
+    }
+    if (flags->health_checks_given) {
+        text->health_checks = flags->health_checks;
+    }
+}
+
+static bool load(struct dynamic *dynamic, bool with_flags, const struct text *bytes,
+                 struct config **out, struct err *err)
+{
+    struct file file = {0};
+    if (!parse(dynamic->path, bytes, &file, err)) {
+        return false;
+    }
+    if (with_flags) {
+        overlay(&file.text, &dynamic->flags);
+    }
+    struct err why = {0};
+    const bool good = config_new(out, &file.text, dynamic->compat, &why);
+    json_delete(file.tree);
+    if (!good) {
+        return err_set(err, why.kind, "%s: %s", dynamic->path, why.text);
+    }
+    return true;
+}
+
+bool dynamic_first(struct dynamic *dynamic, struct config **out, struct err *err)
+{
+    if (dynamic->path == NULL) {
+        return config_new(out, &dynamic->flags, dynamic->compat, err);
+    }
+    struct text bytes = {0};
+    const bool good =
+        read_bytes(dynamic->path, &bytes, err) && load(dynamic, true, &bytes, out, err);
+    if (good) {
+        dynamic->seen_hash = hash_xxh64(text_str(&bytes), bytes.length, 0);
+        dynamic->seen = true;
+    }
+    text_fini(&bytes);
+    return good;
+}
+
+struct config *dynamic_poll(void *context, bool *failed, struct err *err)
+{
+    struct dynamic *dynamic = context;
+    struct config *config = NULL;
+    struct text bytes = {0};
+    *failed = false;
+    if (!read_bytes(dynamic->path, &bytes, err)) {
+        *failed = true;
+        text_fini(&bytes);
+        return NULL;
+    }
+    const uint64_t hash = hash_xxh64(text_str(&bytes), bytes.length, 0);
+    if (dynamic->seen && hash == dynamic->seen_hash) {
+        text_fini(&bytes);
+        return NULL;
+    }
+    if (load(dynamic, false, &bytes, &config, err)) {
+        dynamic->seen_hash = hash;
+        dynamic->seen = true;
+    } else {
+        *failed = true;
+    }
+    text_fini(&bytes);
+    return config;
+}
