@@ -7,12 +7,12 @@
 
 #include <stdbool.h>
 
-enum { FREE = UINT32_MAX };
+#define FREE_SLOT UINT32_MAX
 
 static uint32_t take_next(const uint32_t *slots, uint32_t slot_count,
                           const struct maglev_node *node, uint32_t slot)
 {
-    while (slots[slot] != (uint32_t)FREE) {
+    while (slots[slot] != FREE_SLOT) {
         const uint32_t left = slot_count - slot;
         slot = node->skip < left ? slot + node->skip : node->skip - left;
     }
@@ -23,7 +23,7 @@ void maglev_fill(uint32_t *slots, uint32_t slot_count, const struct maglev_node 
                  uint32_t node_count, uint32_t *next)
 {
     for (uint32_t slot = 0; slot < slot_count; slot++) {
-        slots[slot] = (uint32_t)FREE;
+        slots[slot] = FREE_SLOT;
     }
     for (uint32_t node = 0; node < node_count; node++) {
         next[node] = nodes[node].offset;
