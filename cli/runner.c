@@ -206,6 +206,11 @@ struct run_record *runner_take_record(struct runner *runner)
     return run;
 }
 
+const char *runner_policy(const struct runner *runner)
+{
+    return runner->scenario->policy->name;
+}
+
 uint64_t runner_seed(const struct runner *runner)
 {
     return runner->scenario->seed;

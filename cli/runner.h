@@ -62,6 +62,7 @@ NODISCARD bool runner_finish(struct runner *runner, struct err *err);
 struct run_record *runner_take_record(struct runner *runner);
 
 uint64_t runner_seed(const struct runner *runner);
+const char *runner_policy(const struct runner *runner); /* its name */
 /* "demo"; borrowed. */
 const char *runner_scenario_name(const struct runner *runner);
 /* The effective scenario as YAML. */
