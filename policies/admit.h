@@ -24,7 +24,8 @@
     X(QUEUE_FULL, "queue_full", 429, "as many wait as may wait")                       \
     X(SATURATED, "saturated", 429, "sheddable, and the fleet is saturated")            \
     X(DRAWN, "drawn", 429, "sheddable, and drawn while saturation rises")              \
-    X(TIMED_OUT, "timed_out", 503, "waited as long as it may")
+    X(TIMED_OUT, "timed_out", 503, "waited as long as it may")                         \
+    X(RATE, "rate", 429, "beyond the rate that is allowed")
 
 enum admit_reason {
 #define X(name, text, http_status, help) ADMIT_REASON_##name,

@@ -291,6 +291,51 @@ static void shedding_rises_with_the_fifth_power(void)
     desk_delete(&desk);
 }
 
+static void bucket_runs_dry_and_fills_with_time(void)
+{
+    for (int per_tenant = 0; per_tenant < 2; per_tenant++) {
+        const struct fixture_param params[] = {
+            {"capacity", 100}, {"rate_per_s", 10}, {"per_tenant", per_tenant}};
+        struct desk desk = desk_new(1, "token_bucket", params, 3);
+        EXPECT(arrive(&desk, 1, "a", 0, 90).verdict == ADMIT_PASS);
+        EXPECT(arrive(&desk, 2, "a", 0, 11).reason == ADMIT_REASON_RATE);
+        EXPECT(arrive(&desk, 3, "a", 0, 10).verdict == ADMIT_PASS);
+        EXPECT((arrive(&desk, 4, "b", 0, 100).verdict == ADMIT_PASS) ==
+               (per_tenant != 0));
+        desk.now_ns = second_ns; /* ten tokens came in */
+        EXPECT(arrive(&desk, 5, "a", 0, 11).verdict == ADMIT_REJECT);
+        EXPECT(arrive(&desk, 6, "a", 0, 10).verdict == ADMIT_PASS);
+        desk.now_ns = 1000 * second_ns; /* full is full */
+        EXPECT(arrive(&desk, 7, "a", 0, 101).verdict == ADMIT_REJECT);
+        EXPECT(arrive(&desk, 8, "a", 0, 100).verdict == ADMIT_PASS);
+        EXPECT(arrive(&desk, 9, "a", 0, 1).verdict == ADMIT_REJECT);
+        desk_delete(&desk);
+    }
+}
+
+static void one_loaded_endpoint_sheds_the_less_urgent(void)
+{
+    const struct fixture_param params[] = {{"load_max", 2}};
+    struct desk desk = desk_new(2, "tier_shed", params, 1);
+    EXPECT(arrive(&desk, 1, NULL, 1, 10).verdict == ADMIT_PASS);
+    struct endpoint_metrics metrics = {.valid = METRIC_RUNNING | METRIC_WAITING,
+                                       .running_requests = 2,
+                                       .waiting_requests = 1};
+    gateway_scraped(desk.gateway, 1, &metrics);
+    EXPECT(arrive(&desk, 2, NULL, 1, 10).reason == ADMIT_REASON_SATURATED);
+    EXPECT(arrive(&desk, 3, NULL, 0, 10).verdict == ADMIT_PASS);
+    metrics.waiting_requests = 0;
+    gateway_scraped(desk.gateway, 1, &metrics);
+    EXPECT(arrive(&desk, 4, NULL, 1, 10).verdict == ADMIT_PASS);
+    /* What was sent since the scrape counts: round robin, three to each. */
+    for (uint64_t id = 10; id < 16; id++) {
+        const struct request_view request = {.request_id = id, .prompt_tokens = 1};
+        (void)fixture_open(desk.gateway, 0, &request);
+    }
+    EXPECT(arrive(&desk, 5, NULL, 1, 10).verdict == ADMIT_REJECT);
+    desk_delete(&desk);
+}
+
 static void tokens_in_flight_close_the_gate(void)
 {
     const struct fixture_param params[] = {{"detector", 2}, {"tokens_max", 100}};
@@ -372,6 +417,8 @@ HARNESS_MAIN("flow", TEST(gate_lets_in_as_many_as_it_may_and_queues_the_rest_in_
              TEST(prediction_is_charged_at_once_and_set_right_at_the_end),
              TEST(sheddable_requests_go_when_the_fleet_is_full),
              TEST(shedding_rises_with_the_fifth_power),
+             TEST(bucket_runs_dry_and_fills_with_time),
+             TEST(one_loaded_endpoint_sheds_the_less_urgent),
              TEST(tokens_in_flight_close_the_gate),
              TEST(nobody_waits_for_endpoints_that_do_not_exist),
              TEST(full_model_does_not_hold_back_another),
