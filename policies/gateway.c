@@ -88,6 +88,7 @@ static bool start_policy(struct gateway *gateway, const struct gateway_setup *se
         .values = values,
         .memory = {.resize = host_resize},
         .rng = &gateway->rng,
+        .oracle = setup->oracle,
     };
     if (setup->policy->init != NULL &&
         !setup->policy->init(gateway->state, &policy_setup, err)) {
@@ -131,6 +132,12 @@ bool gateway_new(struct gateway **out, const struct gateway_setup *setup,
     };
     if (!route_policy_resolve(setup->policy, setup->compat, &given, values, err)) {
         return false;
+    }
+    if ((setup->policy->needs & NEED_ORACLE) != 0 && setup->oracle == NULL) {
+        return err_set(err, ERR_INPUT,
+                       "policy %s knows the true state of engines, which only a "
+                       "simulation can tell; choose another one for a router",
+                       setup->policy->name);
     }
     struct gateway *gateway = mem_alloc(1, sizeof *gateway);
     gateway->needs = setup->policy->needs;

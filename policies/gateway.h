@@ -27,6 +27,9 @@ struct gateway_setup {
     uint64_t replica;        /* which of several gateways: each has its own chance */
     int64_t stats_window_ns; /* 0 = 60 s */
     uint32_t endpoints_max;  /* 0 = 4096 */
+    /* Of a simulation, borrowed; NULL in a router, where a policy that needs it is
+     * refused. */
+    const struct oracle *oracle;
 };
 
 /* One decision, before it changes any counter; valid during the call. */

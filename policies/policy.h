@@ -25,6 +25,7 @@ enum policy_need {
     NEED_REQUEST_STATS = 1 << 4, /* the sliding window of the stack's router */
     NEED_ADAPTERS = 1 << 5,      /* loaded adapters, with the engine metrics */
     NEED_KV_EVENTS = 1 << 6,     /* what engines tell about their prefix caches */
+    NEED_ORACLE = 1 << 7,        /* the truth, which only a simulation knows */
 };
 
 /* Why an endpoint was chosen; the decision log carries the name. */
@@ -105,6 +106,7 @@ struct policy_setup {
     const double *values; /* one per entry of the parameter table */
     struct policy_memory memory;
     struct rng *rng; /* the policy's own stream; lives as long as the policy */
+    const struct oracle *oracle; /* policies/oracle.h; there if NEED_ORACLE */
 };
 
 /* JOINED precedes the first view that holds the endpoint. LEFT may be followed by

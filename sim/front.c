@@ -14,7 +14,7 @@
 enum { KEY_BYTES = 24, CHUNK_CHARS = 128 };
 
 bool front_init(struct front *front, const struct scenario *scenario, uint32_t replica,
-                const struct decision_sink *sink, struct err *err)
+                const struct front_links *links, struct err *err)
 {
     const struct gateway_setup setup = {
         .policy = scenario->policy,
@@ -26,13 +26,14 @@ bool front_init(struct front *front, const struct scenario *scenario, uint32_t r
         .replica = replica,
         .stats_window_ns = scenario->stats_window_ns,
         .endpoints_max = SCENARIO_REPLICAS_MAX,
+        .oracle = links->oracle,
     };
     *front = (struct front){.scenario = scenario};
     if (!gateway_new(&front->gateway, &setup, err)) {
         return false;
     }
-    if (sink != NULL) {
-        gateway_log_to(front->gateway, sink);
+    if (links->sink != NULL) {
+        gateway_log_to(front->gateway, links->sink);
     }
     return scenario->admission.policy == NULL ||
            admission_new(&front->admission, scenario, front->gateway, replica, err);

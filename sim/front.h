@@ -22,9 +22,13 @@ struct front {
     size_t hash_capacity;
 };
 
-/* sink NULL = no decision log; borrowed. */
+/* What a front is tied to; borrowed. */
+struct front_links {
+    const struct decision_sink *sink; /* NULL = no decision log */
+    const struct oracle *oracle;      /* answers about engines = endpoints */
+};
 NODISCARD bool front_init(struct front *front, const struct scenario *scenario,
-                          uint32_t replica, const struct decision_sink *sink,
+                          uint32_t replica, const struct front_links *links,
                           struct err *err);
 void front_fini(struct front *front); /* a zeroed front is legal */
 

@@ -2,8 +2,8 @@
  *
  * replica_state.h: the inside of one engine, shared by the files that make it up:
  * running.c (who holds what), step_form.c (the scheduler), decode_run.c (many equal
- * steps at once) and replica.c (step boundaries and the outer interface). Nobody else
- * includes it.
+ * steps at once), outlook.c (what would become of a newcomer) and replica.c (step
+ * boundaries and the outer interface). Nobody else includes it.
  */
 #ifndef STACKSIM_SIM_REPLICA_STATE_H
 #define STACKSIM_SIM_REPLICA_STATE_H

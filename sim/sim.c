@@ -12,12 +12,14 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "policies/oracle.h"
 #include "sim/evq.h"
 #include "sim/fairness.h"
 #include "sim/front.h"
 #include "sim/kv_reports.h"
 #include "sim/load.h"
 #include "sim/lockstep.h"
+#include "sim/outlook.h"
 #include "sim/replay.h"
 #include "sim/replica.h"
 
@@ -66,6 +68,11 @@ struct sim {
     struct decision_sink sink;
     struct replay_queue *replay;
     struct kv_reports *reports; /* NULL unless the policy listens */
+    struct oracle oracle;
+    struct kv_listener nobody;        /* for pools that only an oracle looks at */
+    const struct trace_record *asked; /* the oracle about: being routed */
+    struct block_run *asked_runs;     /* of its prompt, room for asked_capacity */
+    size_t asked_capacity;
     struct request_table *table;
     struct evq *events;
     struct load load;
@@ -440,6 +447,65 @@ static void metrics_read(struct sim *sim, const struct front *front)
     }
 }
 
+/* ---- the oracle ------------------------------------------------------------------ */
+
+static uint32_t asked_cut(struct sim *sim, uint32_t block_tokens)
+{
+    const size_t most = block_runs_max(sim->asked->segment_count);
+    void *runs = sim->asked_runs;
+    const bool grown = mem_grow(&runs, &sim->asked_capacity, most + 1,
+                                sizeof(struct block_run), UINT32_MAX);
+    CHECK(grown, "%zu runs of blocks", most);
+    sim->asked_runs = runs;
+    return (uint32_t)block_runs_cut(sim->asked->segments, sim->asked->segment_count,
+                                    block_tokens, sim->asked_runs);
+}
+
+static void on_ask(void *context, uint32_t endpoint_id,
+                   const struct request_view *request, struct oracle_outlook *outlook)
+{
+    struct sim *sim = context;
+    const struct engine_config *config = &sim->pool_of[endpoint_id]->engine;
+    CHECK(request->request_id == sim->asked->id, "asked about request %" PRIu64,
+          request->request_id);
+    *outlook = (struct oracle_outlook){0};
+    if (request->prompt_tokens >= config->max_model_len) {
+        return; /* every engine of its kind refuses it at once */
+    }
+    const uint32_t run_count = asked_cut(sim, config->block_tokens);
+    const struct outlook_question question = {
+        .now_ns = sim->now_ns,
+        .prompt_tokens = request->prompt_tokens,
+        .output_tokens = output_capped(sim->asked, config),
+        .runs = sim->asked_runs,
+        .run_count = run_count,
+    };
+    const struct outlook found = replica_outlook(sim->engines[endpoint_id], &question);
+    *outlook = (struct oracle_outlook){
+        .first_token_ns = found.first_token_ns,
+        .end_ns = found.end_ns,
+        .delay_ns = found.delay_ns,
+        .cached_tokens = found.cached_tokens,
+    };
+}
+
+static void on_change_unheard(void *context, const struct kv_change *change)
+{
+    (void)context;
+    (void)change;
+}
+
+/* NULL: nobody listens, and evictions may be booked late. */
+static const struct kv_listener *listener_of(struct sim *sim, uint32_t engine)
+{
+    if (sim->reports != NULL) {
+        return kv_reports_listener(sim->reports, engine,
+                                   sim->pool_of[engine]->engine.block_tokens);
+    }
+    const unsigned needs = gateway_needs(sim->fronts[0].gateway);
+    return (needs & NEED_ORACLE) != 0 ? &sim->nobody : NULL;
+}
+
 /* It ends without having met an engine. */
 static void request_drop(struct sim *sim, const struct incoming *incoming,
                          enum outcome_status status)
@@ -458,6 +524,7 @@ static void request_drop(struct sim *sim, const struct incoming *incoming,
 static void request_route(struct sim *sim, const struct incoming *incoming)
 {
     uint32_t engine = UINT32_MAX;
+    sim->asked = incoming->record;
     const struct route_decision decision =
         front_route(&sim->fronts[incoming->front], sim->now_ns, incoming->record,
                     incoming->arrival_ns, &engine);
@@ -872,6 +939,7 @@ static bool engines_check(const struct scenario *scenario, struct err *err)
 static void engine_new(struct sim *sim, uint32_t engine,
                        const struct scenario_pool *pool, uint32_t number)
 {
+    sim->pool_of[engine] = pool;
     const struct replica_setup setup = {
         .id = engine,
         .engine = &pool->engine,
@@ -879,15 +947,11 @@ static void engine_new(struct sim *sim, uint32_t engine,
         .kv_blocks = pool->kv_blocks,
         .table = sim->table,
         .events = {sim, on_first_token, on_end},
-        .cache_listener =
-            sim->reports == NULL
-                ? NULL
-                : kv_reports_listener(sim->reports, engine, pool->engine.block_tokens),
+        .cache_listener = listener_of(sim, engine),
         .step_by_step = sim->options.step_by_step || pool->lockstep,
         .lockstep = pool->lockstep,
     };
     sim->engines[engine] = replica_new(&setup);
-    sim->pool_of[engine] = pool;
     sim->first_of[engine] = pool->lockstep ? engine - number : engine;
     char url[URL_BYTES];
     (void)snprintf(url, sizeof(url), "http://%s-%04u:8000", pool->name, number);
@@ -939,19 +1003,21 @@ static void engines_new(struct sim *sim)
 static bool fronts_set_up(struct sim *sim, struct err *err)
 {
     const struct scenario *scenario = sim->scenario;
-    const struct decision_sink *sink = NULL;
+    struct front_links links = {.oracle = &sim->oracle};
+    sim->oracle = (struct oracle){sim, on_ask};
+    sim->nobody = (struct kv_listener){NULL, on_change_unheard};
     if (sim->observer.on_decision != NULL) {
         sim->sink =
             (struct decision_sink){sim->observer.context, sim->observer.on_decision,
                                    sim->observer.wants_scores};
-        sink = &sim->sink;
+        links.sink = &sim->sink;
     }
     sim->front_count = scenario->router_replicas;
     sim->fronts = mem_alloc(sim->front_count, sizeof(struct front));
     sim->fairness = fairness_new();
     rng_init(&sim->front_bits, scenario->seed, "sim.front", 0);
     for (uint32_t i = 0; i < sim->front_count; i++) {
-        if (!front_init(&sim->fronts[i], scenario, i, sink, err)) {
+        if (!front_init(&sim->fronts[i], scenario, i, &links, err)) {
             return false;
         }
     }
@@ -1042,6 +1108,7 @@ void sim_delete(struct sim *sim)
     mem_free(sim->engines);
     mem_free(sim->pool_of);
     kv_reports_delete(sim->reports);
+    mem_free(sim->asked_runs);
     replay_delete(sim->replay);
     request_table_delete(sim->table);
     for (uint32_t i = 0; sim->fronts != NULL && i < sim->front_count; i++) {

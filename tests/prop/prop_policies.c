@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/rng.h"
 #include "policies/gateway.h"
+#include "tests/fake_oracle.h"
 #include "tests/harness.h"
 
 #include <stdio.h>
@@ -334,8 +335,11 @@ static uint64_t live(const struct route_policy *policy, enum compat compat,
 {
     struct fleet fleet = {0};
     struct err err;
-    const struct gateway_setup setup = {
-        .policy = policy, .compat = compat, .seed = seed, .endpoints_max = SLOTS};
+    const struct gateway_setup setup = {.policy = policy,
+                                        .compat = compat,
+                                        .seed = seed,
+                                        .endpoints_max = SLOTS,
+                                        .oracle = &fake_oracle};
     harness_note("policy %s, compat %d, seed %llu", policy->name, (int)compat,
                  (unsigned long long)seed);
     REQUIRE_OK(gateway_new(&fleet.gateway, &setup, &err), &err);

@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/rng.h"
 #include "policies/gateway.h"
+#include "tests/fake_oracle.h"
 #include "tests/harness.h"
 
 #include <stdio.h>
@@ -61,7 +62,8 @@ static void make(struct life *life, const struct route_policy *policy,
                                         .param_names = names,
                                         .param_values = values,
                                         .param_count = given,
-                                        .seed = 1};
+                                        .seed = 1,
+                                        .oracle = &fake_oracle};
     *life = (struct life){.needs = policy->needs};
     REQUIRE_OK(gateway_new(&life->gateway, &setup, &err), &err);
     rng_init(&life->rng, 1, "prop_policy_memory", 0);

@@ -146,7 +146,9 @@ static void write_scenario(struct rng *rng, const char *trace, uint64_t seed,
         "least_request",
         "kv_aware, params: {chunk_tokens: 1}",
         "weighted_sum, params: {precise_weight: 3, prefix_weight: 0}",
-        "dynamo_kv"};
+        "dynamo_kv",
+        "oracle",
+        "oracle, params: {goal: 1}"};
     static const char *const replays[] = {"open", "closed", "hybrid"};
     static const char *const booleans[] = {"true", "false"};
     static const char *const compats[] = {"v085", "v010", "v019", "head"};
