@@ -79,10 +79,10 @@ void admission_drop(struct parked *parked)
 
 struct admit_decision admission_arrive(struct admission *admission, int64_t now_ns,
                                        const struct trace_record *record,
-                                       struct parked **parked)
+                                       uint64_t number, struct parked **parked)
 {
     const struct request_view view = {
-        .request_id = record->id,
+        .request_id = number,
         .arrival_ns = now_ns,
         .model = record->model,
         .prompt_tokens = record->prompt_tokens,
@@ -92,6 +92,7 @@ struct admit_decision admission_arrive(struct admission *admission, int64_t now_
         .tenant = record->tenant,
     };
     struct parked *place = parked_new(record, now_ns);
+    place->number = number;
     const struct admit_decision decision =
         flow_arrive(admission->flow, now_ns, &view, place);
     if (decision.verdict != ADMIT_QUEUE) {
@@ -122,13 +123,13 @@ struct parked *admission_any(struct admission *admission)
 
 void admission_cancel(struct admission *admission, const struct parked *parked)
 {
-    flow_cancel(admission->flow, parked->record.id);
+    flow_cancel(admission->flow, parked->number);
 }
 
-void admission_saw_tokens(struct admission *admission, uint64_t request_id,
+void admission_saw_tokens(struct admission *admission, uint64_t number,
                           uint32_t output_tokens)
 {
-    flow_saw_tokens(admission->flow, request_id, output_tokens);
+    flow_saw_tokens(admission->flow, number, output_tokens);
 }
 
 bool admission_wants_tokens(const struct admission *admission)
@@ -136,10 +137,10 @@ bool admission_wants_tokens(const struct admission *admission)
     return flow_wants_tokens(admission->flow);
 }
 
-void admission_ended(struct admission *admission, uint64_t request_id,
+void admission_ended(struct admission *admission, uint64_t number,
                      uint32_t output_tokens)
 {
-    flow_ended(admission->flow, request_id, output_tokens);
+    flow_ended(admission->flow, number, output_tokens);
 }
 
 int64_t admission_deadline_ns(const struct admission *admission)

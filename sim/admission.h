@@ -22,6 +22,7 @@ struct parked {
     char *model;  /* NULL = none */
     char *tenant; /* NULL = none */
     int64_t arrival_ns;
+    uint64_t number;  /* as given to admission_arrive */
     uint32_t account; /* its tenant in sim/fairness.h */
     uint32_t front;   /* replica of the router that it waits at */
     uint32_t timer;   /* of its client hanging up; UINT32_MAX = none */
@@ -32,11 +33,12 @@ NODISCARD bool admission_new(struct admission **out, const struct scenario *scen
                              struct err *err);
 void admission_delete(struct admission *admission);
 
-/* *parked is filled when the answer is ADMIT_QUEUE; it stays valid until the request
+/* number names the request here, since a trace may hold two records of one id; rising.
+ * *parked is filled when the answer is ADMIT_QUEUE; it stays valid until the request
  * was taken and admission_drop was called. */
 struct admit_decision admission_arrive(struct admission *admission, int64_t now_ns,
                                        const struct trace_record *record,
-                                       struct parked **parked);
+                                       uint64_t number, struct parked **parked);
 /* The next that may go on; NULL = nobody now. */
 struct parked *admission_next(struct admission *admission, int64_t now_ns);
 /* The next whose time is up; NULL = nobody's. */
@@ -49,10 +51,10 @@ void admission_cancel(struct admission *admission, const struct parked *parked);
 void admission_drop(struct parked *parked);
 
 /* Of one that is in flight, so far. */
-void admission_saw_tokens(struct admission *admission, uint64_t request_id,
+void admission_saw_tokens(struct admission *admission, uint64_t number,
                           uint32_t output_tokens);
 bool admission_wants_tokens(const struct admission *admission);
-void admission_ended(struct admission *admission, uint64_t request_id,
+void admission_ended(struct admission *admission, uint64_t number,
                      uint32_t output_tokens);
 int64_t admission_deadline_ns(const struct admission *admission);
 uint32_t admission_waiting(const struct admission *admission);

@@ -266,7 +266,7 @@ static void admission_free(struct sim *sim, const struct request *request,
     const uint32_t tokens =
         outcome->output_tokens > seen ? outcome->output_tokens : seen;
     const struct front *front = &sim->fronts[request->front];
-    admission_ended(front->admission, request->record_id, tokens);
+    admission_ended(front->admission, request->number, tokens);
     if (front_waiting(front) > 0) {
         evq_set(sim->events, sim->source_admit, sim->now_ns, rank_of(EVENT_ADMIT, 0));
     }
@@ -378,6 +378,7 @@ static void engine_reschedule(struct sim *sim, uint32_t engine)
 struct incoming {
     const struct trace_record *record;
     int64_t arrival_ns;
+    uint64_t number; /* of its arrival */
     uint32_t front;
 };
 
@@ -403,6 +404,7 @@ static void request_submit(struct sim *sim, const struct incoming *incoming,
     request->engine = engine;
     request->admitted = sim->fronts[incoming->front].admission != NULL;
     request->account = account_of(sim, incoming);
+    request->number = incoming->number;
     load_add(&sim->load, engine, sim->now_ns);
     if (!fits) {
         request_move(request, REQUEST_ENDED);
@@ -516,6 +518,7 @@ static void request_drop(struct sim *sim, const struct incoming *incoming,
     request->admitted =
         sim->fronts[incoming->front].admission != NULL && status == OUTCOME_REJECTED;
     request->account = account_of(sim, incoming);
+    request->number = incoming->number;
     request_move(request, REQUEST_ENDED);
     request_finish(sim, request, status);
 }
@@ -552,7 +555,8 @@ static void queue_timeout_reschedule(struct sim *sim)
 
 static struct incoming incoming_of(const struct parked *parked)
 {
-    return (struct incoming){&parked->record, parked->arrival_ns, parked->front};
+    return (struct incoming){&parked->record, parked->arrival_ns, parked->number,
+                             parked->front};
 }
 
 /* It waits no longer; nor is its client's patience measured by that timer. */
@@ -580,7 +584,7 @@ static void visit_tokens(void *context, struct request *request)
     const struct replica *engine = sim->engines[request->engine];
     const struct admission *admission = sim->fronts[request->front].admission;
     if (admission_waiting(admission) > 0 && admission_wants_tokens(admission)) {
-        admission_saw_tokens(sim->fronts[request->front].admission, request->record_id,
+        admission_saw_tokens(sim->fronts[request->front].admission, request->number,
                              replica_output_tokens(engine, request, sim->now_ns));
     }
 }
@@ -668,7 +672,8 @@ static void request_arrive(struct sim *sim, const struct trace_record *record)
     if (sim->injected == 1) {
         sim->summary.first_arrival_ns = sim->now_ns;
     }
-    const struct incoming incoming = {record, sim->now_ns, front_draw(sim)};
+    const struct incoming incoming = {record, sim->now_ns, sim->injected,
+                                      front_draw(sim)};
     const struct front *front = &sim->fronts[incoming.front];
     if (sim->fresh_metrics) {
         metrics_read(sim, front);
@@ -676,7 +681,8 @@ static void request_arrive(struct sim *sim, const struct trace_record *record)
     struct admit_decision decision = {.verdict = ADMIT_PASS};
     struct parked *parked = NULL;
     if (front->admission != NULL) {
-        decision = admission_arrive(front->admission, sim->now_ns, record, &parked);
+        decision = admission_arrive(front->admission, sim->now_ns, record,
+                                    incoming.number, &parked);
     }
     if (decision.verdict == ADMIT_PASS) {
         request_route(sim, &incoming);

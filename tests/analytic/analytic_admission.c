@@ -172,6 +172,27 @@ static void client_that_hangs_up_in_the_queue_is_gone(void)
     EXPECT_I64(outcome_of(&record, 4)->end_ns, 380000);
 }
 
+/* Ids need not be unique in open replay. */
+static void two_requests_of_one_id_are_two_requests(void)
+{
+    static struct record record;
+    struct sim_summary summary;
+    static const char trace[] = "#version=1\nid,arrival,in,out,prio,tenant,prompt\n"
+                                "1,0,1,10,0,x,t1+1\n1,0,1,10,0,x,t2+1\n"
+                                "1,0,1,10,0,x,t3+1\n";
+    struct text fleet = {0};
+    const char *path = harness_temp_file("one.csv", trace, sizeof trace - 1);
+    text_printf(&fleet,
+                "workload: {trace: \"%s\", format: native}\n"
+                "cluster: {pools: [{gpu: h100_sxm, model: opt_125m, cost: {model: "
+                "linear, step: 10us}}]}\n",
+                path);
+    run(text_str(&fleet), "admission: {policy: vtc, params: {requests_max: 1}}",
+        unchanged, &record, &summary);
+    EXPECT_U64(summary.completed, 3);
+    text_fini(&fleet);
+}
+
 static void full_queue_turns_the_next_away(void)
 {
     static struct record record;
@@ -333,6 +354,7 @@ HARNESS_MAIN("admission", TEST(gate_of_one_serves_one_after_the_other),
              TEST(room_that_comes_with_the_timeout_is_taken),
              TEST(client_that_hangs_up_in_the_queue_is_gone),
              TEST(full_queue_turns_the_next_away),
+             TEST(two_requests_of_one_id_are_two_requests),
              TEST(flood_of_low_priority_drowns_a_fleet_without_admission),
              TEST(shedding_by_old_metrics_lets_bursts_in),
              TEST(counters_share_evenly_where_arrival_order_does_not))
