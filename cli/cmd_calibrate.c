@@ -14,7 +14,7 @@
 static const struct opt CALIBRATE_OPTIONS[] = {
     {"--from", "KIND", OPT_STR, offsetof(struct calibrate_args, from),
      "found out from what lies at SOURCE",
-     "profile (kernel times), iterations (whole iterations) or run (a measured run). "
+     "profile, iterations, run, bench or closed-loop, see above. "
      "Example: --from iterations"},
     {"--facts", "FILE", OPT_STR, offsetof(struct calibrate_args, facts),
      "facts.json beside the folder, if there is one",
@@ -48,7 +48,8 @@ static const struct opt CALIBRATE_OPTIONS[] = {
      "L2 cache of one GPU: mixed batches beyond it cost more. Example: --l2 72MiB"},
     {"--fit", "NAME", OPT_STR, offsetof(struct calibrate_args, fit),
      "fitted to the run's own profile/, else the data sheet",
-     "Of a run: the step times that the factors stand on; a file of configs/fits, or a "
+     "Of a run and of load tests: the step times that the factors stand on; a file of "
+     "configs/fits, or a "
      "path. Example: --fit rtx_4090.llama_3_1_8b"},
     {"--terms", "WHICH", OPT_STR, offsetof(struct calibrate_args, terms), "scales",
      "Of a run: scales (a factor on steps that decode and one on steps with prefill) "
@@ -56,6 +57,14 @@ static const struct opt CALIBRATE_OPTIONS[] = {
      "groups (factors on dense layers, attention of decodes, attention beside "
      "prefill). "
      "Example: --terms groups"},
+    {"--filter", "COLUMN=VALUE,...", OPT_STR, offsetof(struct calibrate_args, filter),
+     "none",
+     "Of closed loops: only rows with these values. "
+     "Example: --filter system=h100_sxm,backend=vllm"},
+    {"--engine", "MAP", OPT_STR, offsetof(struct calibrate_args, engine),
+     "vLLM's defaults, no prefix caching",
+     "Of bench and closed loops: the engine's flags, as in a scenario. "
+     "Example: --engine '{max_num_seqs: 128, prefix_caching: false}'"},
     {"--source", "TEXT", OPT_STR, offsetof(struct calibrate_args, origin),
      "the file's name",
      "Of iterations: where the table comes from, for the fit's own source line. "
@@ -84,6 +93,10 @@ static bool source_run(struct calibrate_result *result,
         return calibrate_from_iterations(result, args, path, err);
     case CALIBRATE_RUN:
         return calibrate_from_run(result, args, path, err);
+    case CALIBRATE_BENCH:
+        return calibrate_from_bench(result, args, path, err);
+    case CALIBRATE_CLOSED_LOOP:
+        return calibrate_from_closed(result, args, path, err);
     case CALIBRATE_SOURCE_COUNT:
         break;
     }
@@ -147,7 +160,13 @@ const struct command command_calibrate = {
                 "                                      whole iterations, timed from "
                 "outside\n"
                 "  a folder with vllm_requests.jsonl   a measured run; factors on step "
-                "times\n\n"
+                "times\n"
+                "  a JSON file of vllm bench serve     a load test, or several; the "
+                "same "
+                "factors\n"
+                "  a CSV file with silicon_ttft_ms and silicon_tpot_ms\n"
+                "                                      closed loops, one a row; the "
+                "same factors\n\n"
                 "Prints every coefficient with its 95 % interval, the residuals, and "
                 "what the data do\nnot determine; --out writes the fit.\n\n"
                 "Examples:\n"
@@ -159,7 +178,11 @@ const struct command command_calibrate = {
                 "llama_2_70b \\\n"
                 "    --table-gpu h100-80gb --table-model llama2-70b "
                 "--tensor-parallel 8 --out fit.yaml\n"
-                "  stacksim calibrate my-run --out fit.yaml",
+                "  stacksim calibrate my-run --out fit.yaml\n"
+                "  stacksim calibrate bench.json --gpu h100_sxm --model llama_3_1_8b "
+                "--out scales.yaml\n"
+                "  stacksim calibrate rows.csv --filter system=h100_sxm,backend=vllm "
+                "--out scales.yaml",
             .options = CALIBRATE_OPTIONS,
             .positional_min = 1,
             .positional_max = 1,

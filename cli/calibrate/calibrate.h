@@ -16,7 +16,10 @@
     X(PROFILE, "profile", "a folder with attention.csv (kernel times)")                \
     X(ITERATIONS, "iterations",                                                        \
       "a CSV file with prompt_time and token_time (whole iterations)")                 \
-    X(RUN, "run", "a folder with vllm_requests.jsonl (a measured run)")
+    X(RUN, "run", "a folder with vllm_requests.jsonl (a measured run)")                \
+    X(BENCH, "bench", "a JSON file of `vllm bench serve --save-result`")               \
+    X(CLOSED_LOOP, "closed-loop",                                                      \
+      "a CSV file with silicon_ttft_ms and silicon_tpot_ms (load tests)")
 
 enum calibrate_source {
 #define X(id, name, help) CALIBRATE_##id,
@@ -35,8 +38,10 @@ struct calibrate_args {
     const char *origin;    /* of the measurements, for the fit's source line */
     const char *table_gpu; /* as an iteration table calls them */
     const char *table_model;
-    const char *fit;   /* base of a run: a name of configs/fits, or a path */
-    const char *terms; /* "scales" or "groups" */
+    const char *fit;    /* base of a run: a name of configs/fits, or a path */
+    const char *terms;  /* "scales" or "groups" */
+    const char *filter; /* of closed-loop rows */
+    const char *engine; /* YAML map of engine flags, for bench and closed loops */
     uint64_t tensor_parallel;
     uint64_t sm_count;
     uint64_t l2_bytes;
@@ -75,5 +80,11 @@ NODISCARD bool calibrate_from_iterations(struct calibrate_result *result,
 NODISCARD bool calibrate_from_run(struct calibrate_result *result,
                                   const struct calibrate_args *args, const char *path,
                                   struct err *err);
+NODISCARD bool calibrate_from_closed(struct calibrate_result *result,
+                                     const struct calibrate_args *args,
+                                     const char *path, struct err *err);
+NODISCARD bool calibrate_from_bench(struct calibrate_result *result,
+                                    const struct calibrate_args *args, const char *path,
+                                    struct err *err);
 
 #endif

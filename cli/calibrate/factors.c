@@ -12,6 +12,7 @@
 enum { ITERATIONS_MAX = 12 };
 static const double difference = 0.02;
 static const double bound = 0.6931471805599453; /* of the logarithm: 1/2 to 2 */
+static const double bound_share = 0.995;
 static const double width_max = 0.15;
 static const double soft_limit = 0.5;
 
@@ -34,9 +35,16 @@ static bool residuals_of(void *context, const double *x, double *out)
     return searching->search->residuals(searching->search->context, values, out);
 }
 
+/* At the edge of the search the data ask for what no factor can give. */
+static bool is_found(const struct nonlinear_result *found, size_t i)
+{
+    return found->moves[i] && fabs(found->x[i]) < bound_share * bound;
+}
+
 static double half_width(const struct nonlinear_result *found, size_t i)
 {
-    return found->moves[i] ? 0.5 * (found->high[i] - found->low[i]) : (double)INFINITY;
+    return is_found(found, i) ? 0.5 * (found->high[i] - found->low[i])
+                              : (double)INFINITY;
 }
 
 /* The least known of the active ones; count when all are known well. Without blocks
@@ -47,7 +55,7 @@ static size_t worst_of(const struct searching *searching,
     size_t worst = searching->count;
     double widest = width_max;
     for (size_t i = 0; i < searching->count; i++) {
-        const bool judged = searching->search->block_count >= 2 || !found->moves[i];
+        const bool judged = searching->search->block_count >= 2 || !is_found(found, i);
         if (judged && half_width(found, i) > widest) {
             widest = half_width(found, i);
             worst = i;
@@ -147,14 +155,19 @@ void factors_report(const struct factor_search *search, struct text *out)
                 "simulations\n",
                 100.0 * search->rms_start, 100.0 * search->rms_end,
                 search->simulations);
-    text_add(out,
-             unknown == 0 ? "the data determine every factor\n" : "not determined:");
+    if (unknown == 0) {
+        text_add(out, search->block_count >= 2
+                          ? "the data determine every factor\n"
+                          : "too little data to say how sure the factors are\n");
+        return;
+    }
+    text_add(out, "not determined:");
     for (size_t i = 0, told = 0; i < search->count; i++) {
         if (!search->factors[i].determined) {
             text_printf(out, "%s %s", told++ > 0 ? "," : "", search->factors[i].name);
         }
     }
-    text_add(out, unknown == 0 ? "" : "\n");
+    text_add(out, "\n");
 }
 
 double factors_soften(double residual)

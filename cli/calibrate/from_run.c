@@ -10,7 +10,7 @@
  */
 #include "base/mem.h"
 #include "cli/calibrate/calibrate.h"
-#include "cli/calibrate/factors.h"
+#include "cli/calibrate/scaled.h"
 #include "cli/paths.h"
 #include "cli/validate/score.h"
 #include "sim/step_fit.h"
@@ -143,48 +143,6 @@ static double ttft_mean_ns(const struct measured_run *measured)
 
 /* ---- what comes out */
 
-/* For `cost:`, and for `stacksim validate --scales-from`. */
-static void scales_file(const struct run_search *search,
-                        const struct factor_search *found, struct text *out)
-{
-    struct text line = {0};
-    factors_line(found, &line);
-    text_printf(out,
-                "# Factors on step times, found by `stacksim calibrate` on a measured "
-                "run, with 95 %%\n# intervals: %s.\n# Keys of a pool's `cost: {model: "
-                "%s}`.\nscale_decode: %.4f\nscale_mixed: %.4f\n",
-                text_str(&line), search->run->model, found->factors[0].value,
-                found->factors[1].value);
-    text_printf(out,
-                "gpu: '%s'\nmodel: '%s'\ncost_model: %s\nsource: '%zu requests'\n"
-                "rms_error_pct: %.3f\n",
-                search->run->gpu.name, search->run->facts.model.name,
-                search->run->model, search->run->measured.count,
-                100.0 * found->rms_end);
-    text_fini(&line);
-}
-
-static bool fit_file(struct run_search *search, const struct factor_search *found,
-                     struct text *out)
-{
-    struct step_fit fit = {0};
-    struct text line = {0};
-    if (!step_fit_read(&fit, conf_root(search->run->fit), search->err)) {
-        return false;
-    }
-    if (!search->groups) {
-        fit.scale_decode *= found->factors[0].value;
-        fit.scale_mixed *= found->factors[1].value;
-    }
-    factors_line(found, &line);
-    snprintf(fit.calibrated, sizeof fit.calibrated, "on a run of %zu requests: %s",
-             search->run->measured.count, text_str(&line));
-    step_fit_write(&fit, out);
-    step_fit_fini(&fit);
-    text_fini(&line);
-    return true;
-}
-
 static bool scored(const struct run_search *search,
                    const struct validate_scales *scales, struct score *score,
                    struct text *cost)
@@ -279,14 +237,17 @@ static bool run_load(struct run_search *search, const struct calibrate_args *arg
 static bool found_write(struct calibrate_result *result, struct run_search *search,
                         const struct factor_search *found)
 {
+    char what[64];
+    snprintf(what, sizeof what, "a run of %zu requests", search->run->measured.count);
     if (!report_write(search, found, &result->report)) {
         return false;
     }
-    if (search->run->fit != NULL) {
-        return fit_file(search, found, &result->yaml);
-    }
-    scales_file(search, found, &result->yaml);
-    return true;
+    const struct scaled scaled = {.gpu = search->run->gpu.name,
+                                  .model = search->run->facts.model.name,
+                                  .what = what,
+                                  .fit = search->run->fit,
+                                  .in_fit = search->groups};
+    return scaled_write(&scaled, found, &result->yaml, search->err);
 }
 
 static bool run_fit(struct calibrate_result *result, struct run_search *search)

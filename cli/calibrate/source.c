@@ -3,6 +3,7 @@
  * source.c: what lies at the path: a folder by the files in it, a file by its
  * beginning.
  */
+#include "base/lines.h"
 #include "cli/calibrate/calibrate.h"
 #include "sim/iterations.h"
 
@@ -32,8 +33,10 @@ static bool source_named(const char *name, enum calibrate_source *source,
             return true;
         }
     }
-    return err_set(err, ERR_USAGE,
-                   "option --from: '%s'; use profile, iterations or run", name);
+    return err_set(
+        err, ERR_USAGE,
+        "option --from: '%s'; use profile, iterations, run, bench or closed-loop",
+        name);
 }
 
 static bool unknown(const char *path, const char *what, struct err *err)
@@ -67,10 +70,41 @@ static bool folder_look(const char *path, enum calibrate_source *source,
     return true;
 }
 
+/* The first line of a JSON result may be all of it, and longer than any header. */
+static bool begins_with_brace(struct lines *lines)
+{
+    const char *bytes = NULL;
+    size_t length = 0;
+    if (!lines_peek(lines, &bytes, &length, NULL)) {
+        return false;
+    }
+    size_t at = 0;
+    while (at < length && (bytes[at] == ' ' || bytes[at] == '\n')) {
+        at++;
+    }
+    return at < length && bytes[at] == '{';
+}
+
 static bool file_look(const char *path, enum calibrate_source *source, struct err *err)
 {
-    *source = CALIBRATE_ITERATIONS;
-    return iteration_table_fits(path) || unknown(path, "is nothing that we know", err);
+    struct lines *lines = NULL;
+    char *line = NULL;
+    size_t length = 0;
+    bool found = true;
+    if (!lines_open(&lines, path, LINE_BYTES_MAX, err)) {
+        return false;
+    }
+    if (begins_with_brace(lines)) {
+        *source = CALIBRATE_BENCH;
+    } else if (lines_next(lines, &line, &length, NULL) == LINES_LINE &&
+               strstr(line, "silicon_tpot_ms") != NULL) {
+        *source = CALIBRATE_CLOSED_LOOP;
+    } else {
+        *source = CALIBRATE_ITERATIONS;
+        found = iteration_table_fits(path);
+    }
+    lines_close(lines);
+    return found || unknown(path, "is nothing that we know", err);
 }
 
 bool calibrate_source_find(const struct calibrate_args *args, const char *path,

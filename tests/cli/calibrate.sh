@@ -185,4 +185,60 @@ refuses 2 '--terms groups: the data sheet has no such parts' \
     calibrate measured --terms groups
 refuses 2 "option --terms: 'all'" calibrate measured --terms all
 refuses 2 'no fits/nothing.yaml' calibrate measured --fit nothing
+
+# Load tests. Without host times every time is a step's, so tests that took a tenth
+# longer have factors a tenth larger; rows of closed loops and bench results alike.
+mkdir -p own/hosts
+printf 'name: none\ncpu_step: 0s\ncpu_sequence: 0s\nrequest: 0s\n' >own/hosts/vllm.yaml
+loads() { # loads FACTOR: rows.csv and bench.jsonl
+    awk -v f="$1" 'BEGIN {
+        print "system,model_path,backend,mode,isl,osl,tp_size,concurrency,batch_size," \
+            "silicon_ttft_ms,silicon_tpot_ms" >"rows.csv"
+        for (i = 0; i < 12; i++) {
+            users = 1; isl = 1000 + 10 * i; osl = 128
+            ttft = f * 0.025 * isl
+            tpot = f * 7
+            printf "h100_sxm,meta-llama/Llama-3.1-8B,vllm,agg,%d,%d,1,%d,%d,%f,%f\n",
+                isl, osl, users, users, ttft, tpot >"rows.csv"
+            printf "{\"completed\": %d, \"max_concurrency\": %d, \"total_input_tokens\": " \
+                "%d, \"total_output_tokens\": %d, \"mean_ttft_ms\": %f, " \
+                "\"mean_tpot_ms\": %f}\n", 10 * users, users, 10 * users * isl,
+                10 * users * osl, ttft, tpot >"bench.jsonl"
+        }
+    }'
+}
+value() { awk -v p="$1" '$1 == p { print $2 }' out; }
+gpu="--gpu h100_sxm --model llama_3_1_8b --config-dir own"
+for what in "rows.csv --config-dir own" "bench.jsonl $gpu"; do
+    loads 1
+    exits 0 calibrate $what
+    decode=$(value scale_decode)
+    mixed=$(value scale_mixed)
+    grep -q '^H100-SXM x Llama-3.1-8B, .*12 load' out || fail "$(head -1 out)"
+    loads 1.1
+    exits 0 calibrate $what --out scales.yaml
+    near scale_decode "$(awk "BEGIN { print 1.1 * $decode }")" 0.002
+    grep -q '^cost_model: roofline' scales.yaml || fail "no file of scales from $what"
+done
+near scale_mixed "$(awk "BEGIN { print 1.1 * $mixed }")" 0.002
+# One user at a time never decodes beside a prefill: TPOT says nothing of such steps.
+exits 0 calibrate rows.csv --config-dir own
+grep -q '^not determined: scale_mixed$' out || fail "TPOT of one user tells no prefill"
+head -1 bench.jsonl >bench.json
+exits 0 calibrate bench.json $gpu
+grep -q 'too little data\|^not determined' out || fail "one load is called enough"
+refuses 2 'the result does not say which GPU' calibrate bench.json
+sed 's/"max_concurrency": 1,/"max_concurrency": null, "request_rate": 2.5,/' bench.json >open.json
+refuses 2 'open.json: max_concurrency is not set and request_rate is finite' \
+    calibrate open.json $gpu
+sed 's/mean_tpot_ms/tpot/' bench.json >odd.json
+refuses 2 'odd.json: mean_tpot_ms: a number above 0' calibrate odd.json $gpu
+head -c 60 bench.json >cut.json
+refuses 2 'cut.json' calibrate cut.json $gpu
+sed '2s/vllm/sglang/' rows.csv >two.csv
+refuses 2 'two.csv: choose one system.*: h100_sxm, .*, sglang; h100_sxm, .*, vllm$' \
+    calibrate two.csv
+refuses 2 'rows.csv: no row is left' calibrate rows.csv --filter system=l40s
+exits 0 calibrate two.csv --filter backend=vllm --engine '{max_num_seqs: 64}'
+refuses 2 '.*max_num_sequences' calibrate rows.csv --engine '{max_num_sequences: 64}'
 done_testing
