@@ -74,7 +74,9 @@ static const struct opt OPTIONS[] = {
     {"--log-stats-interval", "SECONDS", OPT_U64, AT(log_stats_interval_s), "10",
      "Seconds between such records."},
     {"--dynamic-config-json", "FILE", OPT_STR, AT(dynamic_config_json), "none",
-     "Configuration that may change while the router runs, looked at every 10 seconds. "
+     "Configuration that may change while the router runs, looked at every 10 seconds "
+     "and "
+     "on SIGHUP. "
      "Flags that are given win over the file at start. Example: "
      "--dynamic-config-json /etc/router.json"},
     {"--log-level", "LEVEL", OPT_STR, AT(log_level), "info",

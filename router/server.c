@@ -61,7 +61,7 @@ struct server {
     uv_timer_t reload;
     uv_check_t check;
     uv_idle_t idle; /* runs only while there are failed links to tell of */
-    uv_signal_t signals[2];
+    uv_signal_t signals[3];
     const struct server_setup *setup;
     struct proxy_rim rim;
     struct proxy *proxy;
@@ -757,8 +757,13 @@ static void on_reload(uv_timer_t *timer)
 
 static void on_signal(uv_signal_t *handle, int number)
 {
-    (void)number;
     struct server *server = handle->data;
+    if (number == SIGHUP) {
+        if (server->setup->reload != NULL) {
+            on_reload(&server->reload);
+        }
+        return;
+    }
     if (server->drain_until_ns != 0) {
         uv_stop(&server->loop);
         return;
@@ -771,7 +776,7 @@ static void on_signal(uv_signal_t *handle, int number)
 
 static void start_loop(struct server *server)
 {
-    static const int NUMBERS[] = {SIGTERM, SIGINT};
+    static const int NUMBERS[] = {SIGTERM, SIGINT, SIGHUP};
     for (size_t i = 0; i < sizeof NUMBERS / sizeof NUMBERS[0]; i++) {
         (void)uv_signal_init(&server->loop, &server->signals[i]);
         server->signals[i].data = server;

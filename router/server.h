@@ -29,7 +29,7 @@ struct server_setup {
     int64_t reload_interval_ns;
 };
 
-/* Runs until SIGTERM or SIGINT. */
+/* Runs until SIGTERM or SIGINT; SIGHUP asks for a new configuration at once. */
 NODISCARD bool server_run(const struct server_setup *setup, struct err *err);
 
 #endif
