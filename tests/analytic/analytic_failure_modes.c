@@ -87,6 +87,7 @@ static const struct row {
     {SCRAPE_AGE, HOLDS, {.policy = "lmetric"}},
     {SCRAPE_AGE, HOLDS, {.policy = "predicted_latency"}},
     {SCRAPE_AGE, HOLDS, {.policy = "preble_e2"}},
+    {SCRAPE_AGE, HOLDS, {.policy = "dynamo_kv"}},
     {SCRAPE_AGE, HOLDS, {.policy = "weighted_sum"}}, /* its queue is of now */
 
     {HOT_PREFIX, BREAKS, {.policy = "session"}},
@@ -102,6 +103,12 @@ static const struct row {
     {HOT_PREFIX, HOLDS, {.policy = "predicted_latency"}},
     {HOT_PREFIX, HOLDS, {.policy = "prefix_stddev"}},
     {HOT_PREFIX, HOLDS, {.policy = "preble_e2"}},
+    {HOT_PREFIX, HOLDS, {.policy = "dynamo_kv"}},
+    /* What waits to be prefilled counts against its owner with the same weight, so that
+     * no weight makes it break. */
+    {HOT_PREFIX,
+     HOLDS,
+     {.policy = "dynamo_kv", .sets = {"routing.params.prefill_weight=100"}}},
     {HOT_PREFIX, /* never passes a prefix on */
      BREAKS,
      {.policy = "preble_e2", .sets = {"routing.params.high_load_ratio=1000000"}}},
@@ -145,6 +152,7 @@ static const struct row {
     {LONG_DECODE, BREAKS, {.policy = "lmetric"}},
     {LONG_DECODE, BREAKS, {.policy = "power_of_d"}},
     {LONG_DECODE, BREAKS, {.policy = "preble_e2"}},
+    {LONG_DECODE, BREAKS, {.policy = "dynamo_kv"}},
     {LONG_DECODE, HOLDS, {.policy = "least_work"}},
     {LONG_DECODE, /* without predictions */
      BREAKS,
@@ -161,6 +169,13 @@ static const struct row {
     {FOUR_ROUTERS, BREAKS, {.policy = "predicted_latency"}},
     {FOUR_ROUTERS, BREAKS, {.policy = "weighted_sum"}},
     {FOUR_ROUTERS, BREAKS, {.policy = "prefix_aware"}},
+    {FOUR_ROUTERS,
+     BREAKS,
+     {.policy = "dynamo_kv",
+      .sets = {"routing.params.prefill_weight=20", "routing.params.events=false"}}},
+    {FOUR_ROUTERS, /* events tell every router the same */
+     HOLDS,
+     {.policy = "dynamo_kv", .sets = {"routing.params.prefill_weight=20"}}},
     {FOUR_ROUTERS, HOLDS, {.policy = "session"}},
     {FOUR_ROUTERS, HOLDS, {.policy = "ring_hash"}},
     {FOUR_ROUTERS, HOLDS, {.policy = "rendezvous"}},
@@ -179,6 +194,10 @@ static const struct row {
      HOLDS,
      {.policy = "weighted_sum",
       .sets = {"routing.params.prefix_weight=3", "routing.params.precise_weight=0"}}},
+    {EVENT_LOSS,
+     HOLDS,
+     {.policy = "dynamo_kv",
+      .sets = {"routing.params.prefill_weight=20", "routing.params.events=false"}}},
     {EVENT_LOSS, HOLDS, {.policy = "cache_aware"}},
     {EVENT_LOSS, HOLDS, {.policy = "lmetric"}},
 };
