@@ -164,13 +164,22 @@ static double decode_ns(const struct replica *replica, const struct census *cens
     return (double)step_fx / COST_FX_PER_NS;
 }
 
+/* A chunk beside the decodes that still fit the step: cost models know no larger one.
+ */
 static double chunk_ns(const struct replica *replica, const struct census *census,
                        uint64_t tokens, uint64_t context)
 {
+    const struct engine_config *engine = &replica->engine;
+    const uint32_t left = engine->max_num_batched_tokens - (uint32_t)tokens;
+    const uint32_t most =
+        left < engine->max_num_seqs - 1 ? left : engine->max_num_seqs - 1;
+    const uint32_t decodes = census->decodes < most ? census->decodes : most;
     const struct batch_shape shape = {
-        .decodes = census->decodes,
+        .decodes = decodes,
         .chunks = 1,
-        .decode_context = census->context,
+        .decode_context = decodes < census->decodes
+                              ? census->context / census->decodes * decodes
+                              : census->context,
         .decode_context_max = census->longest,
         .chunk_tokens_max = (uint32_t)tokens,
         .chunk_tokens = tokens,
