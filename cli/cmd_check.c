@@ -38,7 +38,7 @@ static int check_run(int argc, char *const *argv)
         return say_error(&err);
     }
     struct text out = {0};
-    runner_print_plan(runner, &out);
+    runner_describe_scenario(runner, &out);
     fputs(text_str(&out), stdout);
     text_fini(&out);
     runner_delete(runner);

@@ -2,7 +2,7 @@
  *
  * recorder.h: turns what the simulator reports into rows for reports/ (STYLE 1.1).
  *
- * recorder.c is the only file that includes both sim/ and reports/.
+ * sim/ and reports/ do not know each other: rows are made here alone.
  */
 #ifndef STACKSIM_CLI_RECORDER_H
 #define STACKSIM_CLI_RECORDER_H

@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "base/unit.h"
 #include "cli/clock.h"
-#include "cli/plan.h"
+#include "cli/describe.h"
 #include "cli/recorder.h"
 #include "sim/sim.h"
 
@@ -226,8 +226,8 @@ void runner_print_config(const struct runner *runner, struct text *out)
     conf_print(runner->scenario->conf, out);
 }
 
-void runner_print_plan(const struct runner *runner, struct text *out)
+void runner_describe_scenario(const struct runner *runner, struct text *out)
 {
-    plan_print(runner->scenario, workload_origin(runner->workload), runner->expected,
-               out);
+    describe_scenario(runner->scenario, workload_origin(runner->workload),
+                      runner->expected, out);
 }

@@ -67,7 +67,7 @@ const char *runner_policy(const struct runner *runner); /* its name */
 const char *runner_scenario_name(const struct runner *runner);
 /* The effective scenario as YAML. */
 void runner_print_config(const struct runner *runner, struct text *out);
-/* What would run, in words (cli/plan.h). */
-void runner_print_plan(const struct runner *runner, struct text *out);
+/* What would run, in words (cli/describe.h). */
+void runner_describe_scenario(const struct runner *runner, struct text *out);
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * plan.h: a loaded scenario in words.
+ * describe.h: a loaded scenario in words.
  */
-#ifndef STACKSIM_CLI_PLAN_H
-#define STACKSIM_CLI_PLAN_H
+#ifndef STACKSIM_CLI_DESCRIBE_H
+#define STACKSIM_CLI_DESCRIBE_H
 
 #include "base/text.h"
 
@@ -13,7 +13,7 @@ struct scenario;
 
 /* Engines with their KV blocks and cost models, routing, workload, limits, SLOs.
  * origin: of the workload; expected: its requests, 0 = unknown. */
-void plan_print(const struct scenario *scenario, const char *origin, uint64_t expected,
-                struct text *out);
+void describe_scenario(const struct scenario *scenario, const char *origin,
+                       uint64_t expected, struct text *out);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * plan.c: what would run, in the units in which people check it.
+ * describe.c: what would run, in the units in which people check it.
  */
-#include "cli/plan.h"
+#include "cli/describe.h"
 
 #include "base/unit.h"
 #include "sim/scenario.h"
@@ -100,8 +100,8 @@ static void print_workload(const struct scenario *scenario, const char *origin,
     text_printf(out, "  %-12s%" PRIu64 "\n", "seed", scenario->seed);
 }
 
-void plan_print(const struct scenario *scenario, const char *origin, uint64_t expected,
-                struct text *out)
+void describe_scenario(const struct scenario *scenario, const char *origin,
+                       uint64_t expected, struct text *out)
 {
     text_printf(out, "scenario %s\n", scenario->name);
     for (uint32_t i = 0; i < scenario->pool_count; i++) {
