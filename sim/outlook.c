@@ -144,43 +144,53 @@ static uint64_t steps_blocked(const struct replica *replica,
 
 /* ---- times ---------------------------------------------------------------------- */
 
-/* Of a step with so many more members than there are; beyond the engine's limit those
- * that fit, with their share of the context. */
+struct batch {
+    uint32_t decodes;
+    uint64_t context;
+};
+
+/* The decodes with so many more; beyond the limit those that fit, with their share of
+ * the context: cost models are made for batches that an engine can form. */
+static struct batch batch_of(const struct census *census, uint32_t more,
+                             uint64_t more_context, uint32_t most)
+{
+    struct batch batch = {census->decodes + more, census->context + more_context};
+    if (batch.decodes > most) {
+        batch.context = batch.context / batch.decodes * most;
+        batch.decodes = most;
+    }
+    return batch;
+}
+
+static uint32_t members_max(const struct replica *replica)
+{
+    const uint32_t budget = replica->engine.max_num_batched_tokens;
+    const uint32_t places = replica->engine.max_num_seqs;
+    return budget < places ? budget : places;
+}
+
 static double decode_ns(const struct replica *replica, const struct census *census,
                         uint32_t more, uint64_t more_context)
 {
-    uint32_t decodes = census->decodes + more;
-    uint64_t context = census->context + more_context;
-    if (decodes == 0) {
+    const struct batch batch =
+        batch_of(census, more, more_context, members_max(replica));
+    if (batch.decodes == 0) {
         return 0;
     }
-    const uint32_t most = replica->engine.max_num_seqs;
-    if (decodes > most) {
-        context = context / decodes * most;
-        decodes = most;
-    }
     const int64_t step_fx =
-        cost_decode(replica->setup.cost, decodes, context, census->longest).first_fx;
+        cost_decode(replica->setup.cost, batch.decodes, batch.context, census->longest)
+            .first_fx;
     return (double)step_fx / COST_FX_PER_NS;
 }
 
-/* A chunk beside the decodes that still fit the step: cost models know no larger one.
- */
-static double chunk_ns(const struct replica *replica, const struct census *census,
-                       uint64_t tokens, uint64_t context)
+static double chunk_ns(const struct replica *replica, const struct batch *batch,
+                       uint32_t longest, uint64_t tokens, uint64_t context)
 {
-    const struct engine_config *engine = &replica->engine;
-    const uint32_t left = engine->max_num_batched_tokens - (uint32_t)tokens;
-    const uint32_t most =
-        left < engine->max_num_seqs - 1 ? left : engine->max_num_seqs - 1;
-    const uint32_t decodes = census->decodes < most ? census->decodes : most;
     const struct batch_shape shape = {
-        .decodes = decodes,
+        .decodes = batch->decodes,
         .chunks = 1,
-        .decode_context = decodes < census->decodes
-                              ? census->context / census->decodes * decodes
-                              : census->context,
-        .decode_context_max = census->longest,
+        .decode_context = batch->context,
+        .decode_context_max = batch->decodes > 0 ? longest : 0,
         .chunk_tokens_max = (uint32_t)tokens,
         .chunk_tokens = tokens,
         .chunk_context = context,
@@ -194,16 +204,17 @@ static double chunk_ns(const struct replica *replica, const struct census *censu
 static double prefill_ns(const struct replica *replica, const struct census *census,
                          uint64_t tokens, uint64_t context)
 {
-    const uint32_t budget = replica->engine.max_num_batched_tokens;
-    const uint32_t room = budget > census->decodes + 1 ? budget - census->decodes : 1;
+    const struct batch batch = batch_of(census, 0, 0, members_max(replica) - 1);
+    const uint32_t room = replica->engine.max_num_batched_tokens - batch.decodes;
     const uint64_t full = tokens / room;
     const uint64_t rest = tokens % room;
     double sum_ns = 0;
     if (full > 0) {
-        sum_ns += (double)full * chunk_ns(replica, census, room, context);
+        sum_ns +=
+            (double)full * chunk_ns(replica, &batch, census->longest, room, context);
     }
     if (rest > 0) {
-        sum_ns += chunk_ns(replica, census, rest, context);
+        sum_ns += chunk_ns(replica, &batch, census->longest, rest, context);
     }
     return sum_ns;
 }
