@@ -38,6 +38,12 @@ static const struct opt CALIBRATE_OPTIONS[] = {
     {"--table-model", "NAME", OPT_STR, offsetof(struct calibrate_args, table_model),
      "the only one in the table",
      "Of iterations: rows with this model. Example: --table-model llama2-70b"},
+    {"--system", "NAME", OPT_STR, offsetof(struct calibrate_args, system), "none",
+     "Of op tables: the GPU, as the first part of their files' names has it. "
+     "Example: --system h100_sxm"},
+    {"--backend", "NAME", OPT_STR, offsetof(struct calibrate_args, backend), "vllm",
+     "Of op tables: the second part, with or without a version. "
+     "Example: --backend trtllm"},
     {"--sm-count", "N", OPT_U64, offsetof(struct calibrate_args, sm_count),
      "that of --facts",
      "Streaming multiprocessors of one GPU; they decide which decode batches leave "
@@ -45,7 +51,8 @@ static const struct opt CALIBRATE_OPTIONS[] = {
      "of them idle. Example: --sm-count 128"},
     {"--l2", "SIZE", OPT_BYTES, offsetof(struct calibrate_args, l2_bytes),
      "that of --facts",
-     "L2 cache of one GPU: mixed batches beyond it cost more. Example: --l2 72MiB"},
+     "L2 cache of one GPU: mixed batches beyond it cost more, and op tables' decodes "
+     "within it are left out. Example: --l2 72MiB"},
     {"--fit", "NAME", OPT_STR, offsetof(struct calibrate_args, fit),
      "fitted to the run's own profile/, else the data sheet",
      "Of a run and of load tests: the step times that the factors stand on; a file of "
@@ -89,6 +96,8 @@ static bool source_run(struct calibrate_result *result,
     switch (source) {
     case CALIBRATE_PROFILE:
         return calibrate_from_profile(result, args, path, err);
+    case CALIBRATE_OPS:
+        return calibrate_from_ops(result, args, path, err);
     case CALIBRATE_ITERATIONS:
         return calibrate_from_iterations(result, args, path, err);
     case CALIBRATE_RUN:
@@ -156,6 +165,9 @@ const struct command command_calibrate = {
                 "SOURCE is one of these, and is told apart by what lies there "
                 "(docs/calibration.md):\n\n"
                 "  a folder with attention.csv         kernel times of one layer\n"
+                "  a folder with SYSTEM.BACKEND-VERSION.gemm_perf.csv\n"
+                "                                      op tables, one kernel call "
+                "each\n"
                 "  a CSV file with prompt_time and token_time\n"
                 "                                      whole iterations, timed from "
                 "outside\n"

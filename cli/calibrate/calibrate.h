@@ -14,6 +14,7 @@
 /* X(ID, name, what it is recognised by). */
 #define CALIBRATE_SOURCES(X)                                                           \
     X(PROFILE, "profile", "a folder with attention.csv (kernel times)")                \
+    X(OPS, "ops", "a folder with SYSTEM.BACKEND-VERSION.gemm_perf.csv (op tables)")    \
     X(ITERATIONS, "iterations",                                                        \
       "a CSV file with prompt_time and token_time (whole iterations)")                 \
     X(RUN, "run", "a folder with vllm_requests.jsonl (a measured run)")                \
@@ -45,6 +46,8 @@ struct calibrate_args {
     uint64_t tensor_parallel;
     uint64_t sm_count;
     uint64_t l2_bytes;
+    const char *system; /* of op tables, as their files' names have it */
+    const char *backend;
 };
 
 struct calibrate_result {
@@ -74,6 +77,9 @@ NODISCARD bool calibrate_subject_load(const struct calibrate_args *args,
 NODISCARD bool calibrate_from_profile(struct calibrate_result *result,
                                       const struct calibrate_args *args,
                                       const char *path, struct err *err);
+NODISCARD bool calibrate_from_ops(struct calibrate_result *result,
+                                  const struct calibrate_args *args, const char *path,
+                                  struct err *err);
 NODISCARD bool calibrate_from_iterations(struct calibrate_result *result,
                                          const struct calibrate_args *args,
                                          const char *path, struct err *err);

@@ -6,6 +6,7 @@
 #include "base/lines.h"
 #include "cli/calibrate/calibrate.h"
 #include "sim/iterations.h"
+#include "sim/op_table.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -35,7 +36,7 @@ static bool source_named(const char *name, enum calibrate_source *source,
     }
     return err_set(
         err, ERR_USAGE,
-        "option --from: '%s'; use profile, iterations, run, bench or closed-loop",
+        "option --from: '%s'; use profile, ops, iterations, run, bench or closed-loop",
         name);
 }
 
@@ -64,6 +65,8 @@ static bool folder_look(const char *path, enum calibrate_source *source,
         *source = CALIBRATE_RUN;
     } else if (holds(path, "attention.csv") || holds(path, "attention.csv.gz")) {
         *source = CALIBRATE_PROFILE;
+    } else if (op_table_fits(path)) {
+        *source = CALIBRATE_OPS;
     } else {
         return unknown(path, "holds no measurements that we know", err);
     }
