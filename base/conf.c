@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -291,6 +292,24 @@ bool conf_u32(const struct conf_node *map, const char *key, uint32_t *out, uint3
                        "\"%.80s\" is not a whole number from %" PRIu32 " to %" PRIu32,
                        node->scalar, min, max);
         return fail_at(node, err, what);
+    }
+    *out = (uint32_t)value;
+    return true;
+}
+
+/* NOLINTNEXTLINE(readability-function-size): as conf_u32 */
+bool conf_count_u32(const struct conf_node *map, const char *key, uint32_t *out,
+                    uint32_t min, uint32_t max, struct err *err)
+{
+    const char *text = conf_scalar(conf_get(map, key));
+    double value = 0.0;
+    struct err why;
+    if (text != NULL && text[0] == '\0') {
+        return true;
+    }
+    if (text == NULL || strchr(text, '.') == NULL || !unit_number(text, &value, &why) ||
+        value != floor(value) || !(value >= min && value <= max)) {
+        return conf_u32(map, key, out, min, max, err);
     }
     *out = (uint32_t)value;
     return true;

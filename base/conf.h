@@ -51,6 +51,10 @@ NODISCARD bool conf_str(const struct conf_node *map, const char *key, const char
                         struct err *err);
 NODISCARD bool conf_u32(const struct conf_node *map, const char *key, uint32_t *out,
                         uint32_t min, uint32_t max, struct err *err);
+/* As conf_u32, for files that are not ours: null is as good as absent, 12.0 is 12. */
+NODISCARD bool conf_count_u32(const struct conf_node *map, const char *key,
+                              uint32_t *out, uint32_t min, uint32_t max,
+                              struct err *err);
 NODISCARD bool conf_u64(const struct conf_node *map, const char *key, uint64_t *out,
                         struct err *err);
 NODISCARD bool conf_f64(const struct conf_node *map, const char *key, double *out,

@@ -242,10 +242,14 @@ bool conf_build(struct conf *conf, const struct conf_source *source,
     if (!yaml_parser_initialize(&builder.parser)) {
         return err_set(err, ERR_IO, "%s: out of memory", source->origin);
     }
+    /* libyaml counts a byte order mark as a column, and the keys of the first line no
+     * longer stand where those of the others do. */
+    const size_t mark =
+        source->byte_count >= 3 && memcmp(source->text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
     yaml_parser_set_input_string(
         &builder.parser,
-        (const unsigned char *)(source->byte_count > 0 ? source->text : ""),
-        source->byte_count);
+        (const unsigned char *)(source->byte_count > 0 ? source->text + mark : ""),
+        source->byte_count - mark);
     yaml_parser_set_encoding(&builder.parser, YAML_UTF8_ENCODING);
     builder.keys = map_new(0, CONF_NODES_MAX);
     const bool held = build_all(&builder);

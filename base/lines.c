@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -310,6 +311,19 @@ bool lines_open(struct lines **out, const char *path, size_t line_bytes_max,
     }
     *out = lines;
     return true;
+}
+
+bool lines_find(const char *path, char *out, size_t out_bytes)
+{
+    static const char *const endings[] = {"", ".gz", ".zst"};
+    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
+        const int length = snprintf(out, out_bytes, "%s%s", path, endings[i]);
+        if (length > 0 && (size_t)length < out_bytes && access(out, F_OK) == 0) {
+            return true;
+        }
+    }
+    (void)snprintf(out, out_bytes, "%s", path);
+    return false;
 }
 
 void lines_close(struct lines *lines)

@@ -22,6 +22,10 @@ NODISCARD bool lines_open(struct lines **out, const char *path, size_t line_byte
                           struct err *err);
 void lines_close(struct lines *lines);
 
+/* The file of that name, or, when there is none, its compressed twin: path.gz or
+ * path.zst. False when none of the three is there; out then holds path as given. */
+bool lines_find(const char *path, char *out, size_t out_bytes);
+
 enum lines_result { LINES_LINE, LINES_END, LINES_ERROR };
 
 /* Lends the next line without its end, NUL-terminated, until the next call. The caller

@@ -12,6 +12,31 @@
 static const double bytes_per_gb = 1e9;
 static const double bytes_per_mib = 1048576.0;
 
+/* Null is as good as absent: the file is not ours. */
+static bool figure(const struct conf_node *map, const char *key, double *out,
+                   double max, struct err *err)
+{
+    const char *text = conf_scalar(conf_get(map, key));
+    return (text != NULL && text[0] == '\0') || conf_f64(map, key, out, 0.0, max, err);
+}
+
+static bool name_read(const struct conf_node *map, const char *key, const char **out,
+                      struct err *err)
+{
+    const char *text = conf_scalar(conf_get(map, key));
+    return (text != NULL && text[0] == '\0') || conf_str(map, key, out, err);
+}
+
+/* A required figure that is null would be taken as 0. */
+static bool required(const struct conf_node *map, const char *key, struct err *err)
+{
+    const char *text = conf_scalar(conf_get(map, key));
+    return conf_require(map, key, err) &&
+           ((text != NULL && text[0] != '\0') ||
+            conf_fail(conf_get(map, key), err,
+                      "%s: is null, and there is no default for it", key));
+}
+
 static bool read_gpu(const struct conf_node *root, struct calibrate_gpu *gpu,
                      struct err *err)
 {
@@ -22,12 +47,13 @@ static bool read_gpu(const struct conf_node *root, struct calibrate_gpu *gpu,
     double l2_mib = 0.0;
     gpu->tensor_parallel = 1;
     if (!conf_require(root, "gpu", err) || !conf_map(root, "gpu", &map, err) ||
-        !conf_map(root, "engine", &engine, err) || !conf_str(map, "name", &name, err) ||
-        !conf_require(map, "sm_count", err) ||
-        !conf_u32(map, "sm_count", &gpu->sm_count, 1, 100000, err) ||
-        !conf_f64(map, "peak_mem_bw_GBps", &bandwidth_gb, 1.0, 1e6, err) ||
-        !conf_f64(map, "l2_MiB", &l2_mib, 0.0, 1e5, err) ||
-        !conf_u32(engine, "tensor_parallel", &gpu->tensor_parallel, 1, 1024, err)) {
+        !conf_map(root, "engine", &engine, err) ||
+        !name_read(map, "name", &name, err) || !required(map, "sm_count", err) ||
+        !conf_count_u32(map, "sm_count", &gpu->sm_count, 1, 100000, err) ||
+        !figure(map, "peak_mem_bw_GBps", &bandwidth_gb, 1e6, err) ||
+        !figure(map, "l2_MiB", &l2_mib, 1e5, err) ||
+        !conf_count_u32(engine, "tensor_parallel", &gpu->tensor_parallel, 1, 1024,
+                        err)) {
         return false;
     }
     snprintf(gpu->name, sizeof gpu->name, "%s", name);
@@ -41,7 +67,7 @@ static bool read_shape(const struct conf_node *root, struct model_spec *model,
 {
     const struct conf_node *map = NULL;
     const char *name = "unknown model";
-    if (!conf_str(root, "model", &name, err) ||
+    if (!name_read(root, "model", &name, err) ||
         !conf_require(root, "model_shape", err) ||
         !conf_map(root, "model_shape", &map, err)) {
         return false;
@@ -63,9 +89,9 @@ static bool read_shape(const struct conf_node *root, struct model_spec *model,
         {"experts_per_token", &gpu->experts_per_token, false},
     };
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
-        if ((fields[i].required && !conf_require(map, fields[i].key, err)) ||
-            !conf_u32(map, fields[i].key, fields[i].out, fields[i].required ? 1 : 0,
-                      1U << 24, err)) {
+        if ((fields[i].required && !required(map, fields[i].key, err)) ||
+            !conf_count_u32(map, fields[i].key, fields[i].out,
+                            fields[i].required ? 1 : 0, 1U << 24, err)) {
             return false;
         }
     }

@@ -75,10 +75,12 @@ static bool sheet_open(struct sheet *sheet, const char *dir, const char *file,
                        const char *const *names, struct err *err)
 {
     *sheet = (struct sheet){.names = names};
-    const int length = snprintf(sheet->path, sizeof sheet->path, "%s/%s", dir, file);
-    if (length < 0 || (size_t)length >= sizeof sheet->path) {
+    char path[PATH_BYTES];
+    const int length = snprintf(path, sizeof path, "%s/%s", dir, file);
+    if (length < 0 || (size_t)length >= sizeof path) {
         return err_set(err, ERR_INPUT, "%s: the path is too long", dir);
     }
+    (void)lines_find(path, sheet->path, sizeof sheet->path);
     if (!lines_open(&sheet->lines, sheet->path, ROW_LINE_BYTES_MAX, err)) {
         return false;
     }
@@ -328,8 +330,9 @@ static bool table_read(const char *dir, const struct table_file *file, void **it
                        size_t *count, struct err *err)
 {
     char path[PATH_BYTES];
+    char found[PATH_BYTES];
     snprintf(path, sizeof path, "%s/%s", dir, file->name);
-    if (file->optional && access(path, F_OK) != 0) {
+    if (file->optional && !lines_find(path, found, sizeof found)) {
         return true;
     }
     struct sheet sheet;

@@ -58,7 +58,9 @@ static bool read_time(const struct request_reader *reader, const char *key,
         return true;
     }
     if (absent) {
-        return line_fail(reader->lines, err, key, "is missing");
+        return line_fail(reader->lines, err, key,
+                         "is missing; leave requests that failed out, here and in the "
+                         "workload");
     }
     if (!jsonl_f64(reader->jsonl, value, &seconds) || !(seconds >= 0.0) ||
         seconds > seconds_max) {

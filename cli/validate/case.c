@@ -4,6 +4,7 @@
  */
 #include "cli/validate/case.h"
 
+#include "base/lines.h"
 #include "base/mem.h"
 #include "cli/validate/gpu_find.h"
 #include "sim/profile.h"
@@ -11,15 +12,22 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Of the file, or of its compressed twin. */
 static void path_of(struct text *path, const struct validate_case *run,
                     const char *name)
 {
+    char found[PATH_MAX];
     text_fini(path);
     text_printf(path, "%s/%s", run->dir, name);
+    if (lines_find(text_str(path), found, sizeof found)) {
+        text_fini(path);
+        text_add(path, found);
+    }
 }
 
 static bool folder_check(const struct validate_case *run, struct err *err)

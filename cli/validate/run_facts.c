@@ -24,7 +24,7 @@ static bool present(const struct conf_node *map, const char *key)
 static bool read_u32(const struct conf_node *map, const char *key, uint32_t *out,
                      uint32_t min, struct err *err)
 {
-    return !present(map, key) || conf_u32(map, key, out, min, COUNT_MAX, err);
+    return conf_count_u32(map, key, out, min, COUNT_MAX, err);
 }
 
 static bool read_bool(const struct conf_node *map, const char *key, bool *out,
@@ -40,7 +40,7 @@ static bool require_u32(const struct conf_node *map, const char *key, uint32_t *
         return conf_fail(map, err, "%s: is missing, and there is no default for it",
                          key);
     }
-    return conf_u32(map, key, out, min, COUNT_MAX, err);
+    return conf_count_u32(map, key, out, min, COUNT_MAX, err);
 }
 
 static bool read_policy(const struct conf_node *map, struct run_facts *facts,

@@ -368,6 +368,29 @@ static void a_subtree_left_to_another_reader_is_checked_by_that_one(void)
     conf_delete(conf);
 }
 
+static void counts_of_other_peoples_files_may_be_null_or_have_a_point(void)
+{
+    struct err err;
+    struct conf *conf = NULL;
+    static const char text[] = "\xef\xbb\xbf"
+                               "a: 12.0\nb: null\nc: 7\nd: 1.5\ne: x\n";
+    REQUIRE_OK(conf_parse(&conf, "facts", text, sizeof text - 1, &err), &err);
+    const struct conf_node *map = conf_root(conf);
+    uint32_t value = 3;
+    EXPECT_OK(conf_count_u32(map, "b", &value, 1, 99, &err), &err);
+    EXPECT_OK(conf_count_u32(map, "absent", &value, 1, 99, &err), &err);
+    EXPECT_U64(value, 3);
+    EXPECT_OK(conf_count_u32(map, "a", &value, 1, 99, &err), &err);
+    EXPECT_U64(value, 12);
+    EXPECT_OK(conf_count_u32(map, "c", &value, 1, 99, &err), &err);
+    EXPECT_U64(value, 7);
+    EXPECT_FAILS(conf_count_u32(map, "a", &value, 1, 11, &err), &err, "facts:1: a");
+    EXPECT_FAILS(conf_count_u32(map, "d", &value, 1, 99, &err), &err, "facts:4: d");
+    EXPECT_FAILS(conf_count_u32(map, "e", &value, 1, 99, &err), &err, "facts:5: e");
+    EXPECT_U64(value, 7);
+    conf_delete(conf);
+}
+
 HARNESS_MAIN("conf", TEST(getters_read_what_is_there), TEST(absent_keys_leave_defaults),
              TEST(wrong_values_name_file_line_and_path),
              TEST(required_key_is_missed_where_it_should_stand),
@@ -380,4 +403,5 @@ HARNESS_MAIN("conf", TEST(getters_read_what_is_there), TEST(absent_keys_leave_de
              TEST(overrides_do_not_make_keys_known),
              TEST(bad_overrides_are_usage_errors),
              TEST(printed_document_reads_back_the_same),
-             TEST(a_subtree_left_to_another_reader_is_checked_by_that_one))
+             TEST(a_subtree_left_to_another_reader_is_checked_by_that_one),
+             TEST(counts_of_other_peoples_files_may_be_null_or_have_a_point))

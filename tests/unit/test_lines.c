@@ -321,9 +321,24 @@ static void files_that_cannot_be_read_are_named(void)
     EXPECT_I64(err.kind, ERR_INPUT);
 }
 
+static void file_is_found_by_its_name_or_its_twin(void)
+{
+    char found[4096];
+    const char *plain = harness_temp_file("both.csv", "a\n", 2);
+    (void)harness_temp_file("both.csv.gz", "b\n", 2);
+    EXPECT(lines_find(plain, found, sizeof found));
+    EXPECT_STR(found, plain);
+    (void)harness_temp_file("twin.csv.zst", "c\n", 2);
+    EXPECT(lines_find(harness_temp("twin.csv"), found, sizeof found));
+    EXPECT_HAS(found, "twin.csv.zst");
+    EXPECT(!lines_find(harness_temp("nobody.csv"), found, sizeof found));
+    EXPECT_STR(found, harness_temp("nobody.csv"));
+}
+
 HARNESS_MAIN("lines", TEST(ends_of_lines_may_be_mixed_or_missing),
              TEST(empty_file_has_no_line), TEST(byte_order_mark_is_no_content),
              TEST(nul_bytes_are_counted), TEST(long_plain_text_comes_whole),
              TEST(gzip_is_seen_by_content), TEST(zstd_is_seen_by_content),
              TEST(line_length_has_an_exact_ceiling), TEST(peek_consumes_nothing),
-             TEST(minus_is_stdin), TEST(files_that_cannot_be_read_are_named))
+             TEST(minus_is_stdin), TEST(files_that_cannot_be_read_are_named),
+             TEST(file_is_found_by_its_name_or_its_twin))
