@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # What every file owes its readers: a licence line, lines that fit, no tabs, no blanks at
-# the end, and no TODO without an issue ("TODO(#12)" is legal).
+# the end, and no to-do without an issue ("TODO(#12)" is legal).
 set -eu
 . tests/tidy/lib.sh
 files=$(sources c h def cmake sh bash awk; find . -maxdepth 2 -name CMakeLists.txt)
