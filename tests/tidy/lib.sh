@@ -7,7 +7,7 @@
 sources() {
     for suffix in "$@"; do
         find base stats traces policies sim reports router cli tests cmake scripts \
-            -name "*.$suffix" -type f 2>/dev/null
+            -name "*.$suffix" -type f
     done | LC_ALL=C sort
 }
 
