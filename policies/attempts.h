@@ -14,6 +14,7 @@
 struct attempt_note {
     uint64_t prefill_tokens; /* counted until the first token */
     uint64_t decode_tokens;  /* counted until the end */
+    uint64_t sequence;       /* a number of the policy's own */
 };
 
 struct attempt_slot; /* of the hash table */

@@ -4,14 +4,15 @@
  * Dynamo).
  *
  *     prefill(e) = max(prompts in prefill there + prompt - overlap_credit * hit(e), 0)
- *     cost(e)    = prefill_weight * prefill(e) + blocks(e)
+ *     cost(e)    = prefill_weight * prefill(e) + blocks(e) + fresh(e)
  *                  + active_request_weight * requests(e)
  *     lmetric:     prefill(e) * (blocks(e) + 1)
  *
  * all in KV blocks. A prompt is in prefill, without what was hit, until its first
- * token; its blocks are in use until its end. Both are this gateway's own counts,
- * exact; output tokens and blocks that requests share are not seen. The hit is what the
- * engine says it has (events), or what was sent there.
+ * token; its blocks are in use until its end, those that requests share once, and fresh
+ * are those that it would add. Both are this gateway's own counts, exact; output tokens
+ * are not seen. The hit is what the engine says it has (events), or what was sent
+ * there.
  *
  * Temperature 0 takes the least cost, equals at random; above it one is drawn with a
  * probability proportional to exp(-(cost - least) / (most - least) / temperature).
@@ -19,6 +20,7 @@
  * Requests that end nowhere cannot be (the gateway's rule), so nothing is swept. With
  * events 0 Dynamo forgets by time, we by the size of the engine's cache.
  */
+#include "policies/active_blocks.h"
 #include "policies/attempts.h"
 #include "policies/choose.h"
 #include "policies/id_table.h"
@@ -39,19 +41,14 @@ enum {
 };
 enum { BLOCKS_UNKNOWN = 1 << 20, BLOCK_TOKENS_UNKNOWN = 16 };
 
-/* In flight on an endpoint. */
-struct dynamo_load {
-    uint64_t prefill_tokens;
-    uint64_t block_tokens; /* of the blocks in use, all full */
-};
-
 struct dynamo_kv {
     struct policy_memory memory;
     struct rng *rng;
     struct kv_index *known;    /* NULL: by what was sent */
     struct prefix_index *sent; /* NULL: by events */
     struct attempts attempts;
-    struct id_table loads; /* struct dynamo_load */
+    struct id_table prefills; /* tokens in prefill by endpoint id, uint64_t */
+    struct active_blocks active;
     double overlap_credit;
     double prefill_weight;
     double active_request_weight;
@@ -77,7 +74,8 @@ static bool dynamo_kv_init(void *state, const struct policy_setup *setup,
         self->sent = prefix_index_new(&setup->memory);
     }
     attempts_init(&self->attempts, &setup->memory);
-    id_table_init(&self->loads, &setup->memory, sizeof(struct dynamo_load));
+    id_table_init(&self->prefills, &setup->memory, sizeof(uint64_t));
+    active_blocks_init(&self->active, &setup->memory);
     self->overlap_credit = values[PARAM_OVERLAP_CREDIT];
     self->prefill_weight = values[PARAM_PREFILL_WEIGHT];
     self->active_request_weight = values[PARAM_ACTIVE_REQUEST_WEIGHT];
@@ -93,7 +91,8 @@ static void dynamo_kv_fini(void *state)
     kv_index_delete(self->known);
     prefix_index_delete(self->sent);
     attempts_fini(&self->attempts);
-    id_table_fini(&self->loads);
+    id_table_fini(&self->prefills);
+    active_blocks_fini(&self->active);
     self->memory.resize(self->memory.context, self->costs, 0);
     self->memory.resize(self->memory.context, self->overlaps, 0);
 }
@@ -132,20 +131,34 @@ static void find_overlaps(struct dynamo_kv *self, const struct cluster_view *vie
     }
 }
 
-static double cost_of(const struct dynamo_kv *self, const struct dynamo_load *load,
-                      const struct request_view *request, uint32_t overlap,
-                      uint32_t requests)
+static struct active_prompt prompt_of(const struct request_view *request)
 {
-    const double block_tokens = block_tokens_of(request);
-    const double tokens = (double)(load->prefill_tokens + request->prompt_tokens);
-    const double left = tokens / block_tokens - self->overlap_credit * overlap;
+    const uint32_t block_tokens = block_tokens_of(request);
+    const uint32_t blocks =
+        (uint32_t)(((uint64_t)request->prompt_tokens + block_tokens - 1) /
+                   block_tokens);
+    return (struct active_prompt){
+        .hashes = request->block_hashes,
+        .count = request->block_count,
+        .own = blocks > request->block_count ? blocks - request->block_count : 0};
+}
+
+static double cost_of(struct dynamo_kv *self, uint64_t prefill_tokens,
+                      const struct request_view *request,
+                      const struct endpoint_view *endpoint, uint32_t overlap)
+{
+    const double tokens = (double)(prefill_tokens + request->prompt_tokens);
+    const double left =
+        tokens / block_tokens_of(request) - self->overlap_credit * overlap;
     const double prefill = left > 0 ? left : 0;
-    const double blocks = (double)load->block_tokens / block_tokens;
+    const double blocks = (double)active_blocks_count(&self->active, endpoint->id);
     if (self->lmetric) {
         return prefill * (blocks + 1);
     }
+    const struct active_prompt prompt = prompt_of(request);
     return self->prefill_weight * prefill + blocks +
-           self->active_request_weight * requests;
+           active_blocks_fresh(&self->active, endpoint->id, &prompt) +
+           self->active_request_weight * endpoint->inflight_requests;
 }
 
 static void grow(struct dynamo_kv *self, uint32_t count)
@@ -200,12 +213,13 @@ static struct route_decision dynamo_kv_pick(void *state,
                                             const struct request_view *request)
 {
     struct dynamo_kv *self = state;
-    const struct dynamo_load *loads = id_table_items(&self->loads, view->id_count);
+    const uint64_t *prefills = id_table_items(&self->prefills, view->id_count);
     grow(self, view->count);
     find_overlaps(self, view, request);
     for (uint32_t i = 0; i < view->count; i++) {
-        self->costs[i] = cost_of(self, &loads[view->endpoints[i]->id], request,
-                                 self->overlaps[i], view->inflight[i]);
+        const struct endpoint_view *endpoint = view->endpoints[i];
+        self->costs[i] =
+            cost_of(self, prefills[endpoint->id], request, endpoint, self->overlaps[i]);
     }
     if (view->scores != NULL) {
         memcpy(view->scores, self->costs, view->count * sizeof *self->costs);
@@ -229,17 +243,16 @@ static void dynamo_kv_on_route(void *state, const struct cluster_view *view,
 {
     struct dynamo_kv *self = state;
     const uint32_t id = view->endpoints[decision->endpoint]->id;
-    struct dynamo_load *loads = id_table_items(&self->loads, view->id_count);
-    const uint64_t block_tokens = block_tokens_of(request);
+    uint64_t *prefills = id_table_items(&self->prefills, view->id_count);
     const uint64_t prompt_tokens = request->prompt_tokens;
-    const uint64_t hit_tokens = decision->matched_length * block_tokens;
+    const uint64_t hit_tokens =
+        (uint64_t)decision->matched_length * block_tokens_of(request);
+    const struct active_prompt prompt = prompt_of(request);
     const struct attempt_note note = {
         .prefill_tokens = prompt_tokens > hit_tokens ? prompt_tokens - hit_tokens : 0,
-        .decode_tokens =
-            (prompt_tokens + block_tokens - 1) / block_tokens * block_tokens,
+        .sequence = active_blocks_open(&self->active, id, &prompt),
     };
-    loads[id].prefill_tokens += note.prefill_tokens;
-    loads[id].block_tokens += note.decode_tokens;
+    prefills[id] += note.prefill_tokens;
     attempts_open(&self->attempts, request->request_id, id, note);
     if (self->sent != NULL) {
         prefix_index_insert(self->sent, id, request->block_hashes,
@@ -252,10 +265,10 @@ static void dynamo_kv_on_first_token(void *state, int64_t now_ns, uint64_t reque
 {
     (void)now_ns;
     struct dynamo_kv *self = state;
-    struct dynamo_load *loads = id_table_items(&self->loads, endpoint_id + 1);
+    uint64_t *prefills = id_table_items(&self->prefills, endpoint_id + 1);
     struct attempt_note *note = attempts_find(&self->attempts, request_id, endpoint_id);
     if (note != NULL) {
-        loads[endpoint_id].prefill_tokens -= note->prefill_tokens;
+        prefills[endpoint_id] -= note->prefill_tokens;
         note->prefill_tokens = 0;
     }
 }
@@ -264,11 +277,11 @@ static void dynamo_kv_on_end(void *state, int64_t now_ns, const struct attempt_e
 {
     (void)now_ns;
     struct dynamo_kv *self = state;
-    struct dynamo_load *loads = id_table_items(&self->loads, end->endpoint_id + 1);
+    uint64_t *prefills = id_table_items(&self->prefills, end->endpoint_id + 1);
     const struct attempt_note note =
         attempts_close(&self->attempts, end->request_id, end->endpoint_id);
-    loads[end->endpoint_id].prefill_tokens -= note.prefill_tokens;
-    loads[end->endpoint_id].block_tokens -= note.decode_tokens;
+    prefills[end->endpoint_id] -= note.prefill_tokens;
+    active_blocks_close(&self->active, end->endpoint_id, (uint32_t)note.sequence);
 }
 
 static void allow(struct dynamo_kv *self, const struct endpoint_view *endpoint)
@@ -321,7 +334,8 @@ static size_t dynamo_kv_memory_bytes(const void *state)
     const struct dynamo_kv *self = state;
     const size_t index = self->known != NULL ? kv_index_bytes(self->known)
                                              : prefix_index_bytes(self->sent);
-    return index + attempts_bytes(&self->attempts) + id_table_bytes(&self->loads) +
+    return index + attempts_bytes(&self->attempts) + id_table_bytes(&self->prefills) +
+           active_blocks_bytes(&self->active) +
            self->capacity * (sizeof *self->costs + sizeof *self->overlaps);
 }
 
@@ -371,7 +385,7 @@ const struct route_policy route_dynamo_kv = {
     .name = "dynamo_kv",
     .help = "Least prefill left, after what is cached, plus KV blocks in use.",
     .source = "ai-dynamo/dynamo:lib/kv-router",
-    .breaks = "a hot prefix (its owner wins until its blocks in use exceed the hit); "
+    .breaks = "a hot prefix (its owner wins until what others add exceeds the hit); "
               "lost events; long outputs, which it does not count; several gateways, "
               "each of which sees its own requests only",
     .score_help = "KV blocks to prefill and in use, the least wins",

@@ -43,32 +43,45 @@ static void expect_route(struct gateway *gateway, uint64_t request_id, uint32_t 
     EXPECT_NEAR(decision.score, cost, 1e-12);
 }
 
+static void end_one(struct gateway *gateway, uint64_t request_id, uint32_t id,
+                    bool had_first_token)
+{
+    const struct attempt_end end = {.request_id = request_id,
+                                    .endpoint_id = id,
+                                    .prompt_tokens = 64,
+                                    .had_first_token = had_first_token};
+    gateway_end(gateway, 0, &end);
+}
+
 /* Endpoint 1 has 3 of 4 blocks.
- *   1: 4 against 4 - 3 = 1                        endpoint 1; in flight: 1 + 4
- *   2: 4 against (1 + 4 - 3) + 4 = 6              endpoint 0; in flight: 4 + 4
- *   3: (4 + 4) + 4 = 12 against 6                 endpoint 1; in flight: 2 + 8
- * First tokens of 1 and 3: nothing in prefill.
- *   4: 12 against (4 - 3) + 8 = 9                 endpoint 1
- * 1 and 3 end, 4 is left with 1 + 4:
- *   5: 12 against (1 + 4 - 3) + 4 = 6             endpoint 1 */
+ *   1: 4 + 4 against (4 - 3) + 4 = 5                  endpoint 1; in flight: 1 + 4
+ *   2: 8 against (1 + 4 - 3) + 4 + 0 = 6              endpoint 1; the same 4 in use
+ *   3: of another prompt, 8 against (2 + 4) + 4 + 4   endpoint 0; in flight: 4 + 4
+ * First tokens of 1 and 2: nothing in prefill there.
+ *   4: (4 + 4) + 4 + 4 = 16 against (4 - 3) + 4 = 5   endpoint 1
+ * 2 and 4 end, then 1: the blocks of the three are in use as long as one is.
+ *   5: 5, and after all have ended 5 again, 4 of them fresh */
 static void costs_add_up_as_by_hand(void)
 {
     struct gateway *gateway = make(NULL, 0);
     tell(gateway, 1, KV_EVENT_STORED, 3);
-    expect_route(gateway, 1, 1, 1);
-    expect_route(gateway, 2, 0, 4);
-    expect_route(gateway, 3, 1, 6);
+    expect_route(gateway, 1, 1, 5);
+    expect_route(gateway, 2, 1, 6);
+    static const uint64_t others[] = {11, 12, 13, 14};
+    struct request_view other = prompt(3);
+    other.block_hashes = others;
+    uint32_t id = UINT32_MAX;
+    EXPECT_NEAR(gateway_route(gateway, 0, &other, &id).score, 8, 1e-12);
+    EXPECT_U64(id, 0);
     gateway_first_token(gateway, 0, 1, 1, 64);
-    gateway_first_token(gateway, 0, 3, 1, 64);
-    expect_route(gateway, 4, 1, 9);
-    for (uint64_t id = 1; id <= 3; id += 2) {
-        const struct attempt_end end = {.request_id = id,
-                                        .endpoint_id = 1,
-                                        .prompt_tokens = 64,
-                                        .had_first_token = true};
-        gateway_end(gateway, 0, &end);
-    }
-    expect_route(gateway, 5, 1, 6);
+    gateway_first_token(gateway, 0, 2, 1, 64);
+    expect_route(gateway, 4, 1, 5);
+    end_one(gateway, 4, 1, false);
+    end_one(gateway, 2, 1, true);
+    expect_route(gateway, 5, 1, 5);
+    end_one(gateway, 1, 1, true);
+    end_one(gateway, 5, 1, false);
+    expect_route(gateway, 6, 1, 5);
     gateway_delete(gateway);
 }
 
@@ -77,7 +90,7 @@ static void a_request_that_fails_leaves_nothing(void)
     struct gateway *gateway = make(NULL, 0);
     tell(gateway, 1, KV_EVENT_STORED, 3);
     for (uint64_t i = 0; i < 5; i++) {
-        expect_route(gateway, i, 1, 1);
+        expect_route(gateway, i, 1, 5);
         const struct attempt_end end = {.request_id = i,
                                         .endpoint_id = 1,
                                         .prompt_tokens = 64,
@@ -87,8 +100,8 @@ static void a_request_that_fails_leaves_nothing(void)
     gateway_delete(gateway);
 }
 
-/* 2.5 blocks are to prefill and three are in use; a hit is never worth more than the
- * prompt. */
+/* 2.5 blocks to prefill, 3 to use, of which the last is nobody else's. A hit is never
+ * worth more than the prompt. */
 static void partial_blocks_and_full_hits_count_right(void)
 {
     struct gateway *gateway = make(NULL, 0);
@@ -96,21 +109,23 @@ static void partial_blocks_and_full_hits_count_right(void)
     uint32_t id = 0;
     request.prompt_tokens = 40;
     request.block_count = 2;
-    EXPECT_NEAR(gateway_route(gateway, 0, &request, &id).score, 2.5, 1e-12);
+    EXPECT_NEAR(gateway_route(gateway, 0, &request, &id).score, 2.5 + 3, 1e-12);
     request.request_id = 2;
     uint32_t second = 0;
-    EXPECT_NEAR(gateway_route(gateway, 0, &request, &second).score, 2.5, 1e-12);
+    EXPECT_NEAR(gateway_route(gateway, 0, &request, &second).score, 2.5 + 3, 1e-12);
     EXPECT(second != id);
     request.request_id = 3;
-    EXPECT_NEAR(gateway_route(gateway, 0, &request, &id).score, 2.5 + 2.5 + 3, 1e-12);
+    EXPECT_NEAR(gateway_route(gateway, 0, &request, &id).score, 2.5 + 2.5 + 3 + 1,
+                1e-12);
     gateway_delete(gateway);
     gateway = make((const struct fixture_param[]){{"overlap_credit", 5}}, 1);
     tell(gateway, 0, KV_EVENT_STORED, 4);
-    expect_route(gateway, 1, 0, 0);
+    expect_route(gateway, 1, 0, 4);
     gateway_delete(gateway);
 }
 
-/* Prefill doubled; 3 for each request in flight: 2 * (1 + 1) + 4 + 3. */
+/* Prefill doubled, 3 for each request in flight: 2 * 1 + 4; then 2 * 2 + 4 + 3 against
+ * 2 * 4 + 4. */
 static void weights_scale_their_terms(void)
 {
     struct gateway *gateway =
@@ -118,13 +133,12 @@ static void weights_scale_their_terms(void)
                                             {"active_request_weight", 3}},
              2);
     tell(gateway, 1, KV_EVENT_STORED, 3);
-    expect_route(gateway, 1, 1, 2);
-    expect_route(gateway, 2, 0, 8);
-    expect_route(gateway, 3, 1, 2 * 2 + 4 + 3);
+    expect_route(gateway, 1, 1, 6);
+    expect_route(gateway, 2, 1, 11);
     gateway_delete(gateway);
 }
 
-/* (1 + 4 - 3) * (4 + 1) = 10 against 4 * 1. */
+/* 1 * (0 + 1); then (1 + 4 - 3) * (4 + 1) = 10 against 4 * 1, then against 8 * 5. */
 static void lmetric_multiplies(void)
 {
     struct gateway *gateway = make((const struct fixture_param[]){{"lmetric", 1}}, 1);
@@ -162,7 +176,7 @@ static void without_events_it_knows_what_was_sent(void)
     tell(gateway, 1, KV_EVENT_STORED, 3);
     const struct request_view request = prompt(1);
     const uint32_t id = fixture_send(gateway, 0, &request);
-    expect_route(gateway, 2, id, 0);
+    expect_route(gateway, 2, id, 4);
     gateway_delete(gateway);
 }
 
@@ -171,9 +185,9 @@ static void who_leaves_is_forgotten(void)
     struct gateway *gateway = make(NULL, 0);
     tell(gateway, 1, KV_EVENT_STORED, 4);
     gateway_leave(gateway, 1);
-    expect_route(gateway, 1, 0, 4);
+    expect_route(gateway, 1, 0, 8);
     EXPECT_U64(gateway_join(gateway, "http://10.0.0.2:8000", NULL, 1), 1);
-    expect_route(gateway, 2, 1, 4);
+    expect_route(gateway, 2, 1, 8);
     gateway_delete(gateway);
 }
 
