@@ -42,6 +42,12 @@ struct node_chain {
     uint64_t end;
 };
 
+/* With the hash beside it, a probe that fails and a shift need not fetch the node. */
+struct index_entry {
+    uint32_t slot; /* 0 = none: the root is not indexed */
+    uint32_t hash;
+};
+
 struct kvpool {
     struct kvpool_config config;
     uint32_t free_blocks;
@@ -51,7 +57,7 @@ struct kvpool {
     size_t node_capacity;
     struct node *nodes;
     struct node_chain *chains; /* by slot; NULL when nobody listens */
-    uint32_t *index; /* open addressing: node slots by (parent, key, offset) */
+    struct index_entry *index; /* open addressing, by (parent, key, offset) */
     uint32_t index_mask;
 };
 
@@ -64,55 +70,58 @@ static uint32_t index_hash(uint32_t parent, uint64_t key, uint64_t offset)
     return (uint32_t)(hash_mix(mixed) >> 32);
 }
 
-static uint32_t index_home(const struct kvpool *pool, uint32_t slot)
+static uint32_t index_hash_of(const struct kvpool *pool, uint32_t slot)
 {
     const struct node *node = &pool->nodes[slot];
-    return index_hash(node->parent, node->key, node->offset) & pool->index_mask;
+    return index_hash(node->parent, node->key, node->offset);
 }
 
 static void index_add(struct kvpool *pool, uint32_t slot)
 {
-    uint32_t at = index_home(pool, slot);
-    while (pool->index[at] != 0) {
+    const struct index_entry entry = {.slot = slot, .hash = index_hash_of(pool, slot)};
+    uint32_t at = entry.hash & pool->index_mask;
+    while (pool->index[at].slot != 0) {
         at = (at + 1) & pool->index_mask;
     }
-    pool->index[at] = slot;
+    pool->index[at] = entry;
 }
 
 static void index_remove(struct kvpool *pool, uint32_t slot)
 {
     const uint32_t mask = pool->index_mask;
-    uint32_t hole = index_home(pool, slot);
-    while (pool->index[hole] != slot) {
-        CHECK(pool->index[hole] != 0, "node %u is not in the index", slot);
+    uint32_t hole = index_hash_of(pool, slot) & mask;
+    while (pool->index[hole].slot != slot) {
+        CHECK(pool->index[hole].slot != 0, "node %u is not in the index", slot);
         hole = (hole + 1) & mask;
     }
     /* Shift back whatever would no longer be found behind the hole. */
-    for (uint32_t at = (hole + 1) & mask; pool->index[at] != 0; at = (at + 1) & mask) {
-        const uint32_t home = index_home(pool, pool->index[at]);
+    for (uint32_t at = (hole + 1) & mask; pool->index[at].slot != 0;
+         at = (at + 1) & mask) {
+        const uint32_t home = pool->index[at].hash & mask;
         if (((at - home) & mask) >= ((at - hole) & mask)) {
             pool->index[hole] = pool->index[at];
             hole = at;
         }
     }
-    pool->index[hole] = 0;
+    pool->index[hole].slot = 0;
 }
 
 static uint32_t index_find(const struct kvpool *pool, uint32_t parent, uint64_t key,
                            uint64_t offset)
 {
-    uint32_t at = index_hash(parent, key, offset) & pool->index_mask;
-    for (;;) {
-        const uint32_t slot = pool->index[at];
-        if (slot == 0) {
-            return 0;
+    const uint32_t hash = index_hash(parent, key, offset);
+    for (uint32_t at = hash & pool->index_mask; pool->index[at].slot != 0;
+         at = (at + 1) & pool->index_mask) {
+        if (pool->index[at].hash != hash) {
+            continue;
         }
+        const uint32_t slot = pool->index[at].slot;
         const struct node *node = &pool->nodes[slot];
         if (node->parent == parent && node->key == key && node->offset == offset) {
             return slot;
         }
-        at = (at + 1) & pool->index_mask;
     }
+    return 0;
 }
 
 static void index_rebuild(struct kvpool *pool, size_t capacity)
@@ -122,7 +131,7 @@ static void index_rebuild(struct kvpool *pool, size_t capacity)
         size *= 2;
     }
     mem_free(pool->index);
-    pool->index = mem_alloc(size, sizeof(uint32_t));
+    pool->index = mem_alloc(size, sizeof(struct index_entry));
     pool->index_mask = (uint32_t)(size - 1);
     for (uint32_t slot = 1; slot < pool->node_high; slot++) {
         const struct node *node = &pool->nodes[slot];
