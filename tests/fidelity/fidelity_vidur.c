@@ -291,7 +291,190 @@ static void older_scheduler_serves_first_tokens_sooner_and_decodes_later(void)
     EXPECT(there.e2e_ms > 1.5 * here.e2e_ms);
 }
 
+/* ---- that scheduler itself, with our step times */
+
+enum { ENGINES = 8, SLOTS = 128, BUDGET = 4096, QUEUE_MAX = 4096 };
+
+/* One engine under it. A step takes waiting prompts, whole and in order, while their
+ * number times the longest of them is within BUDGET and slots are free; only when there
+ * is none, a token for each running request. */
+struct old_engine {
+    size_t waiting[QUEUE_MAX];
+    size_t waiting_count;
+    size_t running[SLOTS];
+    size_t running_count;
+    size_t prompts; /* in the step under way: the first of waiting; 0 = decodes */
+    double end_s;   /* of that step; infinity: idle */
+};
+
+struct old_fleet {
+    const struct subject *subject;
+    const struct cost *cost;
+    struct old_engine engines[ENGINES];
+    uint32_t produced[REQUESTS_MAX];
+    double scheduled_s[REQUESTS_MAX];
+    double first_s[REQUESTS_MAX];
+    double end_s[REQUESTS_MAX];
+};
+
+static void old_prompts(struct old_fleet *fleet, struct old_engine *engine,
+                        double now_s, struct batch_shape *shape)
+{
+    uint32_t longest = 0;
+    engine->prompts = 0;
+    while (engine->prompts < engine->waiting_count &&
+           engine->running_count + engine->prompts < SLOTS) {
+        const size_t id = engine->waiting[engine->prompts];
+        const uint32_t tokens = fleet->subject->answers[id].prompt_tokens;
+        longest = tokens > longest ? tokens : longest;
+        if ((engine->prompts + 1) * longest > BUDGET) {
+            break;
+        }
+        shape->chunks++;
+        shape->chunk_tokens += tokens;
+        shape->chunk_squares += (uint64_t)tokens * tokens;
+        fleet->scheduled_s[id] = now_s;
+        engine->prompts++;
+    }
+}
+
+static void old_step(struct old_fleet *fleet, struct old_engine *engine, double now_s)
+{
+    struct batch_shape shape = {0};
+    old_prompts(fleet, engine, now_s, &shape);
+    for (size_t i = 0; i < engine->running_count && engine->prompts == 0; i++) {
+        const size_t id = engine->running[i];
+        shape.decodes++;
+        shape.decode_context += fleet->subject->answers[id].prompt_tokens +
+                                (uint64_t)fleet->produced[id] - 1;
+    }
+    engine->end_s = (double)INFINITY;
+    if (shape.chunks + shape.decodes > 0) {
+        const double fx = (double)cost_step_fx(fleet->cost, &shape);
+        engine->end_s = now_s + fx / COST_FX_PER_NS / 1e9;
+    }
+}
+
+/* A token for everybody; who is done leaves. */
+static void old_decodes_end(struct old_fleet *fleet, struct old_engine *engine)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < engine->running_count; i++) {
+        const size_t id = engine->running[i];
+        if (++fleet->produced[id] == fleet->subject->answers[id].output_tokens) {
+            fleet->end_s[id] = engine->end_s;
+        } else {
+            engine->running[kept++] = id;
+        }
+    }
+    engine->running_count = kept;
+}
+
+static void old_prompts_end(struct old_fleet *fleet, struct old_engine *engine)
+{
+    for (size_t i = 0; i < engine->prompts; i++) {
+        const size_t id = engine->waiting[i];
+        fleet->first_s[id] = engine->end_s;
+        fleet->produced[id] = 1;
+        if (fleet->subject->answers[id].output_tokens == 1) {
+            fleet->end_s[id] = engine->end_s;
+        } else {
+            engine->running[engine->running_count++] = id;
+        }
+    }
+    engine->waiting_count -= engine->prompts;
+    memmove(engine->waiting, engine->waiting + engine->prompts,
+            engine->waiting_count * sizeof engine->waiting[0]);
+}
+
+/* Who waits: not yet in a step. Prompts of the step under way are out of the queue. */
+static size_t old_pending(const struct old_engine *engine)
+{
+    return engine->waiting_count - (isinf(engine->end_s) ? 0 : engine->prompts);
+}
+
+static void old_arrival(struct old_fleet *fleet, size_t id)
+{
+    struct old_engine *best = &fleet->engines[0];
+    for (size_t i = 1; i < ENGINES; i++) {
+        if (old_pending(&fleet->engines[i]) < old_pending(best)) {
+            best = &fleet->engines[i];
+        }
+    }
+    REQUIRE(best->waiting_count < QUEUE_MAX);
+    best->waiting[best->waiting_count++] = id;
+    if (isinf(best->end_s)) {
+        old_step(fleet, best, fleet->subject->answers[id].arrival_s);
+    }
+}
+
+static void old_run(struct old_fleet *fleet)
+{
+    size_t next = 0;
+    for (size_t i = 0; i < ENGINES; i++) {
+        fleet->engines[i].end_s = (double)INFINITY;
+    }
+    for (;;) {
+        struct old_engine *first = &fleet->engines[0];
+        for (size_t i = 1; i < ENGINES; i++) {
+            if (fleet->engines[i].end_s < first->end_s) {
+                first = &fleet->engines[i];
+            }
+        }
+        const bool arrives = next < fleet->subject->count &&
+                             fleet->subject->answers[next].arrival_s < first->end_s;
+        if (arrives) {
+            old_arrival(fleet, next++);
+            continue;
+        }
+        if (isinf(first->end_s)) {
+            return;
+        }
+        if (first->prompts > 0) {
+            old_prompts_end(fleet, first);
+        } else {
+            old_decodes_end(fleet, first);
+        }
+        old_step(fleet, first, first->end_s);
+    }
+}
+
+static void older_scheduler_with_our_step_times_gives_every_time(void)
+{
+    static struct subject subject = {
+        .file = "requests.r8_lor_vllm_n4096.csv.gz",
+        .engine = "max_num_batched_tokens: 4096, chunked_prefill: false",
+        .policy = &vidur_lor,
+        .replicas = 8};
+    static struct old_fleet fleet;
+    char name[128];
+    snprintf(name, sizeof name, "profiles/vidur/xcheck/%s", subject.file);
+    const char *path = harness_data(name);
+    if (path == NULL) {
+        return;
+    }
+    subject.count = 0;
+    answers_read(&subject, path);
+    struct scenario *scenario = scenario_of(&subject, path);
+    fleet.subject = &subject;
+    fleet.cost = scenario->pools[0].cost;
+    old_run(&fleet);
+    for (size_t i = 0; i < subject.count; i++) {
+        subject.outcomes[i] = (struct request_outcome){
+            .status = OUTCOME_COMPLETED,
+            .prompt_tokens = subject.answers[i].prompt_tokens,
+            .output_tokens = subject.answers[i].output_tokens,
+            .scheduled_ns = llround(fleet.scheduled_s[i] * 1e9),
+            .first_token_ns = llround(fleet.first_s[i] * 1e9),
+            .end_ns = llround(fleet.end_s[i] * 1e9),
+        };
+    }
+    scenario_delete(scenario);
+    same_to_the_last_digit(&subject);
+}
+
 HARNESS_MAIN("vidur", TEST(one_engine_gives_every_time_of_every_request),
              TEST(eight_engines_in_turn_give_every_time),
              TEST(eight_engines_by_queue_give_every_time),
-             TEST(older_scheduler_serves_first_tokens_sooner_and_decodes_later))
+             TEST(older_scheduler_serves_first_tokens_sooner_and_decodes_later),
+             TEST(older_scheduler_with_our_step_times_gives_every_time))
