@@ -457,6 +457,58 @@ void body_with_model(const char *body, size_t byte_count,
     text_add_bytes(out, body + after, byte_count - after);
 }
 
+static bool is_dropped(const char *bytes, size_t byte_count, const char *const *dropped)
+{
+    for (; *dropped != NULL; dropped++) {
+        if (key_is(bytes, byte_count, *dropped)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* As it stands in the body, quotes included. */
+static void add_raw(const struct jsonl *json, jsonl_value value, struct text *out)
+{
+    const char *bytes = NULL;
+    size_t byte_count = 0;
+    const size_t quote = jsonl_kind(json, value) == JSONL_STRING ? 1 : 0;
+    jsonl_bytes(json, value, &bytes, &byte_count);
+    text_add_bytes(out, bytes - quote, byte_count + 2 * quote);
+}
+
+bool body_rebuild(struct body_reader *reader, const struct text *body,
+                  const char *const *dropped, const char *added, struct text *out)
+{
+    const struct jsonl *json = reader->json;
+    struct err err;
+    if (!jsonl_scan(reader->json, text_str(body), body->length, &err)) {
+        return false;
+    }
+    const char *comma = "";
+    text_add(out, "{");
+    for (jsonl_value key = jsonl_first(json, jsonl_root(json)); key != JSONL_NONE;
+         key = jsonl_next(json, key)) {
+        const char *bytes = NULL;
+        size_t byte_count = 0;
+        jsonl_bytes(json, key, &bytes, &byte_count);
+        if (is_dropped(bytes, byte_count, dropped)) {
+            continue;
+        }
+        text_add(out, comma);
+        comma = ",";
+        add_raw(json, key, out);
+        text_add(out, ":");
+        add_raw(json, jsonl_of_key(json, key), out);
+    }
+    if (added[0] != '\0') {
+        text_add(out, comma);
+        text_add(out, added);
+    }
+    text_add(out, "}");
+    return true;
+}
+
 /* --- forms ------------------------------------------------------------------------ */
 
 static const char *find(const char *bytes, size_t byte_count, const char *word)

@@ -56,6 +56,11 @@ const char *body_read_form_model(struct body_reader *reader, const char *content
 void body_with_model(const char *body, size_t byte_count,
                      const struct body_facts *facts, const char *model,
                      struct text *out);
+/* Appends the object of a body without the members named in `dropped` (ends with NULL)
+ * and with `added` ("\"a\":1,\"b\":2") behind the others, which stay byte for byte. The
+ * body must be an object; false when it is none. */
+bool body_rebuild(struct body_reader *reader, const struct text *body,
+                  const char *const *dropped, const char *added, struct text *out);
 /* Appends "text" with quotes and escapes. */
 void body_add_string(struct text *out, const char *text, size_t byte_count);
 

@@ -193,13 +193,15 @@ static bool fill_aliases(struct config *config, const struct config_text *text,
 
 /* --- policy ----------------------------------------------------------------------- */
 
-static bool unknown_policy(const char *name, struct err *err)
+static bool unknown_policy(const struct policy_set *policies, const char *name,
+                           struct err *err)
 {
     const char *names[NAMES_MAX];
     size_t count = 0;
     struct text all = {0};
-    for (size_t i = 0; route_policy_at(i) != NULL && count + 1 < NAMES_MAX; i++) {
-        const struct route_policy *policy = route_policy_at(i);
+    for (size_t i = 0; policy_set_at(policies, i) != NULL && count + 1 < NAMES_MAX;
+         i++) {
+        const struct route_policy *policy = policy_set_at(policies, i);
         text_printf(&all, "%s%s", i == 0 ? "" : ", ", policy->name);
         names[count++] = policy->name;
         if (policy->aliases != NULL && policy->aliases[0] != NULL &&
@@ -260,21 +262,47 @@ static bool fill_params(struct config *config, const struct config_text *text,
     return route_policy_resolve(config->policy, config->compat, &given, values, err);
 }
 
+/* The stack's two policies of disaggregated prefill are flows of the proxy; each leg
+ * takes its backends in turn, since round_robin has a counter for each set. */
+static bool fill_disaggregation(struct config *config, const struct config_text *text,
+                                const char **name, struct err *err)
+{
+    const bool plain = strcmp(*name, "disaggregated_prefill") == 0;
+    if (!plain && strcmp(*name, "disaggregated_prefill_orchestrated") != 0) {
+        return true;
+    }
+    if (text->prefill_model_labels == NULL || text->decode_model_labels == NULL) {
+        return err_set(err, ERR_USAGE,
+                       "--routing-logic %s needs --prefill-model-labels and "
+                       "--decode-model-labels",
+                       *name);
+    }
+    config->disaggregation = plain ? DISAGGREGATION_PLAIN : DISAGGREGATION_ORCHESTRATED;
+    config->prefill_labels = arena_strdup(config->arena, text->prefill_model_labels);
+    config->decode_labels = arena_strdup(config->arena, text->decode_model_labels);
+    *name = "round_robin";
+    return true;
+}
+
 static bool fill_policy(struct config *config, const struct config_text *text,
-                        struct err *err)
+                        const struct policy_set *policies, struct err *err)
 {
     const char *name = text->routing_logic;
     if (name == NULL) {
         return err_set(err, ERR_USAGE, "--routing-logic is missing");
     }
-    if (strcmp(name, "kvaware") == 0 && route_policy_find(name) == NULL) {
-        return err_set(err, ERR_USAGE,
-                       "--routing-logic kvaware needs LMCache's controller, which this "
-                       "router does not embed; use prefixaware or weighted_sum");
+    if (!fill_disaggregation(config, text, &name, err)) {
+        return false;
     }
-    config->policy = route_policy_find(name);
+    config->policy = policy_set_find(policies, name);
     if (config->policy == NULL) {
-        return unknown_policy(name, err);
+        return unknown_policy(policies, name, err);
+    }
+    if ((config->policy->needs & NEED_ORACLE) != 0) {
+        return err_set(err, ERR_USAGE,
+                       "--routing-logic %s asks the simulator for the truth; a router "
+                       "has none",
+                       name);
     }
     if ((config->policy->needs & NEED_SESSION_KEY) != 0 &&
         strcmp(config->policy->name, "session") == 0 && text->session_key == NULL) {
@@ -324,15 +352,16 @@ static bool check_discovery(const struct config_text *text, struct err *err)
                    text->service_discovery);
 }
 
-bool config_new(struct config **out, const struct config_text *text, enum compat compat,
-                struct err *err)
+bool config_new(struct config **out, const struct config_text *text,
+                const struct config_world *world, struct err *err)
 {
     struct arena *arena = arena_new(CONFIG_BYTES_MAX);
     struct config *config = arena_alloc(arena, 1, sizeof *config);
     struct text warnings = {0};
     config->arena = arena;
-    config->compat = compat;
-    const bool good = check_discovery(text, err) && fill_policy(config, text, err) &&
+    config->compat = world->compat;
+    const bool good = check_discovery(text, err) &&
+                      fill_policy(config, text, world->policies, err) &&
                       fill_backends(config, text, &warnings, err) &&
                       fill_aliases(config, text, err) && fill_health(config, text, err);
     config->warnings = arena_strdup(arena, text_str(&warnings));
@@ -372,6 +401,25 @@ bool config_same_policy(const struct config *a, const struct config *b)
         }
     }
     return true;
+}
+
+bool config_label_in(const struct config *config, const char *labels, const char *label)
+{
+    if (labels == NULL) {
+        return false;
+    }
+    if (config->compat == COMPAT_TAG) {
+        return strstr(labels, label) != NULL;
+    }
+    const size_t length = strlen(label);
+    while (*labels != '\0') {
+        const size_t item = strcspn(labels, ",");
+        if (item == length && memcmp(labels, label, length) == 0) {
+            return true;
+        }
+        labels += item + (labels[item] == ',' ? 1 : 0);
+    }
+    return false;
 }
 
 const char *config_alias(const struct config *config, const char *name)

@@ -11,7 +11,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
-#include "policies/policy.h"
+#include "policies/policy_set.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -70,6 +70,19 @@ struct config_text {
     const char *routing_params; /* "name=value,name=value", ours */
 };
 
+/* What configurations are read in. */
+struct config_world {
+    enum compat compat;
+    const struct policy_set *policies; /* NULL = the registry alone; borrowed */
+};
+
+/* Prefill on one backend, then decode on another. */
+enum disaggregation {
+    DISAGGREGATION_NONE,
+    DISAGGREGATION_PLAIN,        /* the engines find one another */
+    DISAGGREGATION_ORCHESTRATED, /* the router carries kv_transfer_params */
+};
+
 struct config {
     struct arena *arena; /* owns every string below */
     enum compat compat;
@@ -84,7 +97,7 @@ struct config {
     const char *session_key;    /* NULL = none */
     const char *prefill_labels; /* NULL = none; comma-separated */
     const char *decode_labels;
-    bool disaggregated; /* two legs: prefill, then decode */
+    enum disaggregation disaggregation;
     bool health_checks;
     int64_t health_interval_ns;
     int64_t health_timeout_ns;
@@ -93,10 +106,14 @@ struct config {
 
 /* Every problem is an ERR_USAGE that names the flag; no half of a config is made. */
 NODISCARD bool config_new(struct config **out, const struct config_text *text,
-                          enum compat compat, struct err *err);
+                          const struct config_world *world, struct err *err);
 void config_delete(struct config *config);
 /* Policy and parameters are the same: its state may go on. */
 bool config_same_policy(const struct config *a, const struct config *b);
+/* The label is among those of a comma-separated list; at release 0.1.3 it is enough
+ * that it stands somewhere in the text. */
+bool config_label_in(const struct config *config, const char *labels,
+                     const char *label);
 /* The model behind a name: aliases go one level. */
 const char *config_alias(const struct config *config, const char *name);
 

@@ -19,7 +19,7 @@ enum { FILE_BYTES_MAX = 16 * 1024 * 1024 };
 struct dynamic {
     const char *path;
     struct config_text flags;
-    enum compat compat;
+    struct config_world world;
     uint64_t seen_hash; /* of the content in force */
     bool seen;
 };
@@ -31,12 +31,12 @@ struct file {
 };
 
 struct dynamic *dynamic_new(const char *path, const struct config_text *flags,
-                            enum compat compat)
+                            const struct config_world *world)
 {
     struct dynamic *dynamic = mem_alloc(1, sizeof *dynamic);
     dynamic->path = path;
     dynamic->flags = *flags;
-    dynamic->compat = compat;
+    dynamic->world = *world;
     return dynamic;
 }
 
@@ -200,7 +200,7 @@ static bool load(struct dynamic *dynamic, bool with_flags, const struct text *by
         overlay(&file.text, &dynamic->flags);
     }
     struct err why = {0};
-    const bool good = config_new(out, &file.text, dynamic->compat, &why);
+    const bool good = config_new(out, &file.text, &dynamic->world, &why);
     json_delete(file.tree);
     if (!good) {
         return err_set(err, why.kind, "%s: %s", dynamic->path, why.text);
@@ -211,7 +211,7 @@ static bool load(struct dynamic *dynamic, bool with_flags, const struct text *by
 bool dynamic_first(struct dynamic *dynamic, struct config **out, struct err *err)
 {
     if (dynamic->path == NULL) {
-        return config_new(out, &dynamic->flags, dynamic->compat, err);
+        return config_new(out, &dynamic->flags, &dynamic->world, err);
     }
     struct text bytes = {0};
     const bool good =

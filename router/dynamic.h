@@ -15,7 +15,7 @@ struct dynamic;
 
 /* path NULL: no file. The strings of `flags` must outlive it. */
 struct dynamic *dynamic_new(const char *path, const struct config_text *flags,
-                            enum compat compat);
+                            const struct config_world *world);
 void dynamic_delete(struct dynamic *dynamic);
 /* The caller owns *out. */
 NODISCARD bool dynamic_first(struct dynamic *dynamic, struct config **out,

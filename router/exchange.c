@@ -83,6 +83,7 @@ void exchange_free(struct proxy *proxy, struct exchange *exchange)
     mem_free(exchange->session_key);
     mem_free(exchange->pin);
     mem_free(exchange->model);
+    mem_free(exchange->adapter);
     mem_free(exchange->hashes);
     mem_free(exchange);
 }
@@ -123,8 +124,6 @@ static void dequeue(struct proxy *proxy, struct exchange *exchange)
     proxy->queued_count--;
 }
 
-static void try_once(struct proxy *proxy, int64_t now_ns, struct exchange *exchange);
-
 static void admit(struct proxy *proxy, int64_t now_ns, struct exchange *exchange)
 {
     proxy->active_count++;
@@ -132,23 +131,21 @@ static void admit(struct proxy *proxy, int64_t now_ns, struct exchange *exchange
     if (proxy->retry_tokens < retry_tokens_max) {
         proxy->retry_tokens += proxy->setup.limits.retry_ratio;
     }
-    try_once(proxy, now_ns, exchange);
-}
-
-/* Not by recursion: an admitted request may end at once and make room again. */
-static void admit_waiting(struct proxy *proxy, int64_t now_ns)
-{
-    if (proxy->pumping) {
+    if (fleet_config(proxy->fleet)->disaggregation != DISAGGREGATION_NONE) {
+        disagg_start(proxy, now_ns, exchange);
         return;
     }
-    proxy->pumping = true;
+    exchange_try(proxy, now_ns, exchange);
+}
+
+void exchange_admit_waiting(struct proxy *proxy, int64_t now_ns)
+{
     while (proxy->queue_first != NULL &&
            proxy->active_count < proxy->setup.limits.requests_max) {
         struct exchange *first = proxy->queue_first;
         dequeue(proxy, first);
         admit(proxy, now_ns, first);
     }
-    proxy->pumping = false;
 }
 
 /* --- the end ---------------------------------------------------------------------- */
@@ -190,7 +187,6 @@ void exchange_finish(struct proxy *proxy, int64_t now_ns, struct exchange *excha
     if (exchange->counted) {
         exchange->counted = false;
         proxy->active_count--;
-        admit_waiting(proxy, now_ns);
     }
 }
 
@@ -240,74 +236,111 @@ static void refuse_model(struct proxy *proxy, int64_t now_ns, struct exchange *e
 {
     struct text text = {0};
     unsigned status = 400;
+    const char *name = exchange->adapter != NULL ? exchange->adapter : exchange->model;
     proxy->counters.requests_unrouted++;
     if (proxy->setup.compat != COMPAT_HEAD) {
-        text_printf(&text, "Model %s not found.", exchange->model);
-    } else if (fleet_knew(proxy->fleet, exchange->model)) {
+        text_printf(&text, "Model %s not found.", name);
+    } else if (fleet_knew(proxy->fleet, name)) {
         status = 503;
         text_printf(&text,
                     "Model '%s' is temporarily unavailable. Please try again later.",
-                    exchange->model);
+                    name);
     } else {
         status = 404;
         text_printf(&text,
                     "Model '%s' not found. Available models can be listed at "
                     "/v1/models.",
-                    exchange->model);
+                    name);
     }
     exchange_refuse(proxy, now_ns, exchange, status, text_str(&text));
     text_fini(&text);
 }
 
-/* ?id=: everybody else has been tried, so to say. */
-static bool route_pinned(struct proxy *proxy, int64_t now_ns, struct exchange *exchange,
-                         const struct request_view *view)
+static bool is_tried(const struct exchange *exchange, const struct backend *backend)
 {
-    const size_t count = fleet_count(proxy->fleet);
-    struct backend **others = mem_alloc(count, sizeof(void *));
-    const struct backend *pinned = fleet_by_engine_id(proxy->fleet, exchange->pin);
-    for (size_t i = 0; i < count; i++) {
-        struct backend *backend = fleet_at(proxy->fleet, i);
-        others[i] = backend != pinned ? backend : NULL;
+    for (uint32_t i = 0; i < exchange->tried_count; i++) {
+        if (exchange->tried[i] == backend) {
+            return true;
+        }
     }
-    const bool routed =
-        pinned != NULL && exchange->tried_count == 0 &&
-        fleet_route(proxy->fleet, now_ns, &(struct fleet_question){view, others, count},
-                    &exchange->attempt);
-    mem_free(others);
-    return routed;
+    return false;
+}
+
+/* Backends that this request must not go to, whatever the policy thinks. */
+static bool is_barred(const struct proxy *proxy, const struct exchange *exchange,
+                      const struct backend *backend)
+{
+    const struct config *config = fleet_config(proxy->fleet);
+    if (is_tried(exchange, backend) ||
+        (exchange->pin != NULL && strcmp(exchange->pin, backend->engine_id) != 0) ||
+        (exchange->adapter != NULL &&
+         !backend_has_adapter(backend, exchange->adapter))) {
+        return true;
+    }
+    if (exchange->leg == LEG_ANY) {
+        return false;
+    }
+    const char *labels =
+        exchange->leg == LEG_PREFILL ? config->prefill_labels : config->decode_labels;
+    return !config_label_in(config, labels, backend->label);
 }
 
 static bool route(struct proxy *proxy, int64_t now_ns, struct exchange *exchange)
 {
     struct request_view view;
     request_view_of(exchange, &view);
-    if (exchange->pin != NULL) {
-        return route_pinned(proxy, now_ns, exchange, &view);
+    struct fleet_question question = {&view, exchange->tried, exchange->tried_count};
+    if (exchange->pin == NULL && exchange->adapter == NULL &&
+        exchange->leg == LEG_ANY) {
+        return fleet_route(proxy->fleet, now_ns, &question, &exchange->attempt);
     }
-    const struct fleet_question question = {&view, exchange->tried,
-                                            exchange->tried_count};
-    return fleet_route(proxy->fleet, now_ns, &question, &exchange->attempt);
+    const size_t count = fleet_count(proxy->fleet);
+    struct backend **barred = mem_alloc(count, sizeof(void *));
+    for (size_t i = 0; i < count; i++) {
+        struct backend *backend = fleet_at(proxy->fleet, i);
+        barred[i] = is_barred(proxy, exchange, backend) ? backend : NULL;
+    }
+    question.tried = barred;
+    question.tried_count = count;
+    const bool routed =
+        fleet_route(proxy->fleet, now_ns, &question, &exchange->attempt);
+    mem_free(barred);
+    return routed;
 }
 
-static void try_once(struct proxy *proxy, int64_t now_ns, struct exchange *exchange)
+static void refuse_unrouted(struct proxy *proxy, int64_t now_ns,
+                            struct exchange *exchange)
+{
+    if (exchange->tried_count > 0) {
+        exchange_refuse(proxy, now_ns, exchange, 500, "No backend could be reached.");
+    } else if (exchange->leg == LEG_DECODE) {
+        exchange_refuse(proxy, now_ns, exchange, 503,
+                        "DECODE_SERVICE_UNAVAILABLE: no backend decodes this model.");
+    } else if (exchange->pin != NULL) {
+        exchange_refuse(proxy, now_ns, exchange, 404,
+                        "The engine named by ?id= does not serve this model.");
+    } else {
+        refuse_model(proxy, now_ns, exchange);
+    }
+}
+
+void exchange_try(struct proxy *proxy, int64_t now_ns, struct exchange *exchange)
 {
     exchange->routed_ns = now_ns;
     exchange->tries++;
-    if (!route(proxy, now_ns, exchange)) {
-        if (exchange->tried_count > 0) {
-            exchange_refuse(proxy, now_ns, exchange, 500,
-                            "No backend could be reached.");
-        } else if (exchange->pin != NULL) {
-            exchange_refuse(proxy, now_ns, exchange, 404,
-                            "The engine named by ?id= does not serve this model.");
-        } else {
-            refuse_model(proxy, now_ns, exchange);
+    if (route(proxy, now_ns, exchange)) {
+        struct backend *backend = exchange->attempt.backend;
+        if (exchange->kind == EXCHANGE_PREFILL) {
+            backend_take(backend); /* its answer will be read when the try is over */
+            exchange->backend = backend;
         }
-        return;
+        exchange->state = EXCHANGE_CONNECTING;
+        engine_attach(proxy, now_ns, exchange, backend->origin);
+    } else if (exchange->kind == EXCHANGE_PROXY) {
+        refuse_unrouted(proxy, now_ns, exchange);
+    } else {
+        tell_done(proxy, now_ns, exchange, 0);
     }
-    exchange->state = EXCHANGE_CONNECTING;
-    engine_attach(proxy, now_ns, exchange, exchange->attempt.backend->origin);
 }
 
 void exchange_start(struct proxy *proxy, int64_t now_ns, struct exchange *exchange)
@@ -320,7 +353,7 @@ void exchange_start(struct proxy *proxy, int64_t now_ns, struct exchange *exchan
     if (!request_read(proxy, now_ns, exchange)) {
         return;
     }
-    if (proxy->active_count < limits->requests_max) {
+    if (proxy->active_count < limits->requests_max && proxy->queue_first == NULL) {
         admit(proxy, now_ns, exchange);
         return;
     }
@@ -401,7 +434,7 @@ static void retry(struct proxy *proxy, int64_t now_ns, struct exchange *exchange
     proxy->retry_tokens -= 1;
     proxy->counters.retries++;
     if (exchange->tries == 1) {
-        try_once(proxy, now_ns, exchange);
+        exchange_try(proxy, now_ns, exchange);
         return;
     }
     exchange->state = EXCHANGE_BACKOFF;
@@ -454,11 +487,11 @@ void exchange_failed(struct proxy *proxy, int64_t now_ns, struct exchange *excha
         engine_attach(proxy, now_ns, exchange, origin);
         return;
     }
-    if (exchange->kind != EXCHANGE_PROXY && exchange->attempt.era == NULL) {
+    blame(proxy, now_ns, exchange);
+    if (exchange->kind != EXCHANGE_PROXY) {
         tell_done(proxy, now_ns, exchange, 0);
         return;
     }
-    blame(proxy, now_ns, exchange);
     if (exchange->state == EXCHANGE_STREAMING) {
         server->errors_cut++;
         cut(proxy, now_ns, exchange);
@@ -471,7 +504,7 @@ void exchange_failed(struct proxy *proxy, int64_t now_ns, struct exchange *excha
 static void time_out(struct proxy *proxy, int64_t now_ns, struct exchange *exchange)
 {
     struct counter_server *server = server_of(proxy, exchange);
-    if (exchange->kind != EXCHANGE_PROXY && exchange->attempt.era == NULL) {
+    if (exchange->kind != EXCHANGE_PROXY) {
         tell_done(proxy, now_ns, exchange, 0);
         return;
     }
@@ -507,7 +540,7 @@ void exchange_on_tick(struct proxy *proxy, int64_t now_ns, struct exchange *exch
     }
     if (exchange->state == EXCHANGE_BACKOFF) {
         exchange->deadline_ns = INT64_MAX;
-        try_once(proxy, now_ns, exchange);
+        exchange_try(proxy, now_ns, exchange);
         return;
     }
     if (exchange->state == EXCHANGE_CONNECTING) {

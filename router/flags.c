@@ -52,6 +52,10 @@ static const struct opt OPTIONS[] = {
     {"--routing-params", "LIST", OPT_STR, AT(routing_params), "none",
      "Parameters of the policy, separated by commas. Example: --routing-params "
      "pinning=0,spill_load_ratio=1.5"},
+    {"--policy-plugin", "FILE", OPT_LIST, AT(policy_plugins), "none",
+     "A shared object with more policies, as for stacksim; may be given more than "
+     "once. "
+     "Example: --policy-plugin ./mine.so"},
     {"--session-key", "NAME", OPT_STR, AT(session_key), "none",
      "Header field, or field of the body, that names the session. Example: "
      "--session-key x-user-id"},
@@ -111,6 +115,9 @@ static const struct opt OPTIONS[] = {
      "again."},
     {"--access-log", "FILE", OPT_STR, AT(access_log), "none",
      "Every request as a row of a trace that 'stacksim run --trace' replays."},
+    {"--lora-adapters", NULL, OPT_FLAG, AT(lists_adapters), "off",
+     "Ask engines for their models now and then, and route requests for a LoRA adapter "
+     "to those that list it."},
     {"--tls-cert", "FILE", OPT_STR, AT(tls_cert), "none",
      "PEM certificate chain; with it the router speaks https."},
     {"--tls-key", "FILE", OPT_STR, AT(tls_key), "none", "Its PEM key."},
@@ -524,6 +531,7 @@ void flags_server_setup(const struct flags *flags, struct server_setup *setup)
                                        : 0,
                   .root_path = flags->root_path,
                   .version = STACKSIM_VERSION,
+                  .lists_adapters = flags->lists_adapters,
                   .dynamic_config = flags->dynamic_config_json},
     };
     fill_limits(flags, &setup->proxy.limits);

@@ -75,11 +75,13 @@ struct flags { /* NOLINT(clang-analyzer-optin.performance.Padding) */
     /* ours */
     const char *compat_name;
     const char *routing_params;
+    struct opt_list policy_plugins;
     uint64_t seed;
     const char *decision_log;
     bool decision_scores;
     const char *record_log;
     const char *access_log;
+    bool lists_adapters;
     const char *tls_cert;
     const char *tls_key;
     const char *engine_ca;

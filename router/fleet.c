@@ -78,6 +78,16 @@ void backend_take(struct backend *backend)
     backend->holders++;
 }
 
+static void forget_adapters(struct backend *backend)
+{
+    for (size_t i = 0; i < backend->adapter_count; i++) {
+        mem_free(backend->adapters[i]);
+    }
+    mem_free(backend->adapters);
+    backend->adapters = NULL;
+    backend->adapter_count = 0;
+}
+
 void fleet_give(struct fleet *fleet, struct backend *backend)
 {
     if (backend == NULL) {
@@ -94,6 +104,7 @@ void fleet_give(struct fleet *fleet, struct backend *backend)
     mem_free(backend->model);
     mem_free(backend->label);
     mem_free(backend->name);
+    forget_adapters(backend);
     mem_free(backend);
 }
 
@@ -494,6 +505,37 @@ void fleet_stats(const struct fleet *fleet, int64_t now_ns,
                  const struct backend *backend, struct request_stats_row *row)
 {
     request_stats_read(fleet->stats, now_ns, backend->slot, row);
+}
+
+void fleet_set_adapters(struct fleet *fleet, struct backend *backend,
+                        const char *const *names, size_t count)
+{
+    forget_adapters(backend);
+    backend->adapters = mem_alloc(count, sizeof(void *));
+    for (size_t i = 0; i < count; i++) {
+        backend->adapters[backend->adapter_count++] = mem_strdup(names[i]);
+        remember_model(fleet, names[i]);
+    }
+}
+
+bool backend_has_adapter(const struct backend *backend, const char *name)
+{
+    for (size_t i = 0; i < backend->adapter_count; i++) {
+        if (strcmp(backend->adapters[i], name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *fleet_adapter_model(const struct fleet *fleet, const char *name)
+{
+    for (size_t i = 0; i < fleet->member_count; i++) {
+        if (backend_has_adapter(fleet->members[i], name)) {
+            return fleet->members[i]->model;
+        }
+    }
+    return NULL;
 }
 
 bool fleet_serves(const struct fleet *fleet, const char *model)

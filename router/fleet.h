@@ -31,6 +31,8 @@ struct backend {
     enum model_type type;
     char engine_id[37]; /* a UUID made of url and model: the same after a restart */
     struct origin *origin;
+    char **adapters; /* LoRA adapters that it listed last */
+    size_t adapter_count;
     int64_t added_unix_s;
     uint32_t slot; /* dense; its request statistics */
     uint32_t holders;
@@ -45,6 +47,7 @@ struct backend {
     int64_t ejected_until_ns; /* 0 = not ejected */
     int64_t probe_at_ns;      /* next health probe; INT64_MAX while one is under way */
     int64_t scrape_at_ns;
+    int64_t list_at_ns; /* next look at its list of models */
     struct endpoint_metrics metrics;
     double prefix_hit_rate; /* of the last scrape; engines that report only the rate */
     uint32_t endpoint_id;   /* in the current era */
@@ -94,6 +97,12 @@ unsigned fleet_needs(const struct fleet *fleet); /* bits of enum policy_need */
 size_t fleet_policy_bytes(const struct fleet *fleet);
 void fleet_stats(const struct fleet *fleet, int64_t now_ns,
                  const struct backend *backend, struct request_stats_row *row);
+/* What the backend lists now; names are copied. */
+void fleet_set_adapters(struct fleet *fleet, struct backend *backend,
+                        const char *const *names, size_t count);
+bool backend_has_adapter(const struct backend *backend, const char *name);
+/* The model of the first member that lists this adapter; NULL = nobody does. */
+const char *fleet_adapter_model(const struct fleet *fleet, const char *name);
 bool fleet_serves(const struct fleet *fleet, const char *model);
 /* Some configuration had it once. */
 bool fleet_knew(const struct fleet *fleet, const char *model);

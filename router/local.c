@@ -43,6 +43,47 @@ static bool listed_before(const struct fleet *fleet, size_t index)
     return false;
 }
 
+static struct json *model_card(const struct backend *backend, const char *id,
+                               const char *parent)
+{
+    struct json *card = json_object();
+    json_put_str(card, "id", id);
+    json_put_str(card, "object", "model");
+    json_put_i64(card, "created", backend->added_unix_s);
+    json_put_str(card, "owned_by", "vllm");
+    put_null(card, "root");
+    if (parent == NULL) {
+        put_null(card, "parent");
+    } else {
+        json_put_str(card, "parent", parent);
+    }
+    return card;
+}
+
+static bool adapter_before(const struct fleet *fleet, size_t index, const char *name)
+{
+    for (size_t i = 0; i < index; i++) {
+        if (backend_listed(fleet_at(fleet, i)) &&
+            backend_has_adapter(fleet_at(fleet, i), name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void put_adapters(const struct fleet *fleet, struct json *data)
+{
+    for (size_t i = 0; i < fleet_count(fleet); i++) {
+        const struct backend *backend = fleet_at(fleet, i);
+        for (size_t k = 0; backend_listed(backend) && k < backend->adapter_count; k++) {
+            const char *name = backend->adapters[k];
+            if (!adapter_before(fleet, i, name)) {
+                json_push(data, model_card(backend, name, backend->model));
+            }
+        }
+    }
+}
+
 static void answer_models(struct proxy *proxy, int64_t now_ns,
                           struct exchange *exchange)
 {
@@ -58,15 +99,9 @@ static void answer_models(struct proxy *proxy, int64_t now_ns,
         if (!backend_listed(backend) || listed_before(proxy->fleet, i)) {
             continue;
         }
-        struct json *card = json_object();
-        json_put_str(card, "id", backend->model);
-        json_put_str(card, "object", "model");
-        json_put_i64(card, "created", backend->added_unix_s);
-        json_put_str(card, "owned_by", "vllm");
-        put_null(card, "root");
-        put_null(card, "parent");
-        json_push(data, card);
+        json_push(data, model_card(backend, backend->model, NULL));
     }
+    put_adapters(proxy->fleet, data);
     json_put_str(list, "object", "list");
     json_put(list, "data", data);
     send_json(proxy, now_ns, exchange, 200, list);
@@ -81,6 +116,9 @@ static void answer_engines(struct proxy *proxy, int64_t now_ns,
         struct json *card = json_object();
         struct json *models = json_array();
         json_push_str(models, backend->model);
+        for (size_t k = 0; k < backend->adapter_count; k++) {
+            json_push_str(models, backend->adapters[k]);
+        }
         json_put_str(card, "engine_id", backend->engine_id);
         json_put(card, "serving_models", models);
         json_put_i64(card, "created", backend->added_unix_s);

@@ -26,17 +26,23 @@ static void raise_descriptor_limit(void)
     }
 }
 
-static bool run(struct flags *flags, struct err *err)
+static bool load_plugins(const struct flags *flags, struct policy_set *policies,
+                         struct err *err)
+{
+    for (size_t i = 0; i < flags->policy_plugins.count; i++) {
+        if (!policy_set_load(policies, flags->policy_plugins.items[i], err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool serve(const struct flags *flags, struct dynamic *dynamic, struct err *err)
 {
     struct server_setup setup;
-    struct dynamic *dynamic = NULL;
-    struct config_text text;
-    flags_config_text(flags, &text);
     flags_server_setup(flags, &setup);
     setup.proxy.api_key = getenv("VLLM_API_KEY");
-    dynamic = dynamic_new(flags->dynamic_config_json, &text, flags->compat);
     if (!dynamic_first(dynamic, &setup.config, err)) {
-        dynamic_delete(dynamic);
         return false;
     }
     (void)fputs(setup.config->warnings, stderr);
@@ -45,8 +51,19 @@ static bool run(struct flags *flags, struct err *err)
         setup.reload_context = dynamic;
     }
     raise_descriptor_limit();
-    const bool good = server_run(&setup, err);
+    return server_run(&setup, err);
+}
+
+static bool run(const struct flags *flags, struct err *err)
+{
+    struct config_text text;
+    struct policy_set *policies = policy_set_new();
+    const struct config_world world = {.compat = flags->compat, .policies = policies};
+    flags_config_text(flags, &text);
+    struct dynamic *dynamic = dynamic_new(flags->dynamic_config_json, &text, &world);
+    const bool good = load_plugins(flags, policies, err) && serve(flags, dynamic, err);
     dynamic_delete(dynamic);
+    policy_set_delete(policies);
     return good;
 }
 

@@ -193,6 +193,45 @@ static void scrape(struct proxy *proxy, int64_t now_ns, struct backend *backend)
     exchange_start_internal(proxy, now_ns, exchange, backend);
 }
 
+enum { ADAPTERS_MAX = 1024 };
+
+/* Entries of GET /v1/models that have a parent are adapters. */
+static void list_done(struct proxy *proxy, int64_t now_ns, struct exchange *exchange,
+                      const struct exchange_answer *answer)
+{
+    struct backend *backend = exchange->backend;
+    struct json *tree = NULL;
+    struct err err;
+    backend->list_at_ns = now_ns + proxy->setup.scrape_interval_ns;
+    if (answer->status != 200 || !backend->member ||
+        !json_parse(&tree, "models", answer->body, answer->body_bytes, &err)) {
+        return;
+    }
+    const char *names[ADAPTERS_MAX];
+    size_t count = 0;
+    const struct json *data = json_get(tree, "data");
+    for (size_t i = 0; i < json_count(data) && count < ADAPTERS_MAX; i++) {
+        const struct json *card = json_at(data, i);
+        const char *id = json_str(json_get(card, "id"));
+        if (id != NULL && json_str(json_get(card, "parent")) != NULL) {
+            names[count++] = id;
+        }
+    }
+    fleet_set_adapters(proxy->fleet, backend, names, count);
+    json_delete(tree);
+}
+
+static void list(struct proxy *proxy, int64_t now_ns, struct backend *backend)
+{
+    struct exchange *exchange =
+        make(proxy, now_ns, EXCHANGE_LIST, proxy->setup.scrape_interval_ns);
+    memcpy(exchange->method, "GET", 4);
+    text_add(&exchange->target, "/v1/models");
+    exchange->done = list_done;
+    backend->list_at_ns = INT64_MAX;
+    exchange_start_internal(proxy, now_ns, exchange, backend);
+}
+
 void probe_on_tick(struct proxy *proxy, int64_t now_ns)
 {
     const bool probes = fleet_config(proxy->fleet)->health_checks && !proxy->draining;
@@ -205,6 +244,9 @@ void probe_on_tick(struct proxy *proxy, int64_t now_ns)
         }
         if (scrapes && backend->scrape_at_ns <= now_ns) {
             scrape(proxy, now_ns, backend);
+        }
+        if (scrapes && proxy->setup.lists_adapters && backend->list_at_ns <= now_ns) {
+            list(proxy, now_ns, backend);
         }
     }
     if (proxy->stats_at_ns <= now_ns) {

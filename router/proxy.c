@@ -182,10 +182,11 @@ static void flush(struct proxy *proxy, int64_t now_ns, struct conn *conn)
     }
 }
 
-/* Sends what the event wrote, then frees what it ended. */
+/* Fills the room that the event made, sends what it wrote, frees what it ended. */
 static void finish_event(struct proxy *proxy, int64_t now_ns)
 {
     proxy->now_ns = now_ns;
+    exchange_admit_waiting(proxy, now_ns);
     while (proxy->dirty != NULL) {
         struct conn *conn = proxy->dirty;
         proxy->dirty = conn->next_dirty;

@@ -80,6 +80,7 @@ struct proxy_setup {
     const char *version;
     const char *api_key; /* for our own requests to engines, or NULL; borrowed */
     bool access_log;
+    bool lists_adapters;        /* asks engines for their LoRA adapters, too */
     const char *dynamic_config; /* path shown in /health, or NULL; borrowed */
 };
 
@@ -108,6 +109,9 @@ void proxy_drain(struct proxy *proxy, int64_t now_ns);
 bool proxy_idle(const struct proxy *proxy);
 /* For /health after a reload. */
 void proxy_note_reload(struct proxy *proxy, bool applied);
+
+/* What the access log begins with. */
+void access_log_header(struct text *out);
 
 /* The text of GET /metrics. */
 void proxy_metrics(struct proxy *proxy, int64_t now_ns, struct text *out);

@@ -23,6 +23,7 @@ enum {
     TAIL_BYTES = 4096,          /* of an answer, where its usage stands */
     PIPELINE_BYTES_MAX = 65536, /* of later requests, read while one is answered */
     TRIED_MAX = FLEET_TRIED_MAX,
+    REQUEST_BLOCK_TOKENS = 16, /* of a block hash */
     INTERNAL_ANSWER_BYTES_MAX = 8 * 1024 * 1024,
 };
 
@@ -80,8 +81,12 @@ enum exchange_kind {
     EXCHANGE_PREFILL, /* first leg of a disaggregated request: routed, kept here */
     EXCHANGE_PROBE,   /* health of a backend */
     EXCHANGE_SCRAPE,  /* metrics of a backend */
+    EXCHANGE_LIST,    /* models and adapters of a backend */
     EXCHANGE_ADMIN,   /* sleep and wake: forwarded to one backend, answered by us */
 };
+
+/* Of a disaggregated request: which backends it may go to. */
+enum exchange_leg { LEG_ANY, LEG_PREFILL, LEG_DECODE };
 
 enum exchange_state {
     EXCHANGE_READING, /* the client still sends */
@@ -123,6 +128,8 @@ struct exchange {
     char *session_field;     /* of the header named by --session-key */
     char *pin;               /* ?id= */
     char *model;             /* the engine's name for it */
+    char *adapter; /* the client asked for this adapter of the model, or NULL */
+    enum exchange_leg leg;
     char *session_key;
     uint64_t *hashes; /* chunks, then blocks */
     uint32_t chunk_count;
@@ -187,7 +194,6 @@ struct proxy {
     int64_t started_ns;
     int64_t now_ns; /* of the last event */
     bool draining;
-    bool pumping;
     uint64_t reloads_failed;
     struct text scratch;
 };
@@ -239,12 +245,22 @@ void exchange_failed(struct proxy *proxy, int64_t now_ns, struct exchange *excha
                      const char *why);
 void exchange_on_tick(struct proxy *proxy, int64_t now_ns, struct exchange *exchange);
 void exchange_free(struct proxy *proxy, struct exchange *exchange);
+/* Requests of the queue, as far as there is room now. */
+void exchange_admit_waiting(struct proxy *proxy, int64_t now_ns);
 /* Ends it here: books the attempt, lets the engine's connection go, frees its place. */
 void exchange_finish(struct proxy *proxy, int64_t now_ns, struct exchange *exchange,
                      enum attempt_how how);
 /* Answers the client in our own words, {"error": text}, and ends the exchange. */
 void exchange_refuse(struct proxy *proxy, int64_t now_ns, struct exchange *exchange,
                      unsigned status, const char *text);
+
+/* Asks the policy and sends it on its way; an exchange without a client is told of
+ * failure by `done`. */
+void exchange_try(struct proxy *proxy, int64_t now_ns, struct exchange *exchange);
+
+/* --- disagg.c --- */
+/* The prefill leg of this request; its decode leg follows by exchange_try. */
+void disagg_start(struct proxy *proxy, int64_t now_ns, struct exchange *parent);
 
 /* --- request.c --- */
 /* Fills the exchange from its body. False: refused, the answer is on its way. */

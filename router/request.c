@@ -16,8 +16,7 @@
 #include <strings.h>
 
 enum {
-    BLOCK_TOKENS = 16,
-    BLOCK_BYTES = BLOCK_TOKENS * BODY_BYTES_PER_TOKEN,
+    BLOCK_BYTES = REQUEST_BLOCK_TOKENS * BODY_BYTES_PER_TOKEN,
     CHUNK_IDS = TEXT_CHUNK_CHARACTERS / BODY_BYTES_PER_TOKEN,
     HASHES_MAX = 1 << 20, /* of a prompt; what lies behind does not route */
 };
@@ -57,7 +56,7 @@ static void hash_prompt(struct exchange *exchange, const struct body_facts *fact
     const bool blocks = (needs & NEED_BLOCK_HASHES) != 0 || for_log;
     size_t chunks_max = facts->of_ids ? facts->id_count / CHUNK_IDS + 1
                                       : facts->text_bytes / TEXT_CHUNK_CHARACTERS + 1;
-    size_t blocks_max = facts->of_ids ? facts->id_count / BLOCK_TOKENS
+    size_t blocks_max = facts->of_ids ? facts->id_count / REQUEST_BLOCK_TOKENS
                                       : facts->text_bytes / BLOCK_BYTES;
     chunks_max = !chunks ? 0 : chunks_max < HASHES_MAX ? chunks_max : HASHES_MAX;
     blocks_max = !blocks ? 0 : blocks_max < HASHES_MAX ? blocks_max : HASHES_MAX;
@@ -158,7 +157,11 @@ bool request_read(struct proxy *proxy, int64_t now_ns, struct exchange *exchange
     }
     counters_incoming(&proxy->counters, facts.model);
     const char *model = config_alias(config, facts.model);
-    exchange->model = mem_strdup(model);
+    const char *base = fleet_adapter_model(proxy->fleet, model);
+    if (base != NULL) {
+        exchange->adapter = mem_strdup(model);
+    }
+    exchange->model = mem_strdup(base != NULL ? base : model);
     const char *session =
         exchange->session_field != NULL ? exchange->session_field : facts.session_key;
     exchange->session_key = session != NULL ? mem_strdup(session) : NULL;
@@ -188,7 +191,10 @@ void request_view_of(const struct exchange *exchange, struct request_view *view)
         .block_hashes =
             exchange->block_count > 0 ? exchange->hashes + exchange->chunk_count : NULL,
         .block_count = exchange->block_count,
-        .block_tokens = exchange->block_count > 0 ? BLOCK_TOKENS : 0,
+        .adapter = exchange->adapter != NULL
+                       ? hash_xxh64(exchange->adapter, strlen(exchange->adapter), 0)
+                       : 0,
+        .block_tokens = exchange->block_count > 0 ? REQUEST_BLOCK_TOKENS : 0,
     };
 }
 
@@ -201,7 +207,9 @@ void request_write_head(const struct proxy *proxy, const struct exchange *exchan
                 text_str(&exchange->target), origin->host_field);
     text_printf(out, "X-Request-Id: %s\r\n", exchange->id);
     text_add_bytes(out, text_str(&exchange->fields), exchange->fields.length);
-    if (exchange->kind != EXCHANGE_PROXY && proxy->setup.api_key != NULL) {
+    const bool ours =
+        exchange->kind != EXCHANGE_PROXY && exchange->kind != EXCHANGE_PREFILL;
+    if (ours && proxy->setup.api_key != NULL) {
         text_printf(out, "Authorization: Bearer %s\r\n", proxy->setup.api_key);
     }
     if (exchange->body.length > 0 || strcmp(exchange->method, "POST") == 0) {

@@ -702,12 +702,13 @@ static bool open_logs(struct server *server, struct err *err)
         !logfile_open(&server->access_log, setup->access_log, err)) {
         return false;
     }
-    if (server->decision_log != NULL) {
-        struct text header = {0};
-        decision_log_header(&header);
-        logfile_write(server->decision_log, header.bytes, header.length);
-        text_fini(&header);
-    }
+    struct text header = {0};
+    decision_log_header(&header);
+    logfile_write(server->decision_log, header.bytes, header.length);
+    header.length = 0;
+    access_log_header(&header);
+    logfile_write(server->access_log, header.bytes, header.length);
+    text_fini(&header);
     return true;
 }
 

@@ -624,6 +624,188 @@ static void one_engine_may_serve_two_models(void)
     expect_clean(net);
 }
 
+/* --- two legs --------------------------------------------------------------------- */
+
+static const struct net_end *last_engine(const struct net *net, const char *name)
+{
+    const struct net_end *found = NULL;
+    for (size_t i = 0; i < net->end_count; i++) {
+        if (net->ends[i]->engine && strcmp(net->ends[i]->script.name, name) == 0) {
+            found = net->ends[i];
+        }
+    }
+    return found;
+}
+
+static void prefill_comes_first_and_its_kv_is_passed_on(void)
+{
+    struct net *net =
+        net_new(&(struct net_setup){.backends = "http://kv-p:1,http://ok-d:1",
+                                    .models = "m,m",
+                                    .labels = "p,d",
+                                    .policy = "disaggregated_prefill_orchestrated"});
+    struct net_end *client = net_client(net);
+    net_post(client, "/v1/completions",
+             "{\"model\":\"m\",\"prompt\":\"x\",\"min_tokens\":5,\"max_tokens\":9,"
+             "\"stream\":true,\"stream_options\":{\"include_usage\":true},\"seed\":"
+             "12345678901234567}");
+    net_deliver(net, client, 65536);
+    REQUIRE(last_engine(net, "kv-p") != NULL);
+    EXPECT(last_engine(net, "ok-d") == NULL);
+    net_settle(net, 3);
+    EXPECT_HAS(text_str(&last_engine(net, "kv-p")->script.seen),
+               "{\"model\":\"m\",\"prompt\":\"x\",\"seed\":12345678901234567,"
+               "\"max_tokens\":1,\"stream\":false,\"kv_transfer_params\":{\"do_remote_"
+               "decode\":true,");
+    expect_has(client, "\"min_tokens\":5,\"max_tokens\":9,\"stream\":true,\"stream_"
+                       "options\":{\"include_usage\":true},\"seed\":12345678901234567,"
+                       "\"kv_transfer_params\":{\"remote_engine_id\":\"e\",\"remote_"
+                       "port\":7,\"remote_host\":\"kv-p\"}}");
+    expect_clean(net);
+}
+
+static void an_error_of_the_prefiller_is_the_answer(void)
+{
+    struct net *net =
+        net_new(&(struct net_setup){.backends = "http://busy-p:1,http://ok-d:1",
+                                    .models = "m,m",
+                                    .labels = "p,d",
+                                    .policy = "disaggregated_prefill"});
+    struct net_end *client = net_client(net);
+    net_post(client, "/v1/completions", BODY);
+    net_settle(net, 65536);
+    expect_answers(client, "503 {\"error\":{\"message\":\"Prefiller error: "
+                           "{\\\"detail\\\":\\\"busy\\\"}\",\"type\":\"prefiller_"
+                           "error\",\"code\":503}};");
+    EXPECT(last_engine(net, "ok-d") == NULL);
+    expect_clean(net);
+}
+
+static void a_missing_pool_is_named(void)
+{
+    struct net *net =
+        net_new(&(struct net_setup){.backends = "http://ok-a:1,http://ok-d:1",
+                                    .models = "m,m",
+                                    .labels = "x,d",
+                                    .policy = "disaggregated_prefill_orchestrated"});
+    struct net_end *client = net_client(net);
+    net_post(client, "/v1/completions", BODY);
+    net_settle(net, 65536);
+    expect_has(client, "503 {\"error\":\"PREFILL_SERVICE_UNAVAILABLE");
+    expect_clean(net);
+    net = net_new(&(struct net_setup){.backends = "http://ok-a:1,http://ok-b:1",
+                                      .models = "m,m",
+                                      .labels = "p,x",
+                                      .policy = "disaggregated_prefill_orchestrated"});
+    client = net_client(net);
+    net_post(client, "/v1/completions", BODY);
+    net_settle(net, 65536);
+    expect_has(client, "503 {\"error\":\"DECODE_SERVICE_UNAVAILABLE");
+    expect_clean(net);
+}
+
+static void a_client_that_leaves_ends_the_prefill(void)
+{
+    struct net *net =
+        net_new(&(struct net_setup){.backends = "http://hang-p:1,http://ok-d:1",
+                                    .models = "m,m",
+                                    .labels = "p,d",
+                                    .policy = "disaggregated_prefill"});
+    struct net_end *client = net_client(net);
+    net_post(client, "/v1/completions", BODY);
+    net_settle(net, 65536);
+    net_lose(net, client, "closed by the peer");
+    net_wait(net, PROXY_TICK_NS);
+    EXPECT(!last_engine(net, "hang-p")->alive);
+    expect_clean(net);
+}
+
+/* --- adapters, sleep, pins, logs -------------------------------------------------- */
+
+static void adapters_are_listed_and_routed_to_who_has_them(void)
+{
+    struct net *net =
+        net_new(&(struct net_setup){.backends = "http://ok-a:1,http://lora-b:1",
+                                    .models = "m,m",
+                                    .lists_adapters = true});
+    net_wait(net, second_ns / 2);
+    struct net_end *client = net_client(net);
+    text_add(&client->to_proxy, "GET /v1/models HTTP/1.1\r\n\r\n");
+    for (int i = 0; i < 3; i++) {
+        net_post(client, "/v1/completions", "{\"model\":\"ad\"}");
+    }
+    net_settle(net, 65536);
+    expect_has(client, "\"id\":\"ad\",\"object\":\"model\"");
+    expect_has(client, "\"parent\":\"m\"");
+#define AD                                                                             \
+    "200 "                                                                             \
+    "{\"engine\":\"lora-b\",\"got\":{\"model\":\"ad\"},\"usage\":{\"prompt_tokens\":"  \
+    "11,\"completion_tokens\":2}};"
+    expect_has(client, AD AD AD);
+#undef AD
+    net_delete(net); /* looking at the lists goes on for ever */
+}
+
+static void post_to_engine(struct net *net, struct net_end *client, const char *path,
+                           size_t engine)
+{
+    struct text target = {0};
+    text_printf(&target, "%s?level=1&id=%s", path,
+                fleet_at(net->fleet, engine)->engine_id);
+    net_post(client, target.bytes, BODY);
+    net_settle(net, 65536);
+    text_fini(&target);
+}
+
+static void a_sleeping_engine_gets_no_requests(void)
+{
+    struct net *net = net_new(&(struct net_setup){
+        .backends = "http://ok-a:1,http://ok-b:1", .models = "m,m"});
+    struct net_end *client = net_client(net);
+    net_post(client, "/sleep", "");
+    net_post(client, "/sleep?id=nobody", "");
+    net_settle(net, 65536);
+    expect_has(client, "400 {\"error\":\"Invalid request: missing 'id' in query "
+                       "parameters.\"};400 ");
+    post_to_engine(net, client, "/sleep", 0);
+    expect_has(client, "200 {\"status\":\"success\"};");
+    EXPECT_HAS(text_str(&last_engine(net, "ok-a")->script.seen),
+               "POST /sleep?level=1 HTTP/1.1\r\n");
+    struct net_end *other = net_client(net);
+    net_post(other, "/v1/completions", BODY);
+    net_post(other, "/v1/completions", BODY);
+    net_settle(net, 65536);
+    expect_answers(other, ANSWER("ok-b") ANSWER("ok-b"));
+    post_to_engine(net, client, "/wake_up", 0);
+    struct net_end *pinned = net_client(net);
+    post_to_engine(net, pinned, "/v1/completions", 0);
+    expect_answers(pinned, ANSWER("ok-a"));
+    expect_clean(net);
+}
+
+static void the_access_log_is_a_trace(void)
+{
+    struct net *net = net_new(&(struct net_setup){.backends = "http://ok-a:1",
+                                                  .models = "m",
+                                                  .session_key = "u",
+                                                  .access_log = true});
+    struct net_end *client = net_client(net);
+    struct text body = {0};
+    text_add(&body, "{\"model\":\"m\",\"max_tokens\":4,\"prompt\":\"");
+    for (int i = 0; i < 1024; i++) {
+        text_add(&body, "x");
+    }
+    text_add(&body, "\"}");
+    net_post(client, "/v1/completions", body.bytes);
+    net_post(client, "/v1/completions", BODY);
+    net_post(client, "/v1/completions", "{\"model\":\"none\"}");
+    net_settle(net, 65536);
+    /* The engine says 11 tokens: too few for a piece of 128. */
+    EXPECT_STR(text_str(&net->access), "0,,11,2,4,,0,,\n0,,11,2,,,0,,\n");
+    text_fini(&body);
+    expect_clean(net);
+}
+
 /* --- at random -------------------------------------------------------------------- */
 
 struct chaos {
@@ -730,4 +912,10 @@ HARNESS_MAIN("router", TEST(requests_take_turns_and_connections_are_reused),
              TEST(the_queue_is_served_in_order_and_has_an_end),
              TEST(draining_ends_what_is_idle_and_finishes_what_is_not),
              TEST(streams_survive_a_new_configuration),
-             TEST(one_engine_may_serve_two_models), TEST(chance_finds_no_lost_request))
+             TEST(one_engine_may_serve_two_models),
+             TEST(prefill_comes_first_and_its_kv_is_passed_on),
+             TEST(an_error_of_the_prefiller_is_the_answer),
+             TEST(a_missing_pool_is_named), TEST(a_client_that_leaves_ends_the_prefill),
+             TEST(adapters_are_listed_and_routed_to_who_has_them),
+             TEST(a_sleeping_engine_gets_no_requests), TEST(the_access_log_is_a_trace),
+             TEST(chance_finds_no_lost_request))

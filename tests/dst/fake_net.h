@@ -17,6 +17,8 @@
  *   early   an interim answer, then as ok
  *   junk    no HTTP
  *   busy    503 with a body
+ *   kv      as ok; to a prefill request with kv_transfer_params, some of its own
+ *   lora    as ok; lists the adapter "ad" of its model, and sleeps when told
  */
 #ifndef STACKSIM_TESTS_DST_FAKE_NET_H
 #define STACKSIM_TESTS_DST_FAKE_NET_H
@@ -148,6 +150,25 @@ static inline void net_play(struct net *net, struct net_end *end)
         text_add(&end->to_proxy, "HTTP/1.1 200 OK\r\nContent-Le");
     } else if (net_plays(end, "junk")) {
         text_add(&end->to_proxy, "SSH-2.0-OpenSSH\r\n\r\n");
+    } else if (net_plays(end, "kv")) {
+        static const char PARAMS[] = "{\"kv_transfer_params\":{\"remote_engine_id\":"
+                                     "\"e\",\"remote_host\":null,\"remote_port\":7}}";
+        if (strstr(text_str(&end->script.body), "do_remote_decode") != NULL) {
+            net_answer(end, PARAMS, sizeof PARAMS - 1, 200);
+        } else {
+            net_ok(end);
+        }
+    } else if (net_plays(end, "lora")) {
+        static const char LIST[] = "{\"data\":[{\"id\":\"m\",\"parent\":null},"
+                                   "{\"id\":\"ad\",\"parent\":\"m\"}]}";
+        const char *target = http_target(http_parser_head(end->script.parser));
+        if (strcmp(target, "/v1/models") == 0) {
+            net_answer(end, LIST, sizeof LIST - 1, 200);
+        } else if (strcmp(target, "/is_sleeping") == 0) {
+            net_answer(end, "{\"is_sleeping\": false}", 22, 200);
+        } else {
+            net_ok(end);
+        }
     } else if (net_plays(end, "busy")) {
         net_answer(end, "{\"detail\":\"busy\"}", 17, 503);
     }
@@ -358,6 +379,9 @@ struct net_setup {
     const char *session_key;
     const char *aliases;
     const char *types;
+    const char *labels; /* for disaggregated prefill, with p and d */
+    bool lists_adapters;
+    bool access_log;
     struct proxy_limits limits; /* zeros take the defaults below */
     uint64_t seed;
     bool tag; /* behaves as release 0.1.3 */
@@ -399,6 +423,7 @@ static inline struct config *net_config(const struct net_setup *setup)
 {
     struct config *config = NULL;
     struct err err = {0};
+    const struct config_world world = {.compat = net_compat(setup)};
     const struct config_text text = {
         .static_backends = setup->backends,
         .static_models = setup->models,
@@ -409,8 +434,11 @@ static inline struct config *net_config(const struct net_setup *setup)
         .health_timeout_s = 1,
         .routing_logic = setup->policy != NULL ? setup->policy : "round_robin",
         .session_key = setup->session_key,
+        .static_model_labels = setup->labels,
+        .prefill_model_labels = setup->labels != NULL ? "p" : NULL,
+        .decode_model_labels = setup->labels != NULL ? "d,e" : NULL,
     };
-    REQUIRE_OK(config_new(&config, &text, net_compat(setup), &err), &err);
+    REQUIRE_OK(config_new(&config, &text, &world, &err), &err);
     return config;
 }
 
@@ -442,6 +470,9 @@ static inline struct net *net_new(const struct net_setup *setup)
         .seed = 1,
         .root_path = "",
         .version = "test",
+        .access_log = setup->access_log,
+        .lists_adapters = setup->lists_adapters,
+        .scrape_interval_ns = setup->lists_adapters ? 1000000000 : 0,
     };
     net_defaults(&proxy.limits);
     net->proxy = proxy_new(&proxy, net->now_ns);

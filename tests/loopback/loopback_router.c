@@ -411,6 +411,48 @@ static void tls_works_on_both_sides_and_checks_names(void)
     text_fini(&got);
 }
 
+static void the_simulator_reads_the_access_log(void)
+{
+    struct engine *engine = engine_new(0, 5);
+    struct text flags = {0};
+    struct text got = {0};
+    const char *path = harness_temp("access.csv");
+    backends_flags(&flags, "http", engine->port, 0);
+    text_printf(&flags, " --routing-logic=session --session-key=u --access-log=%s",
+                path);
+    struct router router = start(flags.bytes);
+    struct text body = {0};
+    text_add(&body,
+             "{\"model\":\"m\",\"u\":\"someone\",\"stream\":true,\"max_tokens\":7,"
+             "\"prompt\":\"");
+    for (int i = 0; i < 300; i++) {
+        text_add(&body, "a prompt of some length ");
+    }
+    text_add(&body, "\"}");
+    for (int i = 0; i < 5; i++) {
+        ask_post(router.port, body.bytes, &got);
+        EXPECT_HAS(text_str(&got), "[DONE]");
+    }
+    EXPECT_I64(stop(&router), 0);
+    struct text command = {0};
+    text_printf(&command, "%s trace info --format json %s", getenv("STACKSIM_BIN"),
+                path);
+    FILE *info = popen(command.bytes, "r");
+    REQUIRE(info != NULL);
+    clear(&got);
+    char line[512];
+    while (fgets(line, sizeof line, info) != NULL) {
+        text_add(&got, line);
+    }
+    EXPECT_I64(pclose(info), 0);
+    EXPECT_HAS(text_str(&got), "access log of stackrouter");
+    engine_delete(engine);
+    text_fini(&command);
+    text_fini(&body);
+    text_fini(&flags);
+    text_fini(&got);
+}
+
 static void bad_requests_are_answered_and_do_no_harm(void)
 {
     static const char *const BAD[] = {
@@ -457,4 +499,5 @@ HARNESS_MAIN("router", TEST(the_program_answers_and_ends_cleanly),
              TEST(a_broken_configuration_changes_nothing_and_a_good_one_all),
              TEST(streams_end_in_peace_when_the_router_is_told_to_go),
              TEST(tls_works_on_both_sides_and_checks_names),
+             TEST(the_simulator_reads_the_access_log),
              TEST(bad_requests_are_answered_and_do_no_harm))
