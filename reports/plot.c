@@ -239,12 +239,14 @@ bool plot_write(const struct run_record *const *runs, size_t count, const char *
                 struct plot_set *out, struct err *err)
 {
     CHECK(count > 0, "no runs");
-    const struct plot_runs drawn = {runs,
+    const struct plot_runs all = {runs, count};
+    const struct plot_runs first = {runs,
                                     count < PLOT_RUNS_MAX ? count : PLOT_RUNS_MAX};
     out->count = 0;
     out->note[0] = '\0';
     for (size_t i = 0; i < KIND_COUNT; i++) {
-        if (!write_plot(kinds[i], &drawn, stem, out, err)) {
+        const struct plot_runs *drawn = kinds[i]->all_runs ? &all : &first;
+        if (!write_plot(kinds[i], drawn, stem, out, err)) {
             return false;
         }
     }

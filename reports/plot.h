@@ -36,7 +36,7 @@ struct plot_set {
 };
 
 /* stem: "out/compare" gives out/compare_ttft_cdf.svg and so on. Plots for which the
- * runs hold no data are left out. At most PLOT_RUNS_MAX runs are drawn, the first ones.
+ * runs hold no data are left out. Most draw at most PLOT_RUNS_MAX runs, the first ones.
  * Fails when a file cannot be written or gnuplot itself fails. Files of a failed call
  * may stay behind. */
 NODISCARD bool plot_write(const struct run_record *const *runs, size_t count,

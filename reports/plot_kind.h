@@ -26,6 +26,7 @@ struct plot_kind {
     const char *name;
     const char *title;
     const char *caption; /* what to look at */
+    bool all_runs;       /* else at most PLOT_RUNS_MAX, the first ones */
     /* Adds the CSV and the script; false: the runs hold nothing to draw. */
     bool (*make)(const struct plot_runs *runs, struct text *csv,
                  struct plot_script *script);

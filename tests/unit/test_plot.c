@@ -248,6 +248,41 @@ static void distributions_are_exact_at_the_given_shares(void)
     run_record_delete(run);
 }
 
+/* Ten runs, the slowest first: the picture has all of them, the fastest on top. */
+static void many_runs_have_a_picture_of_all(void)
+{
+    enum { RUNS = 10 };
+    struct run_record *owned[RUNS];
+    const struct run_record *runs[RUNS];
+    struct plot_set set;
+    struct err err;
+    struct text csv = {0};
+    for (size_t i = 0; i < RUNS; i++) {
+        const char name[] = {(char)('a' + (char)i), '\0'};
+        owned[i] = drawable(name, 50, 2);
+        owned[i]->metrics.value[METRIC_TTFT_MS_P99] = (double)(1000 - 50 * i);
+        runs[i] = owned[i];
+    }
+    REQUIRE_OK(plot_write(runs, RUNS, harness_temp("many"), &set, &err), &err);
+    REQUIRE(set.count > 0);
+    EXPECT_STR(set.files[0].name, "overview");
+    read_text(set.files[0].csv_path, &csv);
+    const char *last = text_str(&csv);
+    for (size_t i = RUNS; i-- > 0;) {
+        const char line[] = {'\n', (char)('a' + (char)i), ',', '\0'};
+        const char *const at = strstr(text_str(&csv), line);
+        REQUIRE(at != NULL);
+        EXPECT(at >= last);
+        last = at;
+    }
+    text_fini(&csv);
+    REQUIRE_OK(plot_write(runs, 4, harness_temp("few"), &set, &err), &err);
+    EXPECT(set.count > 0 && strcmp(set.files[0].name, "overview") != 0);
+    for (size_t i = 0; i < RUNS; i++) {
+        run_record_delete(owned[i]);
+    }
+}
+
 HARNESS_MAIN("plot", TEST(without_gnuplot_data_and_scripts_are_left),
              TEST(a_failing_gnuplot_is_an_error_with_its_words),
              TEST(a_talkative_gnuplot_does_not_block),
@@ -255,4 +290,5 @@ HARNESS_MAIN("plot", TEST(without_gnuplot_data_and_scripts_are_left),
              TEST(a_folder_that_is_missing_is_named), TEST(gnuplot_draws_every_plot),
              TEST(degenerate_runs_are_drawn),
              TEST(counts_turn_logarithmic_only_when_runs_differ_greatly),
-             TEST(distributions_are_exact_at_the_given_shares))
+             TEST(distributions_are_exact_at_the_given_shares),
+             TEST(many_runs_have_a_picture_of_all))
