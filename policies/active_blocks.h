@@ -11,12 +11,14 @@
 
 #include "policies/block_table.h"
 #include "policies/id_table.h"
+#include "policies/kv_index.h"
 
 struct active_sequence;
 
 struct active_blocks {
     struct policy_memory memory;
     struct block_table uses; /* of a block on an endpoint; ref = how many use it */
+    struct kv_index *index;  /* the same blocks by endpoint, for one walk over all */
     struct id_table counts;  /* blocks in use by endpoint id, uint64_t */
     struct active_sequence *sequences;
     uint32_t sequence_count;
@@ -40,10 +42,12 @@ uint32_t active_blocks_open(struct active_blocks *active, uint32_t endpoint_id,
                             const struct active_prompt *prompt);
 void active_blocks_close(struct active_blocks *active, uint32_t endpoint_id,
                          uint32_t sequence);
-/* In use now; and those that the prompt would add. */
 uint64_t active_blocks_count(struct active_blocks *active, uint32_t endpoint_id);
-uint32_t active_blocks_fresh(const struct active_blocks *active, uint32_t endpoint_id,
-                             const struct active_prompt *prompt);
+/* Leading blocks of the prompt that are in use, wherever some are; as kv_index_match.
+ */
+uint32_t active_blocks_match(struct active_blocks *active,
+                             const struct active_prompt *prompt,
+                             const struct index_hit **hits);
 size_t active_blocks_bytes(const struct active_blocks *active);
 
 #endif

@@ -8,8 +8,8 @@
  *
  * Lists and not bitmaps as in prefix_index.c: who was first matters to a policy of the
  * stack. A log serves only to know what is oldest when an endpoint has too much. A
- * removal does not search it; what has gone stays there until the log is full, which
- * is twice the bound, and is swept out then. A block that came, went and came again
+ * removal does not search it; what has gone stays there until the log is full and half
+ * of it is gone, and is swept out then. A block that came, went and came again
  * stands in it twice until then; if something has to go, it may go a little early.
  */
 #include "policies/kv_index.h"
@@ -283,19 +283,18 @@ static void log_sweep(struct kv_index *index, uint32_t id)
           log->held, log->end);
 }
 
+/* Grows while most of it is held, so that it is never longer than twice the bound. */
 static void log_append(struct kv_index *index, uint32_t id, uint64_t key)
 {
     struct log *log = &index->logs[id];
-    const uint64_t most = 2 * (uint64_t)log->blocks_max;
-    if (log->end == log->capacity && log->capacity < most) {
-        uint64_t capacity = log->capacity > 0 ? 2 * (uint64_t)log->capacity : LOG_MIN;
-        capacity = capacity < most ? capacity : most;
+    if (log->end == log->capacity && 2 * (uint64_t)log->held <= log->capacity &&
+        log->capacity > 0) {
+        log_sweep(index, id);
+    } else if (log->end == log->capacity) {
+        const uint32_t capacity = log->capacity > 0 ? 2 * log->capacity : LOG_MIN;
         log->keys = resize(index, log->keys, log->capacity * sizeof(uint64_t),
                            capacity * sizeof(uint64_t));
-        log->capacity = (uint32_t)capacity;
-    }
-    if (log->end == log->capacity) {
-        log_sweep(index, id);
+        log->capacity = capacity;
     }
     log->keys[log->end++] = key;
 }

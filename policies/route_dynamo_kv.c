@@ -56,7 +56,8 @@ struct dynamo_kv {
     bool lmetric;
     uint32_t index_blocks; /* 0 = what the engine says */
     double *costs;         /* by index in the view */
-    uint32_t *overlaps;
+    uint32_t *overlaps;    /* blocks cached, by index in the view */
+    uint32_t *used;        /* blocks in use */
     uint32_t capacity;
 };
 
@@ -95,6 +96,7 @@ static void dynamo_kv_fini(void *state)
     active_blocks_fini(&self->active);
     self->memory.resize(self->memory.context, self->costs, 0);
     self->memory.resize(self->memory.context, self->overlaps, 0);
+    self->memory.resize(self->memory.context, self->used, 0);
 }
 
 static unsigned dynamo_kv_needs(const double *values)
@@ -110,27 +112,6 @@ static uint32_t block_tokens_of(const struct request_view *request)
     return request->block_tokens > 0 ? request->block_tokens : BLOCK_TOKENS_UNKNOWN;
 }
 
-/* Leading blocks that each candidate has, by index in the view. */
-static void find_overlaps(struct dynamo_kv *self, const struct cluster_view *view,
-                          const struct request_view *request)
-{
-    const struct index_hit *hits = NULL;
-    const uint32_t count = self->known != NULL
-                               ? kv_index_match(self->known, request->block_hashes,
-                                                request->block_count, &hits)
-                               : prefix_index_match(self->sent, request->block_hashes,
-                                                    request->block_count, &hits);
-    memset(self->overlaps, 0, view->count * sizeof *self->overlaps);
-    for (uint32_t i = 0; i < count; i++) {
-        const uint32_t id = hits[i].endpoint_id;
-        const uint32_t index =
-            id < view->id_count ? view->index_of_id[id] : NOT_A_CANDIDATE;
-        if (index != NOT_A_CANDIDATE) {
-            self->overlaps[index] = hits[i].blocks;
-        }
-    }
-}
-
 static struct active_prompt prompt_of(const struct request_view *request)
 {
     const uint32_t block_tokens = block_tokens_of(request);
@@ -143,22 +124,57 @@ static struct active_prompt prompt_of(const struct request_view *request)
         .own = blocks > request->block_count ? blocks - request->block_count : 0};
 }
 
-static double cost_of(struct dynamo_kv *self, uint64_t prefill_tokens,
-                      const struct request_view *request,
-                      const struct endpoint_view *endpoint, uint32_t overlap)
+/* Blocks of each hit, by index in the view. */
+static void spread(const struct cluster_view *view, const struct index_hit *hits,
+                   uint32_t count, uint32_t *blocks)
 {
-    const double tokens = (double)(prefill_tokens + request->prompt_tokens);
-    const double left =
-        tokens / block_tokens_of(request) - self->overlap_credit * overlap;
+    memset(blocks, 0, view->count * sizeof *blocks);
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t id = hits[i].endpoint_id;
+        const uint32_t index =
+            id < view->id_count ? view->index_of_id[id] : NOT_A_CANDIDATE;
+        if (index != NOT_A_CANDIDATE) {
+            blocks[index] = hits[i].blocks;
+        }
+    }
+}
+
+/* Leading blocks that each candidate has cached, and in use. */
+static void find_overlaps(struct dynamo_kv *self, const struct cluster_view *view,
+                          const struct request_view *request,
+                          const struct active_prompt *prompt)
+{
+    const struct index_hit *hits = NULL;
+    uint32_t count = self->known != NULL
+                         ? kv_index_match(self->known, request->block_hashes,
+                                          request->block_count, &hits)
+                         : prefix_index_match(self->sent, request->block_hashes,
+                                              request->block_count, &hits);
+    spread(view, hits, count, self->overlaps);
+    count = active_blocks_match(&self->active, prompt, &hits);
+    spread(view, hits, count, self->used);
+}
+
+struct outset {
+    double prompt_blocks; /* to compute without a hit */
+    uint32_t full_blocks; /* to hold: a last partial one counts whole */
+};
+
+/* Of the candidate of index i, where so many blocks are in prefill. */
+static double cost_of(struct dynamo_kv *self, const struct cluster_view *view,
+                      const struct outset *outset, double prefill_blocks, uint32_t i)
+{
+    const struct endpoint_view *endpoint = view->endpoints[i];
+    const double left = prefill_blocks + outset->prompt_blocks -
+                        self->overlap_credit * self->overlaps[i];
     const double prefill = left > 0 ? left : 0;
     const double blocks = (double)active_blocks_count(&self->active, endpoint->id);
     if (self->lmetric) {
         return prefill * (blocks + 1);
     }
-    const struct active_prompt prompt = prompt_of(request);
     return self->prefill_weight * prefill + blocks +
-           active_blocks_fresh(&self->active, endpoint->id, &prompt) +
-           self->active_request_weight * endpoint->inflight_requests;
+           (outset->full_blocks - self->used[i]) +
+           self->active_request_weight * view->inflight[i];
 }
 
 static void grow(struct dynamo_kv *self, uint32_t count)
@@ -169,6 +185,8 @@ static void grow(struct dynamo_kv *self, uint32_t count)
             memory->resize(memory->context, self->costs, count * sizeof *self->costs);
         self->overlaps = memory->resize(memory->context, self->overlaps,
                                         count * sizeof *self->overlaps);
+        self->used =
+            memory->resize(memory->context, self->used, count * sizeof *self->used);
         self->capacity = count;
     }
 }
@@ -215,11 +233,15 @@ static struct route_decision dynamo_kv_pick(void *state,
     struct dynamo_kv *self = state;
     const uint64_t *prefills = id_table_items(&self->prefills, view->id_count);
     grow(self, view->count);
-    find_overlaps(self, view, request);
+    const struct active_prompt prompt = prompt_of(request);
+    const double block_tokens = block_tokens_of(request);
+    const struct outset outset = {.prompt_blocks =
+                                      request->prompt_tokens / block_tokens,
+                                  .full_blocks = prompt.count + prompt.own};
+    find_overlaps(self, view, request, &prompt);
     for (uint32_t i = 0; i < view->count; i++) {
-        const struct endpoint_view *endpoint = view->endpoints[i];
-        self->costs[i] =
-            cost_of(self, prefills[endpoint->id], request, endpoint, self->overlaps[i]);
+        const double prefill_tokens = (double)prefills[view->endpoints[i]->id];
+        self->costs[i] = cost_of(self, view, &outset, prefill_tokens / block_tokens, i);
     }
     if (view->scores != NULL) {
         memcpy(view->scores, self->costs, view->count * sizeof *self->costs);
@@ -336,7 +358,7 @@ static size_t dynamo_kv_memory_bytes(const void *state)
                                              : prefix_index_bytes(self->sent);
     return index + attempts_bytes(&self->attempts) + id_table_bytes(&self->prefills) +
            active_blocks_bytes(&self->active) +
-           self->capacity * (sizeof *self->costs + sizeof *self->overlaps);
+           self->capacity * (sizeof *self->costs + 2 * sizeof *self->overlaps);
 }
 
 /* ---- tables --------------------------------------------------------------------- */
