@@ -30,6 +30,7 @@ struct published_row {
     int64_t arrival_ns;
     int64_t first_token_ns;
     int64_t end_ns;
+    uint32_t prompt_tokens;
     uint32_t output_tokens;
     bool completed;
 };
@@ -52,6 +53,7 @@ static inline void published_keep(void *context, const struct request_outcome *o
         .arrival_ns = outcome->arrival_ns,
         .first_token_ns = outcome->first_token_ns,
         .end_ns = outcome->end_ns,
+        .prompt_tokens = outcome->prompt_tokens,
         .output_tokens = outcome->output_tokens,
         .completed = outcome->status == OUTCOME_COMPLETED,
     };
