@@ -2,8 +2,12 @@
  *
  * The proxy core on a fake network: single cases by hand, then many at random.
  */
+#include "base/jsonl.h"
+#include "policies/decision_log.h"
 #include "router/proxy.h"
 #include "tests/dst/fake_net.h"
+
+#include <stdlib.h>
 
 static const int64_t second_ns = 1000000000;
 #define BODY "{\"model\":\"m\",\"prompt\":\"x\"}"
@@ -806,6 +810,173 @@ static void the_access_log_is_a_trace(void)
     expect_clean(net);
 }
 
+/* --- the record, replayed --------------------------------------------------------- */
+
+struct replay {
+    struct gateway *gateway;
+    struct jsonl *json;
+    struct text decisions;
+    struct decision_sink sink;
+};
+
+static void replay_decision(void *context, const struct decision_row *row)
+{
+    decision_log_row(row, context);
+}
+
+static uint64_t number_of(const struct replay *replay, const char *key)
+{
+    int64_t value = 0;
+    (void)jsonl_i64(replay->json,
+                    jsonl_get(replay->json, jsonl_root(replay->json), key), &value);
+    return (uint64_t)value;
+}
+
+/* "" when absent. */
+static void text_of(const struct replay *replay, const char *key, char *out,
+                    size_t out_bytes)
+{
+    const char *bytes = NULL;
+    size_t byte_count = 0;
+    const jsonl_value value = jsonl_get(replay->json, jsonl_root(replay->json), key);
+    out[0] = '\0';
+    if (value != JSONL_NONE) {
+        jsonl_bytes(replay->json, value, &bytes, &byte_count);
+        (void)snprintf(out, out_bytes, "%.*s", (int)byte_count, bytes);
+    }
+}
+
+static bool is_true(const struct replay *replay, const char *key)
+{
+    char word[16];
+    text_of(replay, key, word, sizeof word);
+    return strcmp(word, "true") == 0;
+}
+
+static size_t hashes_of(const struct replay *replay, const char *key, uint64_t *out,
+                        size_t max)
+{
+    size_t count = 0;
+    const jsonl_value list = jsonl_get(replay->json, jsonl_root(replay->json), key);
+    for (jsonl_value item = list != JSONL_NONE ? jsonl_first(replay->json, list)
+                                               : JSONL_NONE;
+         item != JSONL_NONE && count < max; item = jsonl_next(replay->json, item)) {
+        const char *bytes = NULL;
+        size_t byte_count = 0;
+        jsonl_bytes(replay->json, item, &bytes, &byte_count);
+        out[count++] = strtoull(bytes, NULL, 16);
+    }
+    return count;
+}
+
+static void replay_setup(struct replay *replay)
+{
+    char policy[64];
+    struct err err = {0};
+    text_of(replay, "policy", policy, sizeof policy);
+    gateway_delete(replay->gateway);
+    const struct gateway_setup setup = {
+        .policy = route_policy_find(policy),
+        .compat = COMPAT_HEAD,
+        .seed = number_of(replay, "seed"),
+        .replica = number_of(replay, "replica"),
+        .stats_window_ns = (int64_t)number_of(replay, "stats_window_ns"),
+        .endpoints_max = (uint32_t)number_of(replay, "endpoints_max"),
+    };
+    REQUIRE_OK(gateway_new(&replay->gateway, &setup, &err), &err);
+    gateway_log_to(replay->gateway, &replay->sink);
+}
+
+static void replay_route(struct replay *replay, int64_t at_ns)
+{
+    char model[64];
+    char session[64];
+    uint64_t chunks[64];
+    uint64_t blocks[64];
+    uint32_t endpoint = 0;
+    text_of(replay, "model", model, sizeof model);
+    text_of(replay, "session", session, sizeof session);
+    const struct request_view view = {
+        .request_id = number_of(replay, "request"),
+        .arrival_ns = (int64_t)number_of(replay, "arrival_ns"),
+        .model = model,
+        .session_key = session[0] != '\0' ? session : NULL,
+        .prompt_tokens = (uint32_t)number_of(replay, "prompt_tokens"),
+        .output_tokens_max = (uint32_t)number_of(replay, "output_tokens_max"),
+        .priority = (int32_t)number_of(replay, "priority"),
+        .chunk_hashes = chunks,
+        .chunk_count = (uint32_t)hashes_of(replay, "chunks", chunks, 64),
+        .block_hashes = blocks,
+        .block_count = (uint32_t)hashes_of(replay, "blocks", blocks, 64),
+        .block_tokens = (uint32_t)number_of(replay, "block_tokens"),
+    };
+    (void)gateway_route(replay->gateway, at_ns, &view, &endpoint);
+}
+
+static void replay_end(struct replay *replay, int64_t at_ns)
+{
+    char how[16];
+    text_of(replay, "how", how, sizeof how);
+    const struct attempt_end end = {
+        .request_id = number_of(replay, "request"),
+        .endpoint_id = (uint32_t)number_of(replay, "endpoint"),
+        .prompt_tokens = (uint32_t)number_of(replay, "prompt_tokens"),
+        .cached_tokens = (uint32_t)number_of(replay, "cached_tokens"),
+        .how = how[0] == 'c'   ? ATTEMPT_COMPLETED
+               : how[0] == 'a' ? ATTEMPT_ABORTED
+                               : ATTEMPT_REFUSED,
+        .had_first_token = is_true(replay, "had_first_token"),
+    };
+    gateway_end(replay->gateway, at_ns, &end);
+}
+
+static void replay_line(struct replay *replay, const char *line, size_t byte_count)
+{
+    struct err err = {0};
+    char kind[32];
+    char url[128];
+    char model[64];
+    REQUIRE_OK(jsonl_scan(replay->json, line, byte_count, &err), &err);
+    text_of(replay, "kind", kind, sizeof kind);
+    const int64_t at_ns = (int64_t)number_of(replay, "at_ns");
+    const uint32_t endpoint = (uint32_t)number_of(replay, "endpoint");
+    if (strcmp(kind, "setup") == 0) {
+        replay_setup(replay);
+    } else if (strcmp(kind, "join") == 0) {
+        text_of(replay, "url", url, sizeof url);
+        text_of(replay, "model", model, sizeof model);
+        EXPECT_U64(gateway_join(replay->gateway, url, model, 1), endpoint);
+    } else if (strcmp(kind, "accepting") == 0) {
+        gateway_set_accepting(replay->gateway, endpoint, is_true(replay, "accepting"));
+    } else if (strcmp(kind, "route") == 0) {
+        replay_route(replay, at_ns);
+    } else if (strcmp(kind, "first_token") == 0) {
+        gateway_first_token(replay->gateway, at_ns, number_of(replay, "request"),
+                            endpoint, (uint32_t)number_of(replay, "prompt_tokens"));
+    } else if (strcmp(kind, "end") == 0) {
+        replay_end(replay, at_ns);
+    } else {
+        EXPECT(strcmp(kind, "leave") == 0 || strcmp(kind, "metrics") == 0);
+    }
+}
+
+static void expect_same_decisions_again(const struct net *net)
+{
+    struct replay replay = {.json = jsonl_new(4096)};
+    replay.sink = (struct decision_sink){.context = &replay.decisions,
+                                         .on_decision = replay_decision};
+    const char *line = text_str(&net->record);
+    for (const char *end = strchr(line, '\n'); end != NULL; end = strchr(line, '\n')) {
+        replay_line(&replay, line, (size_t)(end - line));
+        line = end + 1;
+    }
+    EXPECT(net->decisions.length > 100);
+    EXPECT_STR(text_str(&replay.decisions), text_str(&net->decisions));
+    gateway_delete(replay.gateway);
+    jsonl_delete(replay.json);
+    text_fini(&replay.decisions);
+}
+
 /* --- at random -------------------------------------------------------------------- */
 
 struct chaos {
@@ -847,8 +1018,11 @@ static void act(struct chaos *chaos)
 }
 
 /* One answer to each question, in order, none twice, and nothing left behind. */
-static void chance_finds_no_lost_request(void)
+static void chance_finds_no_lost_request_and_the_record_replays(void)
 {
+    static const char *const POLICIES[] = {
+        "random",     "least_request", "session",      "prefix_aware", "round_robin",
+        "least_work", "cache_aware",   "weighted_sum", "power_of_d"};
     for (uint64_t seed = 1; seed <= 60; seed++) {
         harness_note("dst_router --seed=%llu", (unsigned long long)seed);
         struct chaos chaos = {.count = 12};
@@ -858,7 +1032,8 @@ static void chance_finds_no_lost_request(void)
                 "http://cut-e:1,http://eof-f:1,http://twice-g:1,http://early-h:1,"
                 "http://junk-i:1,http://busy-j:1",
             .models = "m,m,m,m,m,m,m,m,m,m",
-            .policy = seed % 2 == 0 ? "least_request" : "random",
+            .policy = POLICIES[seed % (sizeof POLICIES / sizeof POLICIES[0])],
+            .session_key = "prompt",
             .record = true,
             .seed = seed});
         for (size_t i = 0; i < chaos.count; i++) {
@@ -881,6 +1056,7 @@ static void chance_finds_no_lost_request(void)
             EXPECT(whole ? answers == chaos.asked[i] : answers <= chaos.asked[i]);
             text_fini(&got);
         }
+        expect_same_decisions_again(chaos.net);
         expect_clean(chaos.net);
     }
 }
@@ -918,4 +1094,4 @@ HARNESS_MAIN("router", TEST(requests_take_turns_and_connections_are_reused),
              TEST(a_missing_pool_is_named), TEST(a_client_that_leaves_ends_the_prefill),
              TEST(adapters_are_listed_and_routed_to_who_has_them),
              TEST(a_sleeping_engine_gets_no_requests), TEST(the_access_log_is_a_trace),
-             TEST(chance_finds_no_lost_request))
+             TEST(chance_finds_no_lost_request_and_the_record_replays))

@@ -37,20 +37,20 @@ static void rebuild(struct body_reader *reader, const char *bytes, size_t byte_c
     text_fini(&out);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t byte_count)
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    const char *text = (const char *)bytes;
+    const char *text = (const char *)data;
     struct body_reader *reader = body_reader_new();
     struct body_facts facts;
-    body_read(reader, text, byte_count, "user", &facts);
+    body_read(reader, text, size, "user", &facts);
     if (facts.state == BODY_OK) {
         if (facts.has_model) {
-            replace(reader, text, byte_count, &facts);
+            replace(reader, text, size, &facts);
         }
-        rebuild(reader, text, byte_count);
+        rebuild(reader, text, size);
     }
     (void)body_read_form_model(reader, "multipart/form-data; boundary=b", text,
-                               byte_count);
+                               size);
     body_reader_delete(reader);
     return 0;
 }

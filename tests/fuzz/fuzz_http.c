@@ -59,14 +59,14 @@ static void read_cut(bool of_requests, const struct message *message, size_t cut
     http_parser_delete(parser);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t byte_count)
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    const struct message message = {(const char *)bytes, byte_count};
+    const struct message message = {(const char *)data, size};
     for (int kind = 0; kind < 2; kind++) {
         struct text whole = {0};
         struct text pieces = {0};
-        read_cut(kind == 0, &message, byte_count, &whole);
-        read_cut(kind == 0, &message, byte_count / 2, &pieces);
+        read_cut(kind == 0, &message, size, &whole);
+        read_cut(kind == 0, &message, size / 2, &pieces);
         CHECK(strcmp(text_str(&whole), text_str(&pieces)) == 0,
               "cut in the middle it reads otherwise: %s, whole %s", text_str(&pieces),
               text_str(&whole));
