@@ -136,6 +136,29 @@ static const char *const statements[] = {
     "  kv_total_blocks INTEGER NOT NULL\n"
     ")",
 
+    "CREATE TABLE sweep (\n"
+    "  sweep_id INTEGER PRIMARY KEY CHECK (sweep_id = 1), -- a store holds one at "
+    "most\n"
+    "  name TEXT NOT NULL,\n"
+    "  plan_yaml TEXT NOT NULL,\n"
+    "  digest TEXT NOT NULL,       -- of all that decides the runs\n"
+    "  run_count INTEGER NOT NULL\n"
+    ")",
+
+    "CREATE TABLE sweep_run (\n"
+    "  run_id INTEGER PRIMARY KEY, -- planned; in `run`, too, once it is done\n"
+    "  name TEXT NOT NULL UNIQUE\n"
+    ")",
+
+    "CREATE TABLE sweep_key (\n"
+    "  run_id INTEGER NOT NULL REFERENCES sweep_run (run_id),\n"
+    "  place INTEGER NOT NULL,     -- of the key in the sweep's file\n"
+    "  key TEXT NOT NULL,\n"
+    "  value TEXT NOT NULL,\n"
+    "  number REAL,                -- the value where it is one, to order by\n"
+    "  PRIMARY KEY (run_id, key)\n"
+    ") WITHOUT ROWID",
+
     "CREATE VIEW v_run AS SELECT\n"
     "  run_id, name AS run, scenario_name AS scenario, policy, seed, engine_count,\n"
     "  requests, completed, ttft_ms_mean, ttft_ms_p50, ttft_ms_p99, tpot_ms_mean,\n"
@@ -190,6 +213,16 @@ static const char *const statements[] = {
     "  CASE WHEN e.prefix_query_tokens > 0 THEN\n"
     "    e.prefix_hit_tokens * 1.0 / e.prefix_query_tokens END AS prefix_hit_ratio\n"
     "FROM engine e JOIN run r USING (run_id)",
+
+    "CREATE VIEW v_sweep AS SELECT\n"
+    "  s.run_id, s.name AS run, r.run_id IS NOT NULL AS done,\n"
+    "  (SELECT group_concat(key || '=' || value, ' ') FROM (SELECT key, value FROM\n"
+    "    sweep_key k WHERE k.run_id = s.run_id ORDER BY place)) AS keys,\n"
+    "  r.policy, r.seed, r.ttft_ms_mean, r.ttft_ms_p50, r.ttft_ms_p99, "
+    "r.tpot_ms_mean,\n"
+    "  r.tpot_ms_p99, r.e2e_ms_mean, r.e2e_ms_p99, r.requests_per_s,\n"
+    "  r.output_tokens_per_s, r.goodput_per_s, r.slo_ratio\n"
+    "FROM sweep_run s LEFT JOIN run r USING (run_id)",
 };
 
 enum { STATEMENT_COUNT = sizeof statements / sizeof statements[0] };

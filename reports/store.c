@@ -17,6 +17,7 @@
 #include "reports/schema.h"
 #include "reports/sql.h"
 #include "reports/store_run.h"
+#include "reports/stored_sweep.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -80,13 +81,16 @@ static bool prepare(struct store_writer *store, struct err *err)
 {
     bool empty = true;
     int64_t run_id_max = 0;
+    int64_t planned_max = 0;
     if (!sql_run(store->sql, "BEGIN IMMEDIATE", err) ||
         !schema_check(store->sql, store->path, &empty, err) ||
         (empty && !schema_make(store->sql, err)) ||
-        !sql_get_i64(store->sql, "SELECT max(run_id) FROM run", &run_id_max, err)) {
+        !sql_get_i64(store->sql, "SELECT max(run_id) FROM run", &run_id_max, err) ||
+        !sql_get_i64(store->sql, "SELECT max(run_id) FROM sweep_run", &planned_max,
+                     err)) {
         return false;
     }
-    store->run_id_next = run_id_max + 1;
+    store->run_id_next = (run_id_max > planned_max ? run_id_max : planned_max) + 1;
     return sql_prepare(store->sql, insert_request_sql, &store->insert_request, err) &&
            sql_prepare(store->sql, insert_sample_sql, &store->insert_sample, err) &&
            sql_prepare(store->sql, insert_engine_sql, &store->insert_engine, err) &&
@@ -106,14 +110,47 @@ bool store_create_or_extend(struct store_writer **out, const char *path,
     return true;
 }
 
+bool store_put_sweep(struct store_writer *store, const struct stored_sweep *sweep,
+                     struct err *err)
+{
+    CHECK(store->run_id_next == 1, "the store holds runs");
+    store->run_id_next = (int64_t)sweep->run_count + 1;
+    return stored_sweep_insert(store->sql, sweep, err);
+}
+
 bool store_begin_run(struct store_writer *store, struct err *err)
 {
-    CHECK(store->run_id == 0, "run %" PRId64 " has not ended", store->run_id);
     if (store->run_id_next > STORE_RUNS_MAX) {
         return err_set(err, ERR_RUN, "%s: holds %d runs, the most; name another file",
                        store->path, STORE_RUNS_MAX);
     }
-    store->run_id = store->run_id_next++;
+    return store_begin_run_as(store, store->run_id_next++, err);
+}
+
+/* Looked for here, because the row of the run itself comes last. */
+static bool is_free(struct store_writer *store, int64_t run_id, struct err *err)
+{
+    struct sql_statement *select = NULL;
+    bool row = false;
+    if (!sql_prepare(store->sql, "SELECT 1 FROM run WHERE run_id = ?", &select, err)) {
+        return false;
+    }
+    sql_bind_i64(select, 1, run_id);
+    const bool ok = sql_next(select, &row, err);
+    sql_statement_delete(select);
+    return ok && (!row || err_set(err, ERR_RUN,
+                                  "%s: run %" PRId64 " is there already; another "
+                                  "program wrote it",
+                                  store->path, run_id));
+}
+
+bool store_begin_run_as(struct store_writer *store, int64_t run_id, struct err *err)
+{
+    CHECK(store->run_id == 0, "run %" PRId64 " has not ended", store->run_id);
+    if (!is_free(store, run_id, err)) {
+        return false;
+    }
+    store->run_id = run_id;
     store->request_row_next = store->run_id << SCHEMA_ROW_BITS;
     store->sample_row_next = store->run_id << SCHEMA_ROW_BITS;
     return true;

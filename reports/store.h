@@ -24,6 +24,7 @@ enum { STORE_SCHEMA_VERSION = 1, STORE_RUNS_MAX = 1 << 20 };
 #define STORE_APPLICATION_ID 0x5353494d
 
 struct store_writer;
+struct stored_sweep;
 
 /* Opens before the work, so that a wrong path is known at once. */
 NODISCARD bool store_create_or_extend(struct store_writer **out, const char *path,
@@ -45,6 +46,14 @@ NODISCARD bool store_add_samples(struct store_writer *store,
 NODISCARD bool store_end_run(struct store_writer *store, const struct run_record *run,
                              struct err *err);
 
+/* The plan of a sweep, into a store that holds nothing yet. Its runs have the ids 1 to
+ * run_count, which no other run gets. */
+NODISCARD bool store_put_sweep(struct store_writer *store,
+                               const struct stored_sweep *sweep, struct err *err);
+/* As store_begin_run for a planned run. False when it is there already. */
+NODISCARD bool store_begin_run_as(struct store_writer *store, int64_t run_id,
+                                  struct err *err);
+
 /* Makes it all visible. Frees store in every case. A run begun but not ended is a
  * CHECK failure. */
 NODISCARD bool store_commit(struct store_writer *store, struct err *err);
@@ -57,6 +66,12 @@ NODISCARD bool store_open(struct store_reader **out, const char *path, struct er
 void store_close(struct store_reader *store); /* NULL is legal */
 /* Runs in the order they were added. */
 size_t store_run_count(const struct store_reader *store);
+/* Its id in the file. */
+int64_t store_run_id(const struct store_reader *store, size_t index);
+/* The sweep that its runs belong to; *out NULL when there is none. The caller deletes
+ * it. */
+NODISCARD bool store_read_sweep(struct store_reader *store, struct stored_sweep **out,
+                                struct err *err);
 /* The index-th run with all its rows; the caller deletes it. */
 NODISCARD bool store_read_run(struct store_reader *store, size_t index,
                               struct run_record **out, struct err *err);

@@ -11,6 +11,7 @@
 #include "reports/sql.h"
 #include "reports/store.h"
 #include "reports/store_run.h"
+#include "reports/stored_sweep.h"
 
 struct store_reader {
     char *path;
@@ -77,6 +78,18 @@ void store_close(struct store_reader *store)
 size_t store_run_count(const struct store_reader *store)
 {
     return store->run_count;
+}
+
+int64_t store_run_id(const struct store_reader *store, size_t index)
+{
+    CHECK(index < store->run_count, "run %zu of %zu", index, store->run_count);
+    return store->run_ids[index];
+}
+
+bool store_read_sweep(struct store_reader *store, struct stored_sweep **out,
+                      struct err *err)
+{
+    return stored_sweep_select(store->sql, out, err);
 }
 
 static void request_of_row(const struct sql_statement *select, struct request_row *row)

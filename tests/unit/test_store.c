@@ -3,8 +3,10 @@
  * The store against real SQLite files: what goes in comes out, and a failure of any
  * kind leaves what was there before.
  */
+#include "base/mem.h"
 #include "reports/sql.h"
 #include "reports/store.h"
+#include "reports/stored_sweep.h"
 #include "tests/harness.h"
 #include "tests/sample_run.h"
 
@@ -495,6 +497,100 @@ static void rows_may_come_in_pieces(void)
     run_record_delete(run);
 }
 
+/* Two runs of two keys, on the heap as stored_sweep_delete wants it. */
+static struct stored_sweep *sample_sweep(void)
+{
+    struct stored_sweep *const sweep = mem_alloc(1, sizeof *sweep);
+    sweep->name = mem_strdup("grid");
+    sweep->plan_yaml = mem_strdup("scenario: demo\n");
+    sweep->digest = UINT64_C(0xfedcba9876543210);
+    sweep->run_count = 2;
+    sweep->runs = mem_alloc(2, sizeof *sweep->runs);
+    for (size_t i = 0; i < 2; i++) {
+        struct stored_sweep_run *const run = &sweep->runs[i];
+        run->name = mem_strdup(i == 0 ? "random, rate 0.5" : "random, rate 2");
+        run->key_count = 2;
+        run->keys = mem_alloc(2, sizeof *run->keys);
+        run->keys[0].key = mem_strdup("policy");
+        run->keys[0].value = mem_strdup("random");
+        run->keys[1].key = mem_strdup("rate");
+        run->keys[1].value = mem_strdup(i == 0 ? "0.5" : "2");
+    }
+    return sweep;
+}
+
+static void write_sweep(const char *path)
+{
+    struct stored_sweep *const sweep = sample_sweep();
+    struct store_writer *store;
+    struct err err;
+    REQUIRE_OK(store_create_or_extend(&store, path, &err), &err);
+    REQUIRE_OK(store_put_sweep(store, sweep, &err), &err);
+    REQUIRE_OK(store_commit(store, &err), &err);
+    stored_sweep_delete(sweep);
+}
+
+static void add_as(const char *path, int64_t run_id)
+{
+    struct run_record *const run = computed("any", 1, 20);
+    struct store_writer *store;
+    struct err err;
+    REQUIRE_OK(store_create_or_extend(&store, path, &err), &err);
+    REQUIRE_OK(store_begin_run_as(store, run_id, &err), &err);
+    REQUIRE_OK(store_end_run(store, run, &err), &err);
+    REQUIRE_OK(store_commit(store, &err), &err);
+    run_record_delete(run);
+}
+
+static void a_sweep_comes_out_as_it_went_in(void)
+{
+    const char *const path = harness_temp("sweep.db");
+    struct store_reader *reader;
+    struct stored_sweep *back;
+    struct err err;
+    write_sweep(path);
+    REQUIRE_OK(store_open(&reader, path, &err), &err);
+    EXPECT_U64(store_run_count(reader), 0);
+    REQUIRE_OK(store_read_sweep(reader, &back, &err), &err);
+    REQUIRE(back != NULL);
+    EXPECT_STR(back->name, "grid");
+    EXPECT_STR(back->plan_yaml, "scenario: demo\n");
+    EXPECT_U64(back->digest, UINT64_C(0xfedcba9876543210));
+    REQUIRE(back->run_count == 2);
+    EXPECT_STR(back->runs[1].name, "random, rate 2");
+    REQUIRE(back->runs[0].key_count == 2);
+    EXPECT_STR(back->runs[0].keys[1].key, "rate");
+    EXPECT_STR(back->runs[0].keys[1].value, "0.5");
+    stored_sweep_delete(back);
+    store_close(reader);
+    write_one(harness_temp("plain.db"), "one");
+    REQUIRE_OK(store_open(&reader, harness_temp("plain.db"), &err), &err);
+    REQUIRE_OK(store_read_sweep(reader, &back, &err), &err);
+    EXPECT(back == NULL);
+    store_close(reader);
+}
+
+static void runs_of_a_sweep_keep_their_ids_whatever_comes_first(void)
+{
+    const char *const path = harness_temp("ids.db");
+    struct store_reader *reader;
+    struct store_writer *writer;
+    struct err err;
+    write_sweep(path);
+    add_as(path, 2);
+    write_one(path, "beside"); /* an id of its own, beyond the plan */
+    add_as(path, 1);
+    REQUIRE_OK(store_open(&reader, path, &err), &err);
+    REQUIRE(store_run_count(reader) == 3);
+    for (size_t i = 0; i < 3; i++) {
+        EXPECT_I64(store_run_id(reader, i), (int64_t)i + 1);
+    }
+    store_close(reader);
+    REQUIRE_OK(store_create_or_extend(&writer, path, &err), &err);
+    EXPECT_FAILS(store_begin_run_as(writer, 2, &err), &err, "run 2 is there already");
+    store_abort(writer);
+}
+
 HARNESS_MAIN(
     "store", TEST(what_goes_in_comes_out), TEST(an_existing_store_is_extended),
     TEST(an_empty_file_becomes_a_store), TEST(an_aborted_store_leaves_no_file),
@@ -506,4 +602,5 @@ HARNESS_MAIN(
     TEST(a_database_of_another_program_is_refused), TEST(a_newer_schema_is_refused),
     TEST(paths_that_cannot_be_written_say_why), TEST(a_missing_store_cannot_be_read),
     TEST(a_row_that_makes_no_sense_is_an_error_of_the_file),
-    TEST(rows_may_come_in_pieces))
+    TEST(rows_may_come_in_pieces), TEST(a_sweep_comes_out_as_it_went_in),
+    TEST(runs_of_a_sweep_keep_their_ids_whatever_comes_first))
