@@ -16,21 +16,29 @@ static const int stage_s[] = {50, 20, 20, 20, 38, 34, 30, 25, 21,
                               38, 36, 33, 30, 29, 27, 26, 25};
 enum { STAGES = sizeof stage_s / sizeof stage_s[0], GAP_S = 600 };
 
+/* llm-d's scorers: the queue as scraped alone, every 50 ms; estimated looks at 256
+ * blocks and remembers 31,250 for each endpoint; precise hears of the engines' caches.
+ */
+#define LLM_D "routing.params.queue_inflight=false", "routing.scrape_interval=50ms"
+
 static const struct published_arm arms[ARMS] = {
     [PRECISE] = {.label = "precise",
                  .policy = "weighted_sum",
-                 .sets = {"routing.params.prefix_weight=3",
+                 .sets = {LLM_D, "routing.params.prefix_weight=0",
+                          "routing.params.precise_weight=3",
                           "routing.params.queue_weight=2",
                           "routing.params.kv_weight=2"}},
     [ESTIMATED] = {.label = "estimated",
                    .policy = "weighted_sum",
-                   .sets = {"routing.params.prefix_weight=1",
+                   .sets = {LLM_D, "routing.params.prefix_weight=1",
+                            "routing.params.prefix_blocks_max=256",
+                            "routing.params.index_blocks=31250",
                             "routing.params.queue_weight=1",
                             "routing.params.kv_weight=1"}},
     [RANDOM] = {.label = "random", .policy = "random"},
     [LOAD] = {.label = "load",
               .policy = "weighted_sum",
-              .sets = {"routing.params.prefix_weight=0",
+              .sets = {LLM_D, "routing.params.prefix_weight=0",
                        "routing.params.queue_weight=1", "routing.params.kv_weight=1"}},
 };
 
@@ -58,6 +66,28 @@ static double output_per_s(const struct published_run *run)
     return tokens / took_s;
 }
 
+/* Mean TTFT of the requests of one stage. */
+static double stage_ttft_s(const struct published_run *run, int which)
+{
+    int64_t start_s = 0;
+    double sum_s = 0;
+    size_t count = 0;
+    for (int stage = 0; stage < which; stage++) {
+        start_s += stage_s[stage] + GAP_S;
+    }
+    for (size_t i = 0; i < run->count; i++) {
+        const struct published_row *row = &run->rows[i];
+        const int64_t at_s = row->arrival_ns / 1000000000;
+        if (at_s >= start_s && at_s < start_s + stage_s[which]) {
+            sum_s += (double)(row->first_token_ns - row->arrival_ns) / 1e9;
+            count++;
+        }
+    }
+    return sum_s / (double)count;
+}
+
+enum { STAGE_30 = 7, STAGE_40 = 9, STAGE_60 = 16 }; /* requests per second */
+
 static void knowledge_of_caches_decides_as_published(void)
 {
     static const double published_output[ARMS] = {8730, 6944, 4429, 4266};
@@ -65,11 +95,17 @@ static void knowledge_of_caches_decides_as_published(void)
     const int64_t from_ns = (int64_t)(stage_s[0] + GAP_S) * 1000000000;
     double output[ARMS];
     double ttft_s[ARMS];
+    double at_30_s[ARMS];
+    double at_40_s[ARMS];
+    double at_60_s[ARMS];
     for (int arm = 0; arm < ARMS; arm++) {
         struct published_run run;
         published_simulate(&run, "published/r1-llm-d-73.yaml", &arms[arm]);
         output[arm] = output_per_s(&run);
         ttft_s[arm] = published_ttft_mean_s(&run, from_ns);
+        at_30_s[arm] = stage_ttft_s(&run, STAGE_30);
+        at_40_s[arm] = stage_ttft_s(&run, STAGE_40);
+        at_60_s[arm] = stage_ttft_s(&run, STAGE_60);
         printf("%-10s %7.0f tokens/s (published %5.0f), TTFT mean %6.2f s (%5.2f)\n",
                arms[arm].label, output[arm], published_output[arm], ttft_s[arm],
                published_ttft_s[arm]);
@@ -81,6 +117,9 @@ static void knowledge_of_caches_decides_as_published(void)
                               published_output[arm] / published_output[RANDOM], 1.5));
     }
     EXPECT(published_near(ttft_s[LOAD] / ttft_s[RANDOM], 46.99 / 45.28, 1.5));
+    harness_note("estimated is fine up to 30/s and collapses at 40/s, precise never");
+    EXPECT(at_30_s[ESTIMATED] < 0.5 && at_40_s[ESTIMATED] > 10);
+    EXPECT(at_60_s[PRECISE] < 2.5 * at_30_s[PRECISE]);
     harness_note("precise is flat; load without locality is worth nothing");
     EXPECT(ttft_s[PRECISE] < 1);
     EXPECT(output[PRECISE] > output[ESTIMATED]);
