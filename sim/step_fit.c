@@ -142,6 +142,12 @@ static void write_moe(struct text *out, const struct step_fit *fit)
     }
 }
 
+/* As far as it is written; 0 stands for 1 in a fit that was never read. */
+static bool is_one(double scale)
+{
+    return scale <= 0.0 || fabs(scale - 1.0) < 5e-9;
+}
+
 void step_fit_write(const struct step_fit *fit, struct text *out)
 {
     text_add(out, "# Step times of one engine, fitted by stacksim calibrate; see\n"
@@ -153,10 +159,10 @@ void step_fit_write(const struct step_fit *fit, struct text *out)
     if (fit->calibrated[0] != '\0') {
         write_string(out, "calibrated", fit->calibrated);
     }
-    if (fit->scale_decode > 0.0 && fit->scale_mixed > 0.0 &&
-        (fit->scale_decode != 1.0 || fit->scale_mixed != 1.0)) {
-        text_printf(out, "scale_decode: %.6g\nscale_mixed: %.6g\n", fit->scale_decode,
-                    fit->scale_mixed);
+    if (!is_one(fit->scale_decode) || !is_one(fit->scale_mixed)) {
+        text_printf(out, "scale_decode: %.9g\nscale_mixed: %.9g\n",
+                    fit->scale_decode > 0.0 ? fit->scale_decode : 1.0,
+                    fit->scale_mixed > 0.0 ? fit->scale_mixed : 1.0);
     }
     text_printf(out,
                 "tensor_parallel: %u\nlayers: %u\nhidden: %u\nkv_heads_per_gpu: %u\n"

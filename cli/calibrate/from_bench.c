@@ -114,6 +114,16 @@ static bool load_read(struct bench_reading *reading, const struct json *root,
     return true;
 }
 
+/* An object can only end here; to try at every line of a long one would take for ever.
+ */
+static bool may_end(const char *line, size_t length)
+{
+    while (length > 0 && strchr(" \t\r", line[length - 1]) != NULL) {
+        length--;
+    }
+    return length > 0 && line[length - 1] == '}';
+}
+
 /* One object over many lines, or one in each line. */
 static bool results_read(struct bench_reading *reading, struct err *err)
 {
@@ -127,7 +137,8 @@ static bool results_read(struct bench_reading *reading, struct err *err)
     while (ok && (result = lines_next(lines, &line, &length, err)) == LINES_LINE) {
         struct json *root = NULL;
         text_add_bytes(&pending, line, length);
-        if (json_parse(&root, reading->path, text_str(&pending), pending.length,
+        if (may_end(line, length) &&
+            json_parse(&root, reading->path, text_str(&pending), pending.length,
                        &why)) {
             ok = load_read(reading, root, err);
             json_delete(root);
@@ -135,10 +146,13 @@ static bool results_read(struct bench_reading *reading, struct err *err)
         }
     }
     ok = ok && result != LINES_ERROR;
-    if (ok && pending.length > 0 &&
-        strspn(text_str(&pending), " \t") < pending.length) {
-        ok = err_set(err, ERR_INPUT, "%s", why.text);
+    struct json *rest = NULL;
+    if (ok && strspn(text_str(&pending), " \t\r") < pending.length) {
+        ok =
+            json_parse(&rest, reading->path, text_str(&pending), pending.length, err) &&
+            load_read(reading, rest, err);
     }
+    json_delete(rest);
     text_fini(&pending);
     lines_close(lines);
     return ok && (reading->loads->count > 0 || fail(reading, err, "holds no result"));

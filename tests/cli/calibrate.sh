@@ -233,6 +233,11 @@ refuses 2 'open.json: max_concurrency is not set and request_rate is finite' \
     calibrate open.json $gpu
 sed 's/mean_tpot_ms/tpot/' bench.json >odd.json
 refuses 2 'odd.json: mean_tpot_ms: a number above 0' calibrate odd.json $gpu
+sed 's/, "/,\n  "/g' bench.json >pretty.json
+exits 0 calibrate bench.json $gpu
+mv out first
+exits 0 calibrate pretty.json $gpu
+same first out
 head -c 60 bench.json >cut.json
 refuses 2 'cut.json' calibrate cut.json $gpu
 sed '2s/vllm/sglang/' rows.csv >two.csv
