@@ -256,6 +256,19 @@ static void a_hit_on_an_endpoint_that_has_gone_fails_or_is_forgotten(void)
     }
 }
 
+static void who_has_left_is_not_heard(void)
+{
+    const uint64_t blocks[] = {1};
+    const struct request_view request = prompt(blocks, 1);
+    uint32_t id = 0;
+    struct gateway *gateway = defective("dead_instances", 0, 2);
+    gateway_leave(gateway, 1);
+    tell(gateway, 1, KV_EVENT_STORED, blocks, 1);
+    EXPECT_U64(gateway_join(gateway, "http://10.0.0.2:8000", NULL, 1), 1);
+    EXPECT_U64(ask(gateway, &request, &id).reason, REASON_KV_NO_HIT);
+    gateway_delete(gateway);
+}
+
 static void chats_are_never_a_hit_when_so_set(void)
 {
     const uint64_t blocks[] = {1};
@@ -277,4 +290,4 @@ HARNESS_MAIN("route_kv_aware", TEST(a_hit_may_lack_two_thousand_tokens),
              TEST(the_first_hit_of_each_endpoint_may_fail),
              TEST(the_last_to_store_a_block_may_be_its_only_owner),
              TEST(a_hit_on_an_endpoint_that_has_gone_fails_or_is_forgotten),
-             TEST(chats_are_never_a_hit_when_so_set))
+             TEST(who_has_left_is_not_heard), TEST(chats_are_never_a_hit_when_so_set))
