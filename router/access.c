@@ -58,14 +58,14 @@ static bool several_models(const struct fleet *fleet)
 static void add_prompt(const struct exchange *exchange, uint32_t prompt_tokens,
                        struct text *out)
 {
-    const uint64_t *blocks = exchange->hashes + exchange->chunk_count;
     const uint32_t piece_tokens = BLOCKS_PER_PIECE * REQUEST_BLOCK_TOKENS;
     uint32_t pieces = exchange->block_count / BLOCKS_PER_PIECE;
     if (pieces > prompt_tokens / piece_tokens) {
         pieces = prompt_tokens / piece_tokens;
     }
     for (uint32_t i = 0; i < pieces && i < PIECES_MAX; i++) {
-        const uint64_t last = blocks[(size_t)(i + 1) * BLOCKS_PER_PIECE - 1];
+        const size_t block = (size_t)(i + 1) * BLOCKS_PER_PIECE - 1;
+        const uint64_t last = exchange->hashes[exchange->chunk_count + block];
         text_printf(out, "%sb%" PRIu64, i == 0 ? "" : ";", last & piece_mask);
     }
 }

@@ -138,7 +138,12 @@ static bool expect_host(SSL *ssl, const char *host)
     if (numeric) {
         return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host) == 1;
     }
-    return SSL_set1_host(ssl, host) == 1 && SSL_set_tlsext_host_name(ssl, host) == 1;
+    /* OpenSSL copies the name, but its macro casts away const. */
+    char *name = mem_strdup(host);
+    const bool set =
+        SSL_set1_host(ssl, name) == 1 && SSL_set_tlsext_host_name(ssl, name) == 1;
+    mem_free(name);
+    return set;
 }
 
 bool tls_new(struct tls **out, struct tls_context *context, const char *host,

@@ -459,9 +459,8 @@ static void bad_requests_are_answered_and_do_no_harm(void)
         "\r\n\r\n\r\n",
         "GET\r\n\r\n",
         "POST /v1/completions HTTP/1.1\r\n\r\n",
-        /* NOLINTNEXTLINE(bugprone-suspicious-missing-comma): one message */
-        "POST /v1/completions HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: "
-        "chunked\r\n\r\nabc",
+        ("POST /v1/completions HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: "
+         "chunked\r\n\r\nabc"),
         "POST /v1/completions HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n",
         "POST /v1/completions HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
         "\x16\x03\x01\x02",

@@ -113,9 +113,8 @@ static void what_could_be_read_in_two_ways_is_refused(void)
         "POST / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
         "POST / HTTP/1.1\r\nTransfer-Encoding: chunked, identity\r\n\r\n",
         "POST / HTTP/1.1\r\nTransfer-Encoding: xchunked\r\n\r\n",
-        /* NOLINTNEXTLINE(bugprone-suspicious-missing-comma): one message, two lines */
-        "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n"
-        "Transfer-Encoding: chunked\r\n\r\n",
+        ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n"
+         "Transfer-Encoding: chunked\r\n\r\n"),
         "POST / HTTP/1.1\r\nTransfer-Encoding : chunked\r\n\r\n",
         "POST / HTTP/1.1\r\nContent-Length : 4\r\n\r\n",
         "POST / HTTP/1.1\r\nContent-Length: 1\r\n 2\r\n\r\nab",
