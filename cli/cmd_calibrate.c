@@ -14,7 +14,7 @@
 static const struct opt CALIBRATE_OPTIONS[] = {
     {"--from", "KIND", OPT_STR, offsetof(struct calibrate_args, from),
      "found out from what lies at SOURCE",
-     "profile, iterations, run, bench or closed-loop, see above. "
+     "profile, ops, iterations, run, bench or closed-loop, see above. "
      "Example: --from iterations"},
     {"--facts", "FILE", OPT_STR, offsetof(struct calibrate_args, facts),
      "facts.json beside the folder, if there is one",
