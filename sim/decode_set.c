@@ -16,29 +16,28 @@ enum { MEMBERS_MAX = 1 << 20 };
 /* Which heap. */
 enum order { BY_LAST_STEP, BY_LENGTH };
 
+/* Least first, both words compared at once: by last step and admission, or by length,
+ * most tokens first, where equals are equal to the only question asked. */
+__extension__ typedef unsigned __int128 decode_key;
+enum { WORD_BITS = 64 };
+
 struct decode_entry {
-    uint64_t key; /* least first */
-    uint64_t admission;
+    decode_key key;
     struct request *request;
 };
 
 static inline struct decode_entry entry_of(enum order order, struct request *request)
 {
-    if (order == BY_LENGTH) {
-        /* Most tokens first. Equal lengths are equal to the only question asked. */
-        return (struct decode_entry){
-            .key = (uint64_t)INT64_MAX - (uint64_t)request->base, .request = request};
-    }
-    return (struct decode_entry){
-        .key = request->last_step, .admission = request->admission, .request = request};
+    const decode_key key =
+        order == BY_LENGTH
+            ? (decode_key)((uint64_t)INT64_MAX - (uint64_t)request->base)
+            : (decode_key)request->last_step << WORD_BITS | request->admission;
+    return (struct decode_entry){.key = key, .request = request};
 }
 
 static inline bool before(const struct decode_entry *a, const struct decode_entry *b)
 {
-    if (a->key != b->key) {
-        return a->key < b->key;
-    }
-    return a->admission < b->admission;
+    return a->key < b->key;
 }
 
 /* Members leave by length in any order, so they know their place there. The first by
@@ -83,9 +82,8 @@ static inline void sift_down(struct decode_set *set, enum order order, uint32_t 
         if (child >= set->count) {
             break;
         }
-        if (child + 1 < set->count &&
-            before(&set->heap[order][child + 1], &set->heap[order][child])) {
-            child++;
+        if (child + 1 < set->count) {
+            child += before(&set->heap[order][child + 1], &set->heap[order][child]);
         }
         if (!before(&set->heap[order][child], entry)) {
             break;

@@ -135,6 +135,20 @@ static void wake(struct replica *replica, int64_t now_ns)
     replica_boundary(replica, now_ns);
 }
 
+/* When the step ends that is under way at now_ns. The requests of a wave all ask. */
+static int64_t next_boundary_ns(struct replica *replica, int64_t now_ns)
+{
+    const uint64_t step = replica->steps[0].index;
+    if (replica->asked_ns != now_ns || replica->asked_step != step ||
+        replica->setup.lockstep) {
+        replica->asked_ns = now_ns;
+        replica->asked_step = step;
+        replica->boundary_ns =
+            run_end_ns(replica, run_ended(replica, now_ns, false) + 1);
+    }
+    return replica->boundary_ns;
+}
+
 void replica_submit(struct replica *replica, struct request *request, int64_t now_ns)
 {
     request_move(request, REQUEST_WAITING);
@@ -146,7 +160,7 @@ void replica_submit(struct replica *replica, struct request *request, int64_t no
         return;
     }
     const bool first = replica->waiting.count == 0;
-    request->queued_ns = run_end_ns(replica, run_ended(replica, now_ns, false) + 1);
+    request->queued_ns = next_boundary_ns(replica, now_ns);
     running_queue(replica, request, false);
     const bool full = replica->running.count >= replica->engine.max_num_seqs;
     if (!full && (first || replica->engine.order->before != NULL)) {

@@ -42,8 +42,11 @@ struct replica {
     uint32_t depth;
     uint64_t returned; /* index of the last step that ended */
     uint64_t admissions;
-    int64_t start_ns;       /* of the step under way */
-    int64_t start_rest;     /* and 2^-16 ns beyond it */
+    int64_t start_ns;    /* of the step under way */
+    int64_t start_rest;  /* and 2^-16 ns beyond it */
+    int64_t asked_ns;    /* the last answer of next_boundary_ns, and what it was */
+    uint64_t asked_step; /* about: a step's index comes once, from 1 on */
+    int64_t boundary_ns;
     uint64_t ahead;         /* steps of the decode run still to be formed */
     struct decode_cost run; /* length of steps[0] and its growth, while ahead > 0 */
     bool head_stuck;        /* the last try to admit somebody failed for good reason */
