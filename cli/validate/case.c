@@ -146,6 +146,17 @@ static bool experts_check(const struct validate_case *run,
                    path, run->facts.experts);
 }
 
+/* A folder without kernel times can be compared all the same, with others' times. */
+static bool profile_check(const char *path, struct err *err)
+{
+    struct stat about;
+    return (stat(path, &about) == 0 && S_ISDIR(about.st_mode)) ||
+           err_set(err, ERR_INPUT,
+                   "%s: is no folder of kernel times; give one, or --fit NAME, or "
+                   "--model roofline",
+                   path);
+}
+
 static bool fit_make(struct validate_case *run, struct err *err)
 {
     struct text path = {0};
@@ -155,6 +166,7 @@ static bool fit_make(struct validate_case *run, struct err *err)
     path_of(&path, run, "profile");
     text_printf(&name, "fit of %s", text_str(&path));
     const bool ok =
+        profile_check(text_str(&path), err) &&
         kernel_profile_load(&profile, text_str(&path), err) &&
         experts_check(run, profile, text_str(&path), err) &&
         calibrate_profile(&yaml, profile, &run->facts.model, &run->facts.gpu, err) &&

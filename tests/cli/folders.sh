@@ -160,6 +160,19 @@ mv out first
 exits 0 validate experts
 same first out
 
+# Without kernel times: those of a fit, or the data sheet.
+variant bare
+rm -r bare/profile
+refuses 2 'bare/profile: is no folder of kernel times; .*--fit NAME, or --model roofline' \
+    validate bare
+exits 0 calibrate plain/profile --facts plain/facts.json --out fit.yaml
+exits 0 validate plain --format json
+grep -v '"dir"\|"folder"' out >first
+exits 0 validate bare --fit fit.yaml --format json
+grep -v '"dir"\|"folder"' out >second
+same first second
+refuses 2 'option --fit: --model roofline reads none' validate bare --fit fit.yaml --model roofline
+
 # What cannot be right.
 variant failed
 sed -i '3s/"first_token_ts": [0-9.]*/"first_token_ts": null/' failed/vllm_requests.jsonl
