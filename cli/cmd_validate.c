@@ -173,11 +173,6 @@ static bool args_check(const struct validate_args *args, struct err *err)
                        "option --autoscale, --scales-from and --scale-decode or "
                        "--scale-mixed exclude one another; give one of them");
     }
-    if (sources > 0 && strcmp(args->model, "roofline") == 0) {
-        return err_set(err, ERR_USAGE,
-                       "option --model: roofline has its own efficiencies and takes no "
-                       "factors; leave out the scales or use --model affine");
-    }
     if (args->fit != NULL && strcmp(args->model, "affine") != 0) {
         return err_set(err, ERR_USAGE,
                        "option --fit: --model %s reads none; leave it out",

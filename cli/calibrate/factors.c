@@ -15,6 +15,7 @@ static const double bound = 0.6931471805599453; /* of the logarithm: 1/2 to 2 */
 static const double bound_share = 0.995;
 static const double width_max = 0.15;
 static const double soft_limit = 0.5;
+static const double rms_far = 0.15; /* residual; runs that are understood have 0.02 */
 
 struct searching {
     const struct factor_search *search;
@@ -155,6 +156,11 @@ void factors_report(const struct factor_search *search, struct text *out)
                 "simulations\n",
                 100.0 * search->rms_start, 100.0 * search->rms_end,
                 search->simulations);
+    if (search->rms_end > rms_far) {
+        text_add(out,
+                 "still far: no factor mends this; is it the same engine, with the "
+                 "same settings?\n");
+    }
     if (unknown == 0) {
         text_add(out, search->block_count >= 2
                           ? "the data determine every factor\n"

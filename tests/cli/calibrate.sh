@@ -181,6 +181,15 @@ rm -r measured/profile
 sed -i 's/"toy GPU"/"NVIDIA GeForce RTX 4090"/' measured/facts.json
 exits 0 calibrate measured --out sheet.yaml
 grep -q '^cost_model: roofline' sheet.yaml || fail "no factors on the roofline"
+exits 0 validate measured --model roofline --format json
+before=$(grep -o '"worst_abs_error_pct":[^,]*' out | tr -dc '0-9.')
+exits 0 validate measured --model roofline --scales-from sheet.yaml --format json
+after=$(grep -o '"worst_abs_error_pct":[^,]*' out | tr -dc '0-9.')
+awk "BEGIN { exit !($after < 0.7 * $before) }" || fail "roofline: $before % before, $after % after"
+sed 's/"max_num_batched_tokens": 512/"max_num_batched_tokens": 64/' measured/facts.json >w
+mkdir -p elsewhere && cp measured/*.jsonl elsewhere && mv w elsewhere/facts.json
+exits 0 calibrate elsewhere
+grep -q '^still far: ' out || fail "a run of another engine is called understood"
 refuses 2 '--terms groups: the data sheet has no such parts' \
     calibrate measured --terms groups
 refuses 2 "option --terms: 'all'" calibrate measured --terms all

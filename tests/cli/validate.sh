@@ -122,7 +122,7 @@ refuses 2 'tiny/facts\.json:[0-9]+: pipeline_parallel' validate tiny --model roo
 make_folder tiny
 refuses 2 'option --model' validate tiny --model guess
 refuses 2 'option --model: ops' validate tiny --model ops
-refuses 2 'option --model: roofline' validate tiny --model roofline --autoscale
+exits 0 validate tiny --model roofline --autoscale
 refuses 2 'option --autoscale' validate tiny --autoscale --scale-decode 1.1
 refuses 2 'option --scale-mixed' validate tiny --scale-mixed 0
 refuses 2 'option --scales-out' validate tiny --scales-out x.yaml
