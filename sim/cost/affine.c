@@ -554,6 +554,9 @@ static void affine_describe(const void *state, struct text *out)
         text_printf(out, ", scaled by %g (decode) and %g (mixed)", affine->scale_decode,
                     affine->scale_mixed);
     }
+    if (fit->calibrated[0] != '\0') {
+        text_printf(out, ", calibrated %s", fit->calibrated);
+    }
 }
 
 const struct cost_model cost_model_affine = {

@@ -161,6 +161,8 @@ grep -q '^the data determine every factor' out || fail "the run determines both 
 grep -q '^calibrated: "on a run of 200 requests: scale_decode 0.9' scaled.yaml ||
     fail "the fit does not say what it was calibrated on"
 exits 0 validate measured --fit scaled.yaml --max-error 0.5
+grep -q 'scaled by 0.9.*calibrated on a run of 200 requests: scale_decode' out ||
+    fail "a result does not say what it was calibrated on"
 refuses 3 '.*worst absolute error' validate measured --max-error 5
 exits 0 calibrate measured --fit scaled.yaml --out again.yaml
 near scale_decode 1 0.004
