@@ -230,6 +230,18 @@ static void tell_done(struct proxy *proxy, int64_t now_ns, struct exchange *exch
     }
 }
 
+static void report(struct proxy *proxy, int64_t now_ns, const struct backend *backend,
+                   const char *what, unsigned status)
+{
+    sentry_report(proxy, now_ns,
+                  &(struct sentry_event){
+                      .what = what,
+                      .server = backend != NULL ? backend->url : NULL,
+                      .model = backend != NULL ? backend->model : NULL,
+                      .status = status,
+                  });
+}
+
 /* --- tries ------------------------------------------------------------------------ */
 
 static void refuse_model(struct proxy *proxy, int64_t now_ns, struct exchange *exchange)
@@ -312,6 +324,8 @@ static void refuse_unrouted(struct proxy *proxy, int64_t now_ns,
                             struct exchange *exchange)
 {
     if (exchange->tried_count > 0) {
+        report(proxy, now_ns, exchange->tried[exchange->tried_count - 1],
+               "no backend could be reached", 500);
         exchange_refuse(proxy, now_ns, exchange, 500, "No backend could be reached.");
     } else if (exchange->leg == LEG_DECODE) {
         exchange_refuse(proxy, now_ns, exchange, 503,
@@ -424,6 +438,7 @@ static void retry(struct proxy *proxy, int64_t now_ns, struct exchange *exchange
     fleet_end(proxy->fleet, now_ns, &exchange->attempt, ATTEMPT_REFUSED, 0);
     if (!may_retry(proxy, exchange)) {
         proxy_warn(proxy, "%s: %s; request %s failed", backend->url, why, exchange->id);
+        report(proxy, now_ns, backend, "the backend could not be reached", 500);
         fleet_give(proxy->fleet, backend);
         exchange_refuse(proxy, now_ns, exchange, 500,
                         "The backend could not be reached.");
@@ -449,6 +464,8 @@ static void cut(struct proxy *proxy, int64_t now_ns, struct exchange *exchange)
         "\"type\":\"InternalServerError\",\"param\":null,\"code\":500}}\n\n";
     struct client *client = exchange->client;
     proxy->counters.answers_cut++;
+    report(proxy, now_ns, exchange->attempt.backend, "an answer broke off",
+           exchange->status);
     exchange_finish(proxy, now_ns, exchange, ATTEMPT_ABORTED);
     if (client == NULL) {
         return;
@@ -516,6 +533,7 @@ static void time_out(struct proxy *proxy, int64_t now_ns, struct exchange *excha
         cut(proxy, now_ns, exchange);
         return;
     }
+    report(proxy, now_ns, exchange->attempt.backend, "a request took too long", 504);
     fleet_end(proxy->fleet, now_ns, &exchange->attempt, ATTEMPT_ABORTED, 0);
     exchange_refuse(proxy, now_ns, exchange, 504, "The request took too long.");
 }

@@ -92,6 +92,8 @@ static const struct opt OPTIONS[] = {
     {"--sentry-dsn", "URL", OPT_STR, AT(sentry_dsn), "none",
      "Where errors are reported; without it nothing is sent anywhere. Example: "
      "--sentry-dsn https://KEY@sentry.example/42"},
+    {"--sentry-error-sample-rate", "RATIO", OPT_F64, AT(sentry_error_sample_rate), "1",
+     "Share of errors reported, 0 to 1; never more than four at a time."},
     {"--sentry-traces-sample-rate", "RATIO", OPT_F64, AT(sentry_traces_sample_rate),
      "0.1", "Share of transactions reported, 0 to 1; this router reports none."},
     {"--sentry-profile-session-sample-rate", "RATIO", OPT_F64,
@@ -271,6 +273,7 @@ void flags_defaults(struct flags *flags)
         .log_stats_interval_s = 10,
         .log_level = "info",
         .log_format = "text",
+        .sentry_error_sample_rate = 1,
         .sentry_traces_sample_rate = 0.1,
         .sentry_profile_session_sample_rate = 1,
         .compat_name = "head",
@@ -414,6 +417,8 @@ static bool check_ranges(const struct flags *flags, struct err *err)
                     err) &&
            in_range("--ejection-failures", flags->ejection_failures, 0, 1000000, err) &&
            is_ratio("--retry-ratio", flags->retry_ratio, err) &&
+           is_ratio("--sentry-error-sample-rate", flags->sentry_error_sample_rate,
+                    err) &&
            is_ratio("--sentry-traces-sample-rate", flags->sentry_traces_sample_rate,
                     err) &&
            is_ratio("--sentry-profile-session-sample-rate",

@@ -66,6 +66,7 @@ struct flags { /* NOLINT(clang-analyzer-optin.performance.Padding) */
     const char *log_level;
     const char *log_format;
     const char *sentry_dsn;
+    double sentry_error_sample_rate;
     double sentry_traces_sample_rate;
     double sentry_profile_session_sample_rate;
     const char *otel_endpoint;

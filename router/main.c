@@ -37,10 +37,12 @@ static bool load_plugins(const struct flags *flags, struct policy_set *policies,
     return true;
 }
 
-static bool serve(const struct flags *flags, struct dynamic *dynamic, struct err *err)
+static bool serve(const struct flags *flags, struct dynamic *dynamic,
+                  struct sentry *sentry, struct err *err)
 {
     struct server_setup setup;
     flags_server_setup(flags, &setup);
+    setup.proxy.sentry = sentry;
     setup.proxy.api_key = getenv("VLLM_API_KEY");
     if (!dynamic_first(dynamic, &setup.config, err)) {
         return false;
@@ -61,7 +63,13 @@ static bool run(const struct flags *flags, struct err *err)
     const struct config_world world = {.compat = flags->compat, .policies = policies};
     flags_config_text(flags, &text);
     struct dynamic *dynamic = dynamic_new(flags->dynamic_config_json, &text, &world);
-    const bool good = load_plugins(flags, policies, err) && serve(flags, dynamic, err);
+    struct sentry *sentry = NULL;
+    const bool good = load_plugins(flags, policies, err) &&
+                      (flags->sentry_dsn == NULL ||
+                       sentry_new(&sentry, flags->sentry_dsn,
+                                  flags->sentry_error_sample_rate, err)) &&
+                      serve(flags, dynamic, sentry, err);
+    sentry_delete(sentry);
     dynamic_delete(dynamic);
     policy_set_delete(policies);
     return good;

@@ -200,6 +200,14 @@ void proxy_metrics(struct proxy *proxy, int64_t now_ns, struct text *out)
                 (double)fleet_generation(proxy->fleet));
     print_gauge(out, "stackrouter_uptime_seconds", "Since the start.",
                 (double)(now_ns - proxy->started_ns) / ns_per_s);
+    if (proxy->setup.sentry != NULL) {
+        counters_family(out, "stackrouter_reports_total", "counter",
+                        "Errors reported to Sentry, or not.");
+        text_printf(out,
+                    "stackrouter_reports_total{sent=\"true\"} %" PRIu64
+                    "\nstackrouter_reports_total{sent=\"false\"} %" PRIu64 "\n",
+                    proxy->setup.sentry->sent, proxy->setup.sentry->dropped);
+    }
     print_limits(proxy, out);
     counters_print(&proxy->counters, out);
 }

@@ -13,6 +13,7 @@
 
 #include "base/text.h"
 #include "router/fleet.h"
+#include "router/sentry.h"
 
 struct proxy;
 
@@ -78,7 +79,8 @@ struct proxy_setup {
     int64_t stats_interval_ns;  /* of --log-stats; 0 = never */
     const char *root_path;      /* prefix of every path, "" = none */
     const char *version;
-    const char *api_key; /* for our own requests to engines, or NULL; borrowed */
+    const char *api_key;   /* for our own requests to engines, or NULL; borrowed */
+    struct sentry *sentry; /* NULL = errors are reported to nobody; borrowed */
     bool access_log;
     bool lists_adapters;        /* asks engines for their LoRA adapters, too */
     const char *dynamic_config; /* path shown in /health, or NULL; borrowed */

@@ -82,6 +82,7 @@ enum exchange_kind {
     EXCHANGE_PROBE,   /* health of a backend */
     EXCHANGE_SCRAPE,  /* metrics of a backend */
     EXCHANGE_LIST,    /* models and adapters of a backend */
+    EXCHANGE_REPORT,  /* an error, to Sentry */
     EXCHANGE_ADMIN,   /* sleep and wake: forwarded to one backend, answered by us */
 };
 

@@ -207,8 +207,8 @@ void request_write_head(const struct proxy *proxy, const struct exchange *exchan
                 text_str(&exchange->target), origin->host_field);
     text_printf(out, "X-Request-Id: %s\r\n", exchange->id);
     text_add_bytes(out, text_str(&exchange->fields), exchange->fields.length);
-    const bool ours =
-        exchange->kind != EXCHANGE_PROXY && exchange->kind != EXCHANGE_PREFILL;
+    /* To engines only: not to Sentry, and a prefill leg carries the client's own. */
+    const bool ours = exchange->backend != NULL && exchange->kind != EXCHANGE_PREFILL;
     if (ours && proxy->setup.api_key != NULL) {
         text_printf(out, "Authorization: Bearer %s\r\n", proxy->setup.api_key);
     }

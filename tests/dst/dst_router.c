@@ -810,6 +810,55 @@ static void the_access_log_is_a_trace(void)
     expect_clean(net);
 }
 
+static void errors_are_reported_without_a_word_of_the_client(void)
+{
+    struct sentry *sentry = NULL;
+    struct err err = {0};
+    REQUIRE_OK(sentry_new(&sentry, "http://key:secret@ok-sentry:9/x/42", 1, &err),
+               &err);
+    struct net *net = net_new(&(struct net_setup){
+        .backends = "http://refuse-a:1", .models = "m", .sentry = sentry});
+    struct net_end *client = net_client(net);
+    text_add(&client->to_proxy, "POST /v1/completions HTTP/1.1\r\nX-Request-Id: "
+                                "personal-id\r\nAuthorization: personal-key\r\n"
+                                "Content-Length: 37\r\n\r\n"
+                                "{\"model\":\"m\",\"prompt\":\"personal one\"}");
+    net_settle(net, 65536);
+    expect_has(client, "500 ");
+    const struct net_end *end = last_engine(net, "ok-sentry");
+    REQUIRE(end != NULL);
+    const char *seen = text_str(&end->script.seen);
+    EXPECT_HAS(seen, "POST /x/api/42/envelope/ HTTP/1.1\r\nHost: ok-sentry:9\r\n");
+    EXPECT_HAS(seen, "sentry_key=key\r\n");
+    EXPECT_HAS(seen, "\"message\":{\"formatted\":\"");
+    EXPECT_HAS(seen, "\"server\":\"http://refuse-a:1\"");
+    EXPECT(strstr(seen, "personal") == NULL && strstr(seen, "secret") == NULL);
+    EXPECT_U64(sentry->sent, 1);
+    expect_clean(net);
+    sentry_delete(sentry);
+}
+
+static void a_dead_reporter_holds_nothing_up(void)
+{
+    struct sentry *sentry = NULL;
+    struct err err = {0};
+    REQUIRE_OK(sentry_new(&sentry, "http://key@hang-sentry/42", 1, &err), &err);
+    struct net *net = net_new(&(struct net_setup){
+        .backends = "http://refuse-a:1", .models = "m", .sentry = sentry});
+    struct net_end *client = net_client(net);
+    for (int i = 0; i < 20; i++) {
+        net_post(client, "/v1/completions", BODY);
+    }
+    net_settle(net, 65536);
+    EXPECT_U64(sentry->active, 4);
+    EXPECT_U64(sentry->dropped, 16);
+    EXPECT_FAILS(sentry_new(&sentry, "http://host/42", 1, &err), &err, "--sentry-dsn");
+    EXPECT_FAILS(sentry_new(&sentry, "http://key@host", 1, &err), &err, "--sentry-dsn");
+    expect_clean(net);
+    EXPECT_U64(sentry->active, 0);
+    sentry_delete(sentry);
+}
+
 /* --- the record, replayed --------------------------------------------------------- */
 
 struct replay {
@@ -1094,4 +1143,6 @@ HARNESS_MAIN("router", TEST(requests_take_turns_and_connections_are_reused),
              TEST(a_missing_pool_is_named), TEST(a_client_that_leaves_ends_the_prefill),
              TEST(adapters_are_listed_and_routed_to_who_has_them),
              TEST(a_sleeping_engine_gets_no_requests), TEST(the_access_log_is_a_trace),
+             TEST(errors_are_reported_without_a_word_of_the_client),
+             TEST(a_dead_reporter_holds_nothing_up),
              TEST(chance_finds_no_lost_request_and_the_record_replays))

@@ -381,6 +381,7 @@ struct net_setup {
     const char *types;
     const char *labels; /* for disaggregated prefill, with p and d */
     bool lists_adapters;
+    struct sentry *sentry;
     bool access_log;
     struct proxy_limits limits; /* zeros take the defaults below */
     uint64_t seed;
@@ -471,6 +472,7 @@ static inline struct net *net_new(const struct net_setup *setup)
         .root_path = "",
         .version = "test",
         .access_log = setup->access_log,
+        .sentry = setup->sentry,
         .lists_adapters = setup->lists_adapters,
         .scrape_interval_ns = setup->lists_adapters ? 1000000000 : 0,
     };
