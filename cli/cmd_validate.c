@@ -38,9 +38,12 @@ struct validate_args {
 };
 
 static const struct opt VALIDATE_OPTIONS[] = {
-    {"--model", "NAME", OPT_STR, offsetof(struct validate_args, model), "affine",
+    {"--model", "NAME", OPT_STR, offsetof(struct validate_args, model),
+     "affine; with --closed-loop what is shipped",
      "Cost model: affine (fitted on profile/), table (LLMServingSim's interpolation of "
-     "profile/) or roofline (data sheet, no profile needed). Example: --model table"},
+     "profile/), roofline (data sheet, no profile needed) or ops (op tables in ops/, "
+     "else the GPU's shipped fit of them); with --closed-loop roofline or ops. "
+     "Example: --model table"},
     {"--fit", "NAME", OPT_STR, offsetof(struct validate_args, fit),
      "fitted to profile/",
      "With --model affine: step times of this fit, a file of configs/fits or a path, "
@@ -88,8 +91,9 @@ static const struct opt VALIDATE_OPTIONS[] = {
     {"--cross-validate", NULL, OPT_FLAG, offsetof(struct validate_args, cross_validate),
      "off",
      "With --closed-loop: also score each pair of GPU and model with the host times "
-     "that "
-     "suit the other pairs (takes a minute). Example: --cross-validate"},
+     "and "
+     "cost model that suit the other pairs (takes two minutes). "
+     "Example: --cross-validate"},
     {"--max-error", "PCT", OPT_F64, offsetof(struct validate_args, max_error_pct),
      "none",
      "Exit with 3 when the worst of the 15 errors is above this many percent. "
@@ -112,19 +116,14 @@ static const struct opt VALIDATE_OPTIONS[] = {
 
 static bool model_check(const char *model, struct err *err)
 {
-    static const char *const known[] = {"affine", "table", "roofline"};
+    static const char *const known[] = {"affine", "table", "roofline", "ops"};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         if (strcmp(model, known[i]) == 0) {
             return true;
         }
     }
-    if (strcmp(model, "ops") == 0) {
-        return err_set(err, ERR_USAGE,
-                       "option --model: ops is not available yet; use affine, table or "
-                       "roofline");
-    }
     return err_set(err, ERR_USAGE,
-                   "option --model: '%s'; use affine, table or roofline", model);
+                   "option --model: '%s'; use affine, table, roofline or ops", model);
 }
 
 static bool scale_check(const char *option, double scale, struct err *err)
@@ -163,7 +162,9 @@ static bool args_check(const struct validate_args *args, struct err *err)
 {
     const bool given = !isnan(args->scale_decode) || !isnan(args->scale_mixed);
     const int sources = given + (args->scales_from != NULL) + args->autoscale;
-    if (!model_check(args->model, err) || !choices_check(args, err) ||
+    const char *model = args->model == NULL ? "" : args->model;
+    if ((args->closed_loop == NULL && !model_check(model, err)) ||
+        !choices_check(args, err) ||
         !scale_check("--scale-decode", args->scale_decode, err) ||
         !scale_check("--scale-mixed", args->scale_mixed, err)) {
         return false;
@@ -173,10 +174,11 @@ static bool args_check(const struct validate_args *args, struct err *err)
                        "option --autoscale, --scales-from and --scale-decode or "
                        "--scale-mixed exclude one another; give one of them");
     }
-    if (args->fit != NULL && strcmp(args->model, "affine") != 0) {
+    if (args->fit != NULL && strcmp(model, "affine") != 0 &&
+        strcmp(model, "ops") != 0) {
         return err_set(err, ERR_USAGE,
                        "option --fit: --model %s reads none; leave it out",
-                       args->model);
+                       args->closed_loop != NULL ? "with --closed-loop" : model);
     }
     if (args->scales_out != NULL && !args->autoscale) {
         return err_set(err, ERR_USAGE,
@@ -341,6 +343,7 @@ static int execute_closed_loop(const struct validate_args *args)
         .config_dir = args->config_dir,
         .jitter = args->length_jitter,
         .experts = args->experts,
+        .model = args->model,
         .json = strcmp(args->format, "json") == 0,
         .cross_validate = args->cross_validate,
     };
@@ -373,7 +376,6 @@ static bool subject_check(const struct validate_args *args, size_t folders,
 static int validate_run(int argc, char *const *argv)
 {
     struct validate_args args = {
-        .model = "affine",
         .format = "table",
         .collectives = "measured",
         .engine_loop = "vllm",
@@ -386,6 +388,9 @@ static int validate_run(int argc, char *const *argv)
     struct err err = {0};
     if (!command_parse(&command_validate, argc, argv, &args, &call)) {
         return call.exit_code;
+    }
+    if (args.model == NULL && args.closed_loop == NULL) {
+        args.model = "affine";
     }
     if (!args_check(&args, &err) ||
         !subject_check(&args, call.result.positional_count, &err)) {

@@ -8,6 +8,7 @@
 #include "base/unit.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -432,8 +433,34 @@ static double line_at(const struct op_knot *knot, const double x[OP_TERMS_MAX],
     return us;
 }
 
+static const struct op_knot *knot_find(const struct op_fit_family *family, double at)
+{
+    for (size_t i = 0; i < family->count; i++) {
+        if (family->knots[i].at == at) {
+            return &family->knots[i];
+        }
+    }
+    return NULL;
+}
+
+/* What a narrow product takes beyond a 16-bit one for its start and its input. */
+static double quantising_us(const struct op_fit *fit, const struct op_knot *knot,
+                            const double x[OP_TERMS_MAX])
+{
+    static const size_t shared[] = {0, 3}; /* constant, per_inner */
+    const struct op_knot *wide = knot_find(&fit->families[OP_GEMM_16], knot->at);
+    double us = 0.0;
+    for (size_t i = 0; wide != NULL && i < sizeof shared / sizeof shared[0]; i++) {
+        const size_t term = shared[i];
+        const double more =
+            knot->fit.coefficients[term].value - wide->fit.coefficients[term].value;
+        us += fmax(0.0, more) * x[term];
+    }
+    return us;
+}
+
 bool op_fit_gemm(const struct op_fit *fit, const struct layer_product *product,
-                 struct profile_curve *out, struct err *err)
+                 bool fused, struct profile_curve *out, struct err *err)
 {
     const uint32_t bits = product->bits;
     const enum op_family family = bits == BITS_16  ? OP_GEMM_16
@@ -449,8 +476,10 @@ bool op_fit_gemm(const struct op_fit *fit, const struct layer_product *product,
     out->x = mem_alloc(at->count, sizeof(double));
     out->us = mem_alloc(at->count, sizeof(double));
     for (size_t i = 0; i < at->count; i++) {
-        out->x[i] = at->knots[i].at;
-        out->us[i] = line_at(&at->knots[i], x, OP_TERMS_MAX);
+        const struct op_knot *knot = &at->knots[i];
+        const double more_us = fused ? quantising_us(fit, knot, x) : 0.0;
+        out->x[i] = knot->at;
+        out->us[i] = line_at(knot, x, OP_TERMS_MAX) - more_us;
     }
     out->count = at->count;
     return true;

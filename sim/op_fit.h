@@ -79,9 +79,11 @@ void op_fit_write(const struct op_fit *fit, struct text *out);
 NODISCARD bool op_fit_read(struct op_fit *fit, const struct conf_node *root,
                            struct err *err);
 
-/* As those of op_table.h. */
+/* As those of op_table.h. Products of 8 and 4 bits were measured with quantising their
+ * input; `fused`: the kernel before does so, and what does not depend on the weights
+ * (constant, per_inner) is no more than of a 16-bit product at the same knot. */
 NODISCARD bool op_fit_gemm(const struct op_fit *fit,
-                           const struct layer_product *product,
+                           const struct layer_product *product, bool fused,
                            struct profile_curve *out, struct err *err);
 NODISCARD bool op_fit_decode(const struct op_fit *fit, const struct op_heads *heads,
                              struct op_grid *out, struct err *err);

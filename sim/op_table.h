@@ -60,6 +60,8 @@ struct op_table {
 
 /* The folder holds a table of products by its name. */
 bool op_table_fits(const char *dir);
+/* The first system by name that it has tables of; the caller's. NULL: none. */
+char *op_table_system(const char *dir);
 
 /* `backend` with or without its version; with several versions the last by name. */
 NODISCARD bool op_table_load(struct op_table **out, const char *dir, const char *system,

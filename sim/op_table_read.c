@@ -359,18 +359,34 @@ static void version_note(struct op_table *table, const char *name, const char *b
     }
 }
 
-bool op_table_fits(const char *dir)
+char *op_table_system(const char *dir)
 {
     DIR *folder = opendir(dir);
-    bool found = false;
+    char *first = NULL;
     if (folder == NULL) {
-        return false;
+        return NULL;
     }
-    for (const struct dirent *entry = readdir(folder); entry != NULL && !found;
+    for (const struct dirent *entry = readdir(folder); entry != NULL;
          entry = readdir(folder)) {
-        found = strstr(entry->d_name, ".gemm_perf.csv") != NULL;
+        const char *name = entry->d_name;
+        const bool later = first != NULL && strcmp(name, first) >= 0;
+        if (strstr(name, ".gemm_perf.csv") != NULL && name[0] != '.' && !later) {
+            mem_free(first);
+            first = mem_strdup(name);
+        }
     }
     closedir(folder);
+    if (first != NULL) {
+        first[strcspn(first, ".")] = '\0';
+    }
+    return first;
+}
+
+bool op_table_fits(const char *dir)
+{
+    char *system = op_table_system(dir);
+    const bool found = system != NULL;
+    mem_free(system);
     return found;
 }
 

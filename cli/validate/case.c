@@ -7,12 +7,15 @@
 #include "base/lines.h"
 #include "base/mem.h"
 #include "cli/validate/gpu_find.h"
+#include "sim/config_path.h"
+#include "sim/op_table.h"
 #include "sim/profile.h"
 #include "sim/scenario.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -178,25 +181,54 @@ static bool fit_make(struct validate_case *run, struct err *err)
     return ok;
 }
 
+/* The run's own op tables, else the shipped fit of its GPU. */
+static bool ops_prepare(struct validate_case *run,
+                        const struct validate_case_setup *setup, const char *gpu_path,
+                        struct err *err)
+{
+    struct text path = {0};
+    char name[NAME_MAX];
+    char fit_path[PATH_MAX];
+    path_of(&path, run, "ops");
+    run->op_system = op_table_system(text_str(&path));
+    text_fini(&path);
+    if (run->op_system != NULL) {
+        return true;
+    }
+    const char *slash = strrchr(gpu_path, '/');
+    const char *stem = slash == NULL ? gpu_path : slash + 1;
+    (void)snprintf(name, sizeof name, "%.*s.vllm.ops", (int)strcspn(stem, "."), stem);
+    if (config_path_find(setup->config_dir, "fits", name, fit_path)) {
+        return conf_load(&run->fit, fit_path, err);
+    }
+    return err_set(err, ERR_INPUT,
+                   "%s: no op tables in ops/ and no %s.yaml in configs/fits; make one "
+                   "with stacksim calibrate, or use --model roofline",
+                   run->dir, name);
+}
+
 /* The facts tell little of the GPU. What our own file knows beyond them is all that the
  * roofline has; for the others it is the collectives, which no profile holds. */
 static bool gpu_prepare(struct validate_case *run,
                         const struct validate_case_setup *setup, struct err *err)
 {
-    const bool roofline = strcmp(run->model, "roofline") == 0;
+    char path[PATH_MAX];
+    const bool ops = strcmp(run->model, "ops") == 0;
+    const bool whole = ops || strcmp(run->model, "roofline") == 0;
     const struct gpu_search search = {
         .full_name = run->facts.gpu.name,
         .config_dir = setup->config_dir,
-        .required = roofline,
+        .required = whole,
+        .found = path,
     };
     if (!gpu_find(&run->gpu, &search, err)) {
         return false;
     }
-    if (!roofline) {
+    if (!whole) {
         memcpy(run->gpu.name, run->facts.gpu.name, sizeof run->gpu.name);
         run->gpu.memory_bytes_per_s = run->facts.gpu.memory_bytes_per_s;
     }
-    return true;
+    return !ops || setup->fit_path != NULL || ops_prepare(run, setup, path, err);
 }
 
 static bool model_prepare(struct validate_case *run,
@@ -268,6 +300,7 @@ void validate_case_delete(struct validate_case *run)
     measured_run_fini(&run->measured);
     measured_series_fini(&run->series);
     conf_delete(run->fit);
+    mem_free(run->op_system);
     mem_free(run->arrival_ns);
     mem_free(run->dir);
     mem_free(run);

@@ -23,8 +23,9 @@ struct validate_case {
     struct measured_series series; /* count 0: none */
     const char *model;             /* cost model, of sim/cost/registry.def; borrowed */
     bool ring;           /* collectives by formula, though a measured table is known */
-    struct conf *fit;    /* affine: made from profile/; else NULL */
-    struct gpu_spec gpu; /* the name; with roofline everything */
+    struct conf *fit;    /* affine: made from profile/; ops: shipped; else NULL */
+    char *op_system;     /* ops: of the tables in ops/; NULL: the fit */
+    struct gpu_spec gpu; /* the name; with roofline and ops everything */
 };
 
 struct validate_case_setup {

@@ -113,16 +113,44 @@ static bool fit_find(const struct closed_engine *engine, const char *config_dir,
     return config_path_find(config_dir, "fits", name, path);
 }
 
-static bool cost_make(struct closed_engine *engine, const char *config_dir,
+/* What was fitted to the op tables of that GPU and backend; of backends without tables
+ * vLLM's, whose kernels they share. */
+static bool ops_fit_find(const struct closed_engine *engine, const char *config_dir,
+                         char path[PATH_MAX])
+{
+    char name[3 * CLOSED_WORD_BYTES];
+    if (engine->model.experts > 0 || engine->model.kv_lora_rank > 0) {
+        return false;
+    }
+    (void)snprintf(name, sizeof name, "%s.%s.ops", engine->key.system,
+                   engine->key.backend);
+    if (is_name(engine->key.backend) &&
+        config_path_find(config_dir, "fits", name, path)) {
+        return true;
+    }
+    (void)snprintf(name, sizeof name, "%s.vllm.ops", engine->key.system);
+    return config_path_find(config_dir, "fits", name, path);
+}
+
+static bool cost_make(struct closed_engine *engine, const struct closed_setup *choice,
                       struct err *err)
 {
+    const char *config_dir = choice->config_dir;
+    const bool any = choice->times != CLOSED_TIMES_ROOFLINE;
     char path[PATH_MAX];
     struct text yaml = {0};
     struct conf *map = NULL;
-    const bool fitted = fit_find(engine, config_dir, path);
-    if (fitted) {
+    bool fitted = true;
+    if (any && fit_find(engine, config_dir, path)) {
         text_printf(&yaml, "model: affine\nfit: '%s'\n", path);
+    } else if (any && ops_fit_find(engine, config_dir, path)) {
+        text_printf(&yaml, "model: ops\nfit: '%s'\nquantise: %s\n", path,
+                    choice->times == CLOSED_TIMES_MEASURED ? "measured" : "fused");
+    } else if (choice->times == CLOSED_TIMES_OPS) {
+        engine->reason = CLOSED_PRECISION;
+        return true;
     } else {
+        fitted = false;
         text_add(&yaml, "model: roofline\n");
     }
     bool ok = conf_parse(&map, "cost model", text_str(&yaml), yaml.length, err);
@@ -304,7 +332,7 @@ static bool engine_make(const struct closed_engines *engines,
         engine->host.prefill_first = prefill_first;
     }
     flags_make(engines, engine);
-    return engine->reason != CLOSED_SCORED || cost_make(engine, config_dir, err);
+    return engine->reason != CLOSED_SCORED || cost_make(engine, &engines->setup, err);
 }
 
 static bool same_engine(const struct closed_row *a, const struct closed_row *b)

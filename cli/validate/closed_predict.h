@@ -4,7 +4,8 @@
  * row's load.
  *
  * Step times come from the shipped fit of system, model, precision and parallel size
- * (configs/fits/SYSTEM.MODEL[.tpN].yaml), else from the roofline with that GPU's
+ * (configs/fits/SYSTEM.MODEL[.tpN].yaml), else from what was fitted to the op tables of
+ * system and backend (SYSTEM.BACKEND.ops.yaml), else from the roofline with that GPU's
  * efficiencies; what the host does beside comes from configs/hosts/BACKEND.yaml,
  * else configs/hosts/default.yaml, else the engine's defaults. Engines are made once
  * and kept.
@@ -29,6 +30,19 @@ struct closed_host {
  * configs/models: publisher, tuning and precision change no shape. */
 void closed_model_name(char out[CLOSED_WORD_BYTES], const char *model_path);
 
+/* Where step times come from; a fit of that very GPU, model and group goes before. */
+#define CLOSED_TIMES(X)                                                                \
+    X(AUTO, "auto", "fitted op tables, quantising fused; else the roofline")           \
+    X(MEASURED, "measured", "fitted op tables as measured, else the roofline")         \
+    X(ROOFLINE, "roofline", "the roofline, and no fit at all")                         \
+    X(OPS, "ops", "fitted op tables, quantising fused; else no score")
+
+enum closed_times {
+#define X(id, name, help) CLOSED_TIMES_##id,
+    CLOSED_TIMES(X)
+#undef X
+};
+
 struct closed_setup {
     const char *config_dir;         /* --config-dir, or NULL */
     const struct closed_host *host; /* of all rows, but for the scheduler, which stays
@@ -37,6 +51,7 @@ struct closed_setup {
                     * by the row's load */
     enum closed_load_kind load; /* of all rows; CLOSED_LOAD_COUNT: by their sources */
     bool experts;               /* models with experts, too */
+    enum closed_times times;
 };
 
 /* Borrows what setup points to. */

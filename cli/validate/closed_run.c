@@ -9,6 +9,7 @@
 #include "cli/validate/closed_fit.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static bool predict_all(struct closed_report *report, struct closed_rows *rows,
                         struct closed_engines *engines, struct err *err)
@@ -30,6 +31,28 @@ static bool predict_all(struct closed_report *report, struct closed_rows *rows,
     return true;
 }
 
+static bool times_find(const char *name, enum closed_times *times, struct err *err)
+{
+    static const char *const names[] = {
+#define X(id, text, help) text,
+        CLOSED_TIMES(X)
+#undef X
+    };
+    *times = CLOSED_TIMES_AUTO;
+    if (name == NULL) {
+        return true;
+    }
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(name, names[i]) == 0) {
+            *times = (enum closed_times)i;
+            return true;
+        }
+    }
+    return err_set(
+        err, ERR_USAGE,
+        "option --model: '%s'; use roofline, ops or measured with --closed-loop", name);
+}
+
 static bool print(const struct closed_report *report, bool json, struct err *err)
 {
     struct text out = {0};
@@ -46,13 +69,16 @@ static bool print(const struct closed_report *report, bool json, struct err *err
 bool closed_run(const struct closed_run_args *args, struct err *err)
 {
     struct closed_rows rows;
-    if (!closed_rows_read(&rows, args->path, args->filter, err)) {
+    enum closed_times times = CLOSED_TIMES_AUTO;
+    if (!times_find(args->model, &times, err) ||
+        !closed_rows_read(&rows, args->path, args->filter, err)) {
         return false;
     }
     const struct closed_setup setup = {.config_dir = args->config_dir,
                                        .jitter = args->jitter,
                                        .load = CLOSED_LOAD_COUNT,
-                                       .experts = args->experts};
+                                       .experts = args->experts,
+                                       .times = times};
     struct closed_engines *engines = closed_engines_new(&setup);
     struct closed_report report = {
         .path = args->path,

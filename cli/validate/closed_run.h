@@ -13,6 +13,7 @@ struct closed_run_args {
     const char *config_dir; /* or NULL */
     double jitter;          /* as in closed_predict.h */
     bool experts;           /* as there */
+    const char *model; /* of step times: "roofline", "ops", or NULL: by the files */
     bool json;
     bool cross_validate; /* closed_fit.h */
 };

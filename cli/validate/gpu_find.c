@@ -99,6 +99,9 @@ bool gpu_find(struct gpu_spec *gpu, const struct gpu_search *wanted, struct err 
         }
     }
     bool ok = true;
+    if (wanted->found != NULL) {
+        memcpy(wanted->found, search.best, sizeof search.best);
+    }
     if (search.best_length > 0) {
         ok = gpu_spec_load(gpu, search.best, err);
     } else if (wanted->required) {

@@ -11,6 +11,7 @@ struct gpu_search {
     const char *full_name;
     const char *config_dir; /* --config-dir or NULL */
     bool required;
+    char *found; /* PATH_MAX bytes for the file's path, or NULL; "" when none */
 };
 
 /* full_name as the driver says it: "NVIDIA GeForce RTX 4090". The file whose name has

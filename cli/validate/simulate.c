@@ -52,9 +52,16 @@ static void put_quoted(struct text *out, const char *key, const char *folder,
 static void cost_map_write(struct text *out, const struct validate_case *run,
                            const struct validate_scales *scales)
 {
-    text_printf(out, "model: %s\nscale_decode: %.17g\nscale_mixed: %.17g\n",
-                run->model, scales->decode, scales->mixed);
+    text_printf(out, "model: %s\nscale_decode: %.17g\nscale_mixed: %.17g\n", run->model,
+                scales->decode, scales->mixed);
     if (strcmp(run->model, "roofline") == 0) {
+        return;
+    }
+    if (strcmp(run->model, "ops") == 0) {
+        if (run->op_system != NULL) {
+            put_quoted(out, "tables", run->dir, "/ops");
+            put_quoted(out, "system", run->op_system, "");
+        }
         return;
     }
     if (strcmp(run->model, "affine") == 0) {

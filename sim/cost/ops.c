@@ -44,6 +44,7 @@ struct ops {
     struct layer_shape shape;
     struct graph_sizes graphs;
     uint32_t tensor_parallel;
+    bool fused; /* narrow products find their input quantised */
     double scale_decode;
     double scale_mixed;
     struct profile_curve products[PRODUCTS_MAX]; /* of a layer; the last: LM head */
@@ -111,7 +112,7 @@ static bool curves_from_fit(struct ops *ops, const struct op_fit *fit, struct er
     const struct op_heads heads = heads_of(ops);
     for (uint32_t i = 0; i <= ops->shape.count; i++) {
         const struct layer_product product = product_at(ops, i);
-        if (!op_fit_gemm(fit, &product, &ops->products[i], err)) {
+        if (!op_fit_gemm(fit, &product, ops->fused, &ops->products[i], err)) {
             return false;
         }
     }
@@ -177,12 +178,28 @@ static bool fit_use(struct ops *ops, const struct cost_setup *setup, const char 
     return held;
 }
 
+static bool quantise_read(struct ops *ops, const struct conf_node *map,
+                          const char *folder, struct err *err)
+{
+    static const char *const names[] = {"measured", "fused", NULL};
+    uint32_t index = 0;
+    if (!conf_enum(map, "quantise", names, &index, err)) {
+        return false;
+    }
+    ops->fused = index == 1;
+    return !ops->fused || folder == NULL ||
+           conf_fail(conf_get(map, "quantise"), err,
+                     "quantise: fused needs a fit, which tells the parts of a product "
+                     "apart; make one with stacksim calibrate");
+}
+
 static bool source_use(struct ops *ops, const struct cost_setup *setup, struct err *err)
 {
     const char *folder = NULL;
     const char *path = NULL;
     if (!conf_str(setup->map, "tables", &folder, err) ||
-        !conf_str(setup->map, "fit", &path, err)) {
+        !conf_str(setup->map, "fit", &path, err) ||
+        !quantise_read(ops, setup->map, folder, err)) {
         return false;
     }
     if ((folder != NULL) == (path != NULL || setup->fit != NULL)) {
@@ -459,6 +476,9 @@ static void ops_describe(const void *state, struct text *out)
                     " (mean error: products %.1f %%, decodes %.1f %%, prompts %.1f %%)",
                     100.0 * ops->gemm_error, 100.0 * ops->decode_error,
                     100.0 * ops->prompt_error);
+    }
+    if (ops->fused) {
+        text_add(out, ", quantising fused");
     }
     if (ops->scale_decode != 1.0 || ops->scale_mixed != 1.0) {
         text_printf(out, ", scaled by %g (decode) and %g (mixed)", ops->scale_decode,

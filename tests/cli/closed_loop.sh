@@ -39,8 +39,13 @@ done
 grep -q '"order_agreement":.*1,' out || fail "two GPUs are slower than one"
 # The shipped fit of that very GPU, model and precision goes before the roofline.
 grep -q '"first_cost_model":.*"affine' out || fail "the shipped fit was not used"
-grep -q '"first_cost_model":.*"roofline, H100' out || fail "no roofline for the H100"
+grep -q '"first_cost_model":.*"ops, H100' out || fail "op tables of the H100 were not used"
 mv out plain.json
+exits 0 validate --closed-loop rows.csv --model roofline --format json
+grep -q '"first_cost_model":.*"roofline, H100' out || fail "no roofline for the H100"
+grep -q '"affine' out && fail "a fit was used, but --model roofline asked for none"
+exits 0 validate --closed-loop rows.csv --model ops
+refuses 2 "option --model: 'table'" validate --closed-loop rows.csv --model table
 gzip -k rows.csv
 exits 0 validate --closed-loop rows.csv.gz --format json
 grep -v '"file"' plain.json >a
@@ -121,7 +126,7 @@ refuses 2 'option --length-jitter: 1;' validate --closed-loop rows.csv --length-
 
 # Host times that suit the other pairs of GPU and model. On one pair there is no other.
 exits 0 validate --closed-loop rows.csv --cross-validate
-grep -q '^h100_sxm x llama_3_1_8b  *3 ' out || fail "no pair of 3 rows: $(cat out)"
+grep -q '^h100_sxm x llama_3_1_8b x vllm  *3 ' out || fail "no pair of 3 rows: $(cat out)"
 grep -q '^each half by the other  *6 ' out || fail "no halves: $(cat out)"
 exits 0 validate --closed-loop rows.csv --cross-validate --format json
 grep -q '"held_out":' out || fail "JSON lacks held_out"

@@ -50,6 +50,18 @@ make_folder tiny
 exits 0 validate tiny --model roofline
 grep -q '^simulated: 5 steps, 0 preemptions' out || fail "tiny run: $(grep steps out)"
 grep -q '^worst absolute error: ' out || fail "no worst error: $(tail -1 out)"
+# Op tables of the run itself, else the shipped fit of its GPU.
+refuses 2 'tiny: no op tables in ops/ and no rtx_4090\.vllm\.ops\.yaml' validate tiny \
+    --model ops
+edit facts.json 's/NVIDIA GeForce RTX 4090/NVIDIA L40S/'
+exits 0 validate tiny --model ops
+grep -q 'ops, L40S x Llama-3.1-8B, TP 1, fitted to op tables of l40s, vllm-' out ||
+    fail "$(grep -i cost out)"
+mkdir tiny/ops
+: >tiny/ops/toy.vllm-1.gemm_perf.csv
+refuses 2 'tiny/ops/toy\.vllm-1\.gemm_perf\.csv: is empty' validate tiny --model ops
+make_folder tiny
+
 exits 0 validate tiny/ --model roofline --format json
 for key in '"worst_abs_error_pct":' '"p99":' '"mape_pct":' '"correlation":' \
     '"ttft_from_arrival":' '"running_simulated":' '"steps":' '"makespan_s":'; do
@@ -121,7 +133,6 @@ refuses 2 'tiny/facts\.json:[0-9]+: pipeline_parallel' validate tiny --model roo
 # ---- the command line ----
 make_folder tiny
 refuses 2 'option --model' validate tiny --model guess
-refuses 2 'option --model: ops' validate tiny --model ops
 exits 0 validate tiny --model roofline --autoscale
 refuses 2 'option --autoscale' validate tiny --autoscale --scale-decode 1.1
 refuses 2 'option --scale-mixed' validate tiny --scale-mixed 0

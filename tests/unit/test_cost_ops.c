@@ -169,6 +169,35 @@ static void scales_multiply_what_the_gpu_does(void)
     cost_delete(twice);
 }
 
+/* Start and input of a narrow product as of a wide one; its weights stay. */
+static void fused_quantising_takes_no_more(void)
+{
+    struct err err = {0};
+    struct cost *cost = NULL;
+    char keys[768];
+    snprintf(keys, sizeof keys, "tables: '%s', system: toy, quantise: fused", folder());
+    EXPECT_FAILS(cost_try(&cost, keys, &model, &err), &err, "needs a fit");
+    static struct op_fit fit;
+    const struct layer_product product = {.inner = 1000, .columns = 1000, .bits = 8};
+    struct profile_curve measured;
+    struct profile_curve fused;
+    fit.families[OP_GEMM_16].count = 1;
+    fit.families[OP_GEMM_16].knots[0] = (struct op_knot){.at = 8};
+    fit.families[OP_GEMM_8] = fit.families[OP_GEMM_16];
+    const double wide[OP_TERMS_MAX] = {3, 2, 0.5, 0.25};
+    const double narrow[OP_TERMS_MAX] = {13, 1, 0.5, 2.25};
+    for (size_t i = 0; i < OP_TERMS_MAX; i++) {
+        fit.families[OP_GEMM_16].knots[0].fit.coefficients[i].value = wide[i];
+        fit.families[OP_GEMM_8].knots[0].fit.coefficients[i].value = narrow[i];
+    }
+    REQUIRE_OK(op_fit_gemm(&fit, &product, false, &measured, &err), &err);
+    REQUIRE_OK(op_fit_gemm(&fit, &product, true, &fused, &err), &err);
+    EXPECT_NEAR(measured.us[0], 13 + 1 + 0.5 + 2.25, 1e-12);
+    EXPECT_NEAR(fused.us[0], 3 + 1 + 0.5 + 0.25, 1e-12);
+    profile_curve_fini(&measured);
+    profile_curve_fini(&fused);
+}
+
 static void what_was_not_measured_is_refused(void)
 {
     struct err err = {0};
@@ -196,4 +225,5 @@ static void what_was_not_measured_is_refused(void)
 HARNESS_MAIN("cost_ops", TEST(a_decode_step_is_the_sum_of_its_kernels),
              TEST(tables_agree_with_what_was_fitted_to_them),
              TEST(a_prompt_pays_for_its_pairs), TEST(scales_multiply_what_the_gpu_does),
+             TEST(fused_quantising_takes_no_more),
              TEST(what_was_not_measured_is_refused))
