@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * sim_state.h: the inside of a run, shared by the files that make it up: sim.c (the
+ * event loop, life and results), arrivals.c (from the workload to an engine),
+ * outcomes.c (the end of a request) and timers.c. Nobody else includes it.
+ */
+#ifndef STACKSIM_SIM_SIM_STATE_H
+#define STACKSIM_SIM_SIM_STATE_H
+
+#include "base/hash.h"
+#include "policies/oracle.h"
+#include "sim/evq.h"
+#include "sim/fairness.h"
+#include "sim/front.h"
+#include "sim/kv_reports.h"
+#include "sim/load.h"
+#include "sim/lockstep.h"
+#include "sim/replay.h"
+#include "sim/replica.h"
+#include "sim/sim.h"
+
+/* Order at equal times: what frees resources comes first. */
+#define EVENT_KINDS(X)                                                                 \
+    X(STEP_DONE, "an engine ended a step")                                             \
+    X(KV_REPORT, "what an engine tells about its cache reaches the gateway")           \
+    X(ADMIT, "there may be room for those who wait at the gateway")                    \
+    X(RELEASE, "a request's parents have ended and its client has thought")            \
+    X(ARRIVAL, "the next request of the workload")                                     \
+    X(CANCEL, "a client hangs up")                                                     \
+    X(QUEUE_TIMEOUT, "somebody has waited at the gateway as long as it may")           \
+    X(SCRAPE, "the gateway reads the engines' metrics")                                \
+    X(TIME_LIMIT, "the run's time is up")
+
+enum event_kind {
+#define X(name, help) EVENT_##name,
+    EVENT_KINDS(X)
+#undef X
+};
+
+struct timer {
+    enum event_kind kind;
+    uint32_t index;          /* RELEASE: record */
+    struct request *request; /* CANCEL */
+    struct parked *parked;   /* CANCEL of one that waits at the gateway */
+    uint32_t next_unused;
+};
+
+struct sim {
+    const struct scenario *scenario;
+    struct sim_options options;
+    struct observer observer;
+    struct front *fronts;      /* replicas of the router */
+    struct fairness *fairness; /* over all of them */
+    uint32_t front_count;
+    struct rng front_bits; /* which replica a request meets */
+    uint32_t source_admit;
+    uint32_t source_queue_timeout;
+    struct decision_sink sink;
+    struct replay_queue *replay;
+    struct kv_reports *reports; /* NULL unless the policy listens */
+    struct oracle oracle;
+    struct kv_listener nobody;        /* for pools that only an oracle looks at */
+    const struct trace_record *asked; /* the oracle about: being routed */
+    struct block_run *asked_runs;     /* of its prompt, room for asked_capacity */
+    size_t asked_capacity;
+    struct request_table *table;
+    struct evq *events;
+    struct load load;
+    uint32_t engine_count;
+    struct replica **engines;
+    const struct scenario_pool **pool_of; /* by engine */
+    struct lockstep **group_of;           /* by engine; NULL = on its own */
+    uint32_t *first_of;                   /* by engine: source of its step events */
+    uint32_t source_arrival;
+    uint32_t source_limit;
+    uint32_t source_scrape; /* of the first replica of the router */
+    uint32_t source_reports;
+    uint32_t source_timers; /* the first one */
+    bool fresh_metrics;     /* read at every arrival instead of at scrapes */
+    struct timer *timers;
+    size_t timer_capacity;
+    size_t timer_high;
+    uint32_t timer_unused;              /* UINT32_MAX = none */
+    const struct trace_record *arrival; /* the next one, lent */
+    uint64_t releases;                  /* timers of kind RELEASE */
+    bool arrivals_done;
+    bool arrival_held; /* the client has as many requests in flight as it may */
+    enum sim_state state;
+    int64_t now_ns;
+    int64_t sample_ns; /* next tick; INT64_MAX = none */
+    uint64_t injected;
+    uint32_t touched; /* engine of the last event; none: UINT32_MAX */
+    struct digest digest;
+    struct sim_summary summary;
+};
+
+/* A request on its way: who wants what since when, and which replica of the router has
+ * it. */
+struct incoming {
+    const struct trace_record *record;
+    int64_t arrival_ns;
+    uint64_t number; /* of its arrival */
+    uint32_t front;
+};
+
+static inline uint64_t sim_rank(enum event_kind kind, uint64_t identity)
+{
+    return (uint64_t)kind << 56 | (identity & SEGMENT_ID_MAX);
+}
+
+/* ---- timers.c ---- */
+
+/* Its event is source_timers + the slot; the caller sets it. */
+uint32_t sim_timer_new(struct sim *sim, const struct timer *timer);
+void sim_timer_give(struct sim *sim, uint32_t slot);
+/* replay_ended's callback: a record's parents have ended, it arrives at time_ns. */
+void sim_on_release(void *context, int64_t time_ns, uint32_t index);
+
+/* ---- outcomes.c ---- */
+
+/* Every request passes here exactly once; it is gone on return. */
+void sim_finish(struct sim *sim, struct request *request, enum outcome_status status);
+
+/* ---- arrivals.c ---- */
+
+void sim_arrive(struct sim *sim, const struct trace_record *record);
+NODISCARD bool sim_arrival_fetch(struct sim *sim, struct err *err);
+/* The next arrival takes place in its time, or as soon as the client may send. Its
+ * event may still be the last one's. */
+void sim_arrival_schedule(struct sim *sim);
+uint64_t sim_waiting_at_gateway(const struct sim *sim);
+void sim_admit_waiting(struct sim *sim);
+void sim_queue_timeout(struct sim *sim);
+void sim_queue_cancel(struct sim *sim, struct parked *parked);
+void sim_parked_end(struct sim *sim, struct parked *parked, enum outcome_status status);
+void sim_metrics_read(struct sim *sim, const struct front *front);
+/* The oracle's answer about the request that is being routed. */
+void sim_on_ask(void *context, uint32_t endpoint_id, const struct request_view *request,
+                struct oracle_outlook *outlook);
+/* Of the engine's cache; NULL: nobody listens, and evictions may be booked late. */
+const struct kv_listener *sim_listener_of(struct sim *sim, uint32_t engine);
+void sim_on_change_unheard(void *context, const struct kv_change *change);
+
+/* ---- sim.c ---- */
+
+void sim_engine_reschedule(struct sim *sim, uint32_t engine);
+
+#endif
