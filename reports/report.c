@@ -150,7 +150,8 @@ static bool add_plots(const struct report *report, struct text *out, struct err 
         text_add(out, "</p>\n");
     }
     if (report->run_count > PLOT_RUNS_MAX) {
-        text_printf(out, "<p>Pictures of single runs show the first %d.</p>\n", PLOT_RUNS_MAX);
+        text_printf(out, "<p>Pictures of single runs show the first %d.</p>\n",
+                    PLOT_RUNS_MAX);
     }
     text_add(out, "<div class=\"plots\">\n");
     for (size_t i = 0; i < plots->count; i++) {
