@@ -117,6 +117,10 @@ static const struct opt OPTIONS[] = {
      "again."},
     {"--access-log", "FILE", OPT_STR, AT(access_log), "none",
      "Every request as a row of a trace that 'stacksim run --trace' replays."},
+    {"--kv-events", NULL, OPT_FLAG, AT(takes_kv_events), "off",
+     "Take what engines tell about their prefix caches by POST /kv_events?id=ENGINE; "
+     "for "
+     "kvaware, dynamo_kv and weighted_sum's precise scorer."},
     {"--lora-adapters", NULL, OPT_FLAG, AT(lists_adapters), "off",
      "Ask engines for their models now and then, and route requests for a LoRA adapter "
      "to those that list it."},
@@ -536,6 +540,7 @@ void flags_server_setup(const struct flags *flags, struct server_setup *setup)
                                        : 0,
                   .root_path = flags->root_path,
                   .version = STACKSIM_VERSION,
+                  .takes_kv_events = flags->takes_kv_events,
                   .lists_adapters = flags->lists_adapters,
                   .dynamic_config = flags->dynamic_config_json},
     };

@@ -82,6 +82,7 @@ struct flags { /* NOLINT(clang-analyzer-optin.performance.Padding) */
     bool decision_scores;
     const char *record_log;
     const char *access_log;
+    bool takes_kv_events;
     bool lists_adapters;
     const char *tls_cert;
     const char *tls_key;

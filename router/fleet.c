@@ -738,6 +738,20 @@ void fleet_scraped(struct fleet *fleet, int64_t now_ns, struct backend *backend,
     gateway_scraped(fleet->era->gateway, backend->endpoint_id, metrics);
 }
 
+void fleet_kv_event(struct fleet *fleet, int64_t now_ns, struct backend *backend,
+                    const struct kv_event *event)
+{
+    if (!backend->member) {
+        return;
+    }
+    struct text *line = record_begin(fleet);
+    if (line != NULL) {
+        record_kv_event(line, now_ns, backend->endpoint_id, event);
+        record_finish(fleet);
+    }
+    gateway_kv_event(fleet->era->gateway, now_ns, backend->endpoint_id, event);
+}
+
 void fleet_tick(struct fleet *fleet, int64_t now_ns)
 {
     for (size_t i = 0; i < fleet->member_count; i++) {

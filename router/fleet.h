@@ -139,6 +139,8 @@ void fleet_slept(struct fleet *fleet, int64_t now_ns, struct backend *backend,
                  bool asleep);
 void fleet_scraped(struct fleet *fleet, int64_t now_ns, struct backend *backend,
                    const struct endpoint_metrics *metrics); /* NULL = failed */
+void fleet_kv_event(struct fleet *fleet, int64_t now_ns, struct backend *backend,
+                    const struct kv_event *event);
 /* Ends ejections that are over. */
 void fleet_tick(struct fleet *fleet, int64_t now_ns);
 

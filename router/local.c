@@ -248,6 +248,9 @@ void local_answer(struct proxy *proxy, int64_t now_ns, struct exchange *exchange
     case PATH_IS_SLEEPING:
         answer_admin(proxy, now_ns, exchange);
         return;
+    case PATH_KV_EVENTS:
+        kv_events_answer(proxy, now_ns, exchange);
+        return;
     case PATH_PROXY:
         return;
     }

@@ -31,6 +31,7 @@ static const struct path PATHS[] = {
     {"/sleep", "POST", PATH_SLEEP, true},
     {"/wake_up", "POST", PATH_WAKE, true},
     {"/is_sleeping", "GET", PATH_IS_SLEEPING, true},
+    {"/kv_events", "POST", PATH_KV_EVENTS, true},
 };
 
 enum path_answer path_find(const char *target, const char *method, bool at_head,

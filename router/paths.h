@@ -18,6 +18,7 @@ enum path_kind {
     PATH_SLEEP,
     PATH_WAKE,
     PATH_IS_SLEEPING,
+    PATH_KV_EVENTS,
 };
 
 struct path {

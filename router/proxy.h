@@ -82,6 +82,7 @@ struct proxy_setup {
     const char *api_key;   /* for our own requests to engines, or NULL; borrowed */
     struct sentry *sentry; /* NULL = errors are reported to nobody; borrowed */
     bool access_log;
+    bool takes_kv_events;       /* POST /kv_events */
     bool lists_adapters;        /* asks engines for their LoRA adapters, too */
     const char *dynamic_config; /* path shown in /health, or NULL; borrowed */
 };

@@ -301,6 +301,9 @@ void reply_send(struct proxy *proxy, int64_t now_ns, struct exchange *exchange,
 void reply_head(const struct proxy *proxy, struct exchange *exchange, unsigned status,
                 struct text *out);
 
+/* --- kv_events.c --- */
+void kv_events_answer(struct proxy *proxy, int64_t now_ns, struct exchange *exchange);
+
 /* --- local.c --- */
 /* Answers a path of our own, or starts the exchange that will. */
 void local_answer(struct proxy *proxy, int64_t now_ns, struct exchange *exchange);

@@ -149,3 +149,16 @@ void record_metrics(struct text *out, int64_t now_ns, uint32_t endpoint_id,
                 metrics->prefix_query_tokens, metrics->prefix_hit_tokens);
     finish(out);
 }
+
+void record_kv_event(struct text *out, int64_t now_ns, uint32_t endpoint_id,
+                     const struct kv_event *event)
+{
+    static const char *const KINDS[] = {"stored", "removed", "cleared"};
+    begin(out, now_ns, "kv_event");
+    text_printf(out,
+                ",\"endpoint\":%" PRIu32 ",\"event\":\"%s\",\"message\":%" PRIu64
+                ",\"parent\":\"%016" PRIx64 "\"",
+                endpoint_id, KINDS[event->kind], event->message, event->parent);
+    add_hashes(out, "blocks", event->blocks, event->block_count);
+    finish(out);
+}

@@ -29,5 +29,7 @@ void record_first_token(struct text *out, int64_t now_ns, uint64_t request_id,
 void record_end(struct text *out, int64_t now_ns, const struct attempt_end *end);
 void record_metrics(struct text *out, int64_t now_ns, uint32_t endpoint_id,
                     const struct endpoint_metrics *metrics);
+void record_kv_event(struct text *out, int64_t now_ns, uint32_t endpoint_id,
+                     const struct kv_event *event);
 
 #endif

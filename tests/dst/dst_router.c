@@ -2,6 +2,7 @@
  *
  * The proxy core on a fake network: single cases by hand, then many at random.
  */
+#include "base/hash.h"
 #include "base/jsonl.h"
 #include "policies/decision_log.h"
 #include "router/proxy.h"
@@ -810,6 +811,52 @@ static void the_access_log_is_a_trace(void)
     expect_clean(net);
 }
 
+/* What an engine says it holds draws the request to it; the hash is that of a text. */
+static void kv_events_draw_requests_to_who_holds_the_prompt(void)
+{
+    struct net *net =
+        net_new(&(struct net_setup){.backends = "http://ok-a:1,http://ok-b:1",
+                                    .models = "m,m",
+                                    .policy = "kv_aware",
+                                    .session_key = "s",
+                                    .record = true,
+                                    .takes_kv_events = true});
+    char prompt[1025];
+    uint64_t hash = 0;
+    memset(prompt, 'x', sizeof prompt - 1);
+    prompt[sizeof prompt - 1] = '\0';
+    struct text event = {0};
+    struct text target = {0};
+    struct text body = {0};
+    text_add(&event, "{\"message\":1,\"events\":[{\"kind\":\"stored\",\"parent\":null,"
+                     "\"blocks\":[");
+    for (int i = 0; i < 16; i++) {
+        hash = hash_pair(hash, hash_xxh64(prompt, 64, 0));
+        text_printf(&event, "%s\"%016llx\"", i == 0 ? "" : ",",
+                    (unsigned long long)hash);
+    }
+    text_add(&event, "]}]}");
+    text_printf(&target, "/kv_events?id=%s", fleet_at(net->fleet, 1)->engine_id);
+    text_printf(&body, "{\"model\":\"m\",\"prompt\":\"%s\"}", prompt);
+    struct net_end *client = net_client(net);
+    net_post(client, target.bytes, "{\"message\":1}");
+    net_post(client, target.bytes, event.bytes);
+    net_post(client, "/v1/completions", body.bytes);
+    net_post(client, "/v1/completions", body.bytes);
+    net_settle(net, 65536);
+    expect_has(client,
+               "400 {\"error\":\"Invalid request: not a message of KV events.\"};"
+               "200 {\"status\":\"success\"};200 {\"engine\":\"ok-b\"");
+    EXPECT(last_engine(net, "ok-a") == NULL);
+    EXPECT_HAS(text_str(&net->record), "\"kind\":\"kv_event\",\"endpoint\":1,\"event\":"
+                                       "\"stored\",\"message\":1,\"parent\":"
+                                       "\"0000000000000000\",\"blocks\":[\"");
+    text_fini(&event);
+    text_fini(&target);
+    text_fini(&body);
+    expect_clean(net);
+}
+
 static void errors_are_reported_without_a_word_of_the_client(void)
 {
     struct sentry *sentry = NULL;
@@ -1143,6 +1190,7 @@ HARNESS_MAIN("router", TEST(requests_take_turns_and_connections_are_reused),
              TEST(a_missing_pool_is_named), TEST(a_client_that_leaves_ends_the_prefill),
              TEST(adapters_are_listed_and_routed_to_who_has_them),
              TEST(a_sleeping_engine_gets_no_requests), TEST(the_access_log_is_a_trace),
+             TEST(kv_events_draw_requests_to_who_holds_the_prompt),
              TEST(errors_are_reported_without_a_word_of_the_client),
              TEST(a_dead_reporter_holds_nothing_up),
              TEST(chance_finds_no_lost_request_and_the_record_replays))

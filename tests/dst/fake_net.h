@@ -382,6 +382,7 @@ struct net_setup {
     const char *labels; /* for disaggregated prefill, with p and d */
     bool lists_adapters;
     struct sentry *sentry;
+    bool takes_kv_events;
     bool access_log;
     struct proxy_limits limits; /* zeros take the defaults below */
     uint64_t seed;
@@ -473,6 +474,7 @@ static inline struct net *net_new(const struct net_setup *setup)
         .version = "test",
         .access_log = setup->access_log,
         .sentry = setup->sentry,
+        .takes_kv_events = setup->takes_kv_events,
         .lists_adapters = setup->lists_adapters,
         .scrape_interval_ns = setup->lists_adapters ? 1000000000 : 0,
     };

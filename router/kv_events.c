@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * kv_events.c: what engines tell about their prefix caches, by POST /kv_events.
+ *
+ * vLLM publishes such events over ZeroMQ; whoever subscribes there can pass them on as
+ * JSON. Hashes are those of request.c, so the sender must know the texts; they are 16
+ * hex digits. Off unless asked for, since it changes decisions.
+ */
+#include "base/json.h"
+#include "base/mem.h"
+#include "router/proxy_state.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { EVENT_BLOCKS_MAX = 1 << 20 };
+
+static bool read_hash(const struct json *value, uint64_t *hash)
+{
+    const char *text = json_str(value);
+    if (text == NULL || strlen(text) != 16 ||
+        strspn(text, "0123456789abcdefABCDEF") != 16) {
+        return false;
+    }
+    *hash = strtoull(text, NULL, 16);
+    return true;
+}
+
+static bool read_kind(const struct json *value, enum kv_event_kind *kind)
+{
+    static const char *const NAMES[] = {"stored", "removed", "cleared"};
+    const char *text = json_str(value);
+    for (size_t i = 0; text != NULL && i < sizeof NAMES / sizeof NAMES[0]; i++) {
+        if (strcmp(text, NAMES[i]) == 0) {
+            *kind = (enum kv_event_kind)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* *blocks belongs to the caller, also on false. */
+static bool read_event(const struct json *value, struct kv_event *event,
+                       uint64_t **blocks)
+{
+    const struct json *list = json_get(value, "blocks");
+    const struct json *parent = json_get(value, "parent");
+    const size_t count = json_count(list);
+    *blocks = NULL;
+    if (!read_kind(json_get(value, "kind"), &event->kind) || count > EVENT_BLOCKS_MAX ||
+        (parent != NULL && !json_is_null(parent) &&
+         !read_hash(parent, &event->parent))) {
+        return false;
+    }
+    *blocks = mem_alloc(count, sizeof **blocks);
+    for (size_t i = 0; i < count; i++) {
+        if (!read_hash(json_at(list, i), &(*blocks)[i])) {
+            return false;
+        }
+    }
+    event->blocks = *blocks;
+    event->block_count = (uint32_t)count;
+    return true;
+}
+
+/* All of a message or nothing: first looked through, then told. */
+static bool take_events(struct proxy *proxy, int64_t now_ns, struct backend *backend,
+                        const struct json *message, bool tell)
+{
+    const struct json *events = json_get(message, "events");
+    int64_t number = 0;
+    bool good = json_i64(json_get(message, "message"), &number) && number >= 0 &&
+                events != NULL;
+    for (size_t i = 0; good && i < json_count(events); i++) {
+        struct kv_event event = {.message = (uint64_t)number};
+        uint64_t *blocks = NULL;
+        good = read_event(json_at(events, i), &event, &blocks);
+        if (good && tell) {
+            fleet_kv_event(proxy->fleet, now_ns, backend, &event);
+        }
+        mem_free(blocks);
+    }
+    return good;
+}
+
+void kv_events_answer(struct proxy *proxy, int64_t now_ns, struct exchange *exchange)
+{
+    static const char SUCCESS[] = "{\"status\":\"success\"}";
+    struct backend *backend =
+        exchange->pin == NULL ? NULL : fleet_by_engine_id(proxy->fleet, exchange->pin);
+    struct json *message = NULL;
+    struct err err;
+    if (!proxy->setup.takes_kv_events) {
+        exchange_refuse(proxy, now_ns, exchange, 404,
+                        "KV events are not taken; see --kv-events.");
+        return;
+    }
+    if (backend == NULL) {
+        exchange_refuse(proxy, now_ns, exchange, 400,
+                        "Invalid request: no engine has this 'id'; see /engines.");
+        return;
+    }
+    if (!json_parse(&message, "body", text_str(&exchange->body), exchange->body.length,
+                    &err) ||
+        !take_events(proxy, now_ns, backend, message, false)) {
+        json_delete(message);
+        exchange_refuse(proxy, now_ns, exchange, 400,
+                        "Invalid request: not a message of KV events.");
+        return;
+    }
+    (void)take_events(proxy, now_ns, backend, message, true);
+    json_delete(message);
+    reply_send(proxy, now_ns, exchange,
+               &(struct reply){.status = 200,
+                               .type = "application/json",
+                               .body = SUCCESS,
+                               .body_bytes = sizeof SUCCESS - 1});
+}
