@@ -284,29 +284,32 @@ static bool add_cases(struct reading *reading, struct axis *axis,
     return ok;
 }
 
-static bool new_axis(struct reading *reading, const struct conf_node *node,
-                     struct axis **out)
+/* NULL with an error when there are too many. */
+static struct axis *new_axis(struct reading *reading, const struct conf_node *node)
 {
     if (reading->axis_count == AXES_MAX) {
-        return conf_fail(node, reading->err, "at most %d keys in a grid", AXES_MAX - 1);
+        conf_fail(node, reading->err, "at most %d keys in a grid", AXES_MAX - 1);
+        return NULL;
     }
-    *out = &reading->axes[reading->axis_count++];
-    return true;
+    return &reading->axes[reading->axis_count++];
 }
 
 static bool read_axis(struct reading *reading, const struct conf_node *node,
                       const char *key)
 {
-    struct axis *axis = NULL;
-    bool ok = new_axis(reading, node, &axis);
-    if (ok && conf_kind(node) == CONF_MAP) {
+    struct axis *axis = new_axis(reading, node);
+    if (axis == NULL) {
+        return false;
+    }
+    bool ok = true;
+    if (conf_kind(node) == CONF_MAP) {
         ok = add_cases(reading, axis, node, key);
-    } else if (ok && conf_kind(node) == CONF_SCALAR) {
+    } else if (conf_kind(node) == CONF_SCALAR) {
         ok = add_range(reading, axis, node, key);
-    } else if (ok) {
-        for (size_t i = 0; ok && i < conf_count(node); i++) {
-            ok = add_range(reading, axis, conf_at(node, i), key);
-        }
+    }
+    for (size_t i = 0; ok && conf_kind(node) == CONF_LIST && i < conf_count(node);
+         i++) {
+        ok = add_range(reading, axis, conf_at(node, i), key);
     }
     return ok &&
            (axis->count > 0 || conf_fail(node, reading->err, "%s has no values", key));
@@ -314,8 +317,11 @@ static bool read_axis(struct reading *reading, const struct conf_node *node,
 
 static bool read_list(struct reading *reading, const struct conf_node *list)
 {
-    struct axis *axis = NULL;
-    bool ok = conf_count(list) == 0 || new_axis(reading, list, &axis);
+    if (conf_count(list) == 0) {
+        return true;
+    }
+    struct axis *axis = new_axis(reading, list);
+    bool ok = axis != NULL;
     for (size_t i = 0; ok && i < conf_count(list); i++) {
         struct choice *choice = add_choice(reading, axis, list);
         ok = choice != NULL && set_map(reading, choice, conf_at(list, i), true);
@@ -324,21 +330,6 @@ static bool read_list(struct reading *reading, const struct conf_node *list)
 }
 
 /* ---- the product ----------------------------------------------------------------- */
-
-/* "policy" is called by its value alone, a path by its last word. */
-static void add_name(struct text *name, const struct key *key)
-{
-    const char *dot = strrchr(key->key, '.');
-    const bool is_number =
-        dot != NULL && strspn(dot + 1, "0123456789") == strlen(dot + 1);
-    const char *shown = dot == NULL || is_number ? key->key : dot + 1;
-    text_add(name, name->length == 0 ? "" : ", ");
-    if (strcmp(key->key, "policy") == 0) {
-        text_add(name, key->value);
-    } else {
-        text_printf(name, "%s %s", shown, key->value);
-    }
-}
 
 static void add_choice_to(struct sweep_job *job, const char **overrides,
                           const struct choice *choice)
@@ -349,15 +340,13 @@ static void add_choice_to(struct sweep_job *job, const char **overrides,
     }
 }
 
-static void add_keys(struct stored_sweep_run *run, const struct choice *choice,
-                     struct text *name)
+static void add_keys(struct stored_sweep_run *run, const struct choice *choice)
 {
     for (size_t i = 0; i < choice->key_count; i++) {
         const struct key *key = &choice->keys[i];
         run->keys = mem_resize(run->keys, run->key_count + 1, sizeof *run->keys);
         run->keys[run->key_count++] =
             (struct stored_key){mem_strdup(key->key), mem_strdup(key->value)};
-        add_name(name, key);
     }
 }
 
@@ -380,8 +369,9 @@ static void make_job(struct reading *reading, size_t index, const size_t *picked
     for (size_t a = 0; a < reading->axis_count; a++) {
         const struct choice *choice = &reading->axes[a].choices[picked[a]];
         add_choice_to(job, texts, choice);
-        add_keys(run, choice, &name);
+        add_keys(run, choice);
     }
+    stored_sweep_name(run->keys, run->key_count, NULL, &name);
     run->name = mem_strdup(text_str(&name));
     text_fini(&name);
 }

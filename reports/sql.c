@@ -108,6 +108,11 @@ void sql_close(struct sql *sql)
     mem_free(sql);
 }
 
+void sql_wait(struct sql *sql, int wait_ms)
+{
+    (void)sqlite3_busy_timeout(sql->db, wait_ms);
+}
+
 bool sql_run(struct sql *sql, const char *text, struct err *err)
 {
     return sqlite3_exec(sql->db, text, NULL, NULL, NULL) == SQLITE_OK || fail(sql, err);

@@ -22,6 +22,8 @@ NODISCARD bool sql_open(struct sql **out, const char *path, const char *shown_pa
                         struct err *err);
 /* Rolls back what is open. NULL is legal. */
 void sql_close(struct sql *sql);
+/* How long a busy file is waited for, 2 s at first. */
+void sql_wait(struct sql *sql, int wait_ms);
 /* One or more statements without results that matter. */
 NODISCARD bool sql_run(struct sql *sql, const char *text, struct err *err);
 /* The first column of the first row, e.g. of a PRAGMA; 0 without a row. */

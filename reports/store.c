@@ -25,6 +25,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { PATIENCE_MS = 60000 };
+
 struct store_writer {
     char *path;
     struct outfile *file; /* of a new store, else NULL */
@@ -103,6 +105,24 @@ bool store_create_or_extend(struct store_writer **out, const char *path,
     struct store_writer *const store = mem_alloc(1, sizeof *store);
     store->path = mem_strdup(path);
     if (!open_file(store, err) || !prepare(store, err)) {
+        store_abort(store);
+        return false;
+    }
+    *out = store;
+    return true;
+}
+
+bool store_extend_patiently(struct store_writer **out, const char *path,
+                            struct err *err)
+{
+    struct store_writer *const store = mem_alloc(1, sizeof *store);
+    store->path = mem_strdup(path);
+    bool ok = sql_open(&store->sql, path, path, err);
+    if (ok) {
+        sql_wait(store->sql, PATIENCE_MS);
+        ok = prepare(store, err);
+    }
+    if (!ok) {
         store_abort(store);
         return false;
     }

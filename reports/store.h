@@ -30,6 +30,10 @@ struct stored_sweep;
 NODISCARD bool store_create_or_extend(struct store_writer **out, const char *path,
                                       struct err *err);
 
+/* An existing store, which others may be reading: waits up to a minute for them. */
+NODISCARD bool store_extend_patiently(struct store_writer **out, const char *path,
+                                      struct err *err);
+
 /* One whole run: begin, all rows it holds, end. */
 NODISCARD bool store_add_run(struct store_writer *store, const struct run_record *run,
                              struct err *err);
@@ -75,5 +79,8 @@ NODISCARD bool store_read_sweep(struct store_reader *store, struct stored_sweep 
 /* The index-th run with all its rows; the caller deletes it. */
 NODISCARD bool store_read_run(struct store_reader *store, size_t index,
                               struct run_record **out, struct err *err);
+/* The same without any rows: info, totals and metrics. */
+NODISCARD bool store_read_summary(struct store_reader *store, size_t index,
+                                  struct run_record **out, struct err *err);
 
 #endif

@@ -235,11 +235,16 @@ static bool read_all_rows(struct store_reader *store, int64_t run_id,
     return true;
 }
 
+bool store_read_summary(struct store_reader *store, size_t index,
+                        struct run_record **out, struct err *err)
+{
+    return store_run_select(store->sql, store_run_id(store, index), out, err);
+}
+
 bool store_read_run(struct store_reader *store, size_t index, struct run_record **out,
                     struct err *err)
 {
-    CHECK(index < store->run_count, "run %zu of %zu", index, store->run_count);
-    const int64_t run_id = store->run_ids[index];
+    const int64_t run_id = store_run_id(store, index);
     struct run_record *run;
     if (!store_run_select(store->sql, run_id, &run, err)) {
         return false;

@@ -5,6 +5,7 @@
 #include "reports/stored_sweep.h"
 
 #include "base/mem.h"
+#include "base/text.h"
 #include "reports/sql.h"
 
 #include <inttypes.h>
@@ -31,6 +32,31 @@ void stored_sweep_delete(struct stored_sweep *sweep)
     mem_free(sweep->name);
     mem_free(sweep->plan_yaml);
     mem_free(sweep);
+}
+
+static void add_name(struct text *name, const struct stored_key *key)
+{
+    const char *dot = strrchr(key->key, '.');
+    const bool is_number =
+        dot != NULL && strspn(dot + 1, "0123456789") == strlen(dot + 1);
+    const char *shown = dot == NULL || is_number ? key->key : dot + 1;
+    if (strcmp(key->key, "policy") == 0) {
+        text_add(name, key->value);
+    } else {
+        text_printf(name, "%s %s", shown, key->value);
+    }
+}
+
+void stored_sweep_name(const struct stored_key *keys, size_t count, const char *without,
+                       struct text *name)
+{
+    const size_t before = name->length;
+    for (size_t i = 0; i < count; i++) {
+        if (without == NULL || strcmp(keys[i].key, without) != 0) {
+            text_add(name, name->length == before ? "" : ", ");
+            add_name(name, &keys[i]);
+        }
+    }
 }
 
 /* ---- to rows --------------------------------------------------------------------- */

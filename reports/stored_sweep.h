@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 struct sql;
+struct text;
 
 struct stored_key {
     char *key;   /* "policy", "rate" */
@@ -36,6 +37,11 @@ struct stored_sweep {
 
 /* Everything in it is owned and freed; so is sweep itself. NULL is legal. */
 void stored_sweep_delete(struct stored_sweep *sweep);
+
+/* Appends "chwbl, rate 2, seed 3": a policy is called by its value alone, a path by its
+ * last word. without: a key that is left out, or NULL. */
+void stored_sweep_name(const struct stored_key *keys, size_t count, const char *without,
+                       struct text *name);
 
 /* For store.c and store_read.c. *out is NULL when the store holds no sweep. */
 NODISCARD bool stored_sweep_insert(struct sql *sql, const struct stored_sweep *sweep,
