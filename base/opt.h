@@ -25,7 +25,7 @@ enum opt_kind {
     OPT_BYTES,    /* uint64_t */
 };
 
-enum { OPT_LIST_MAX = 64, OPT_POSITIONAL_MAX = 64 };
+enum { OPT_LIST_MAX = 64, OPT_POSITIONAL_MAX = 512 };
 
 struct opt_list {
     const char *items[OPT_LIST_MAX];

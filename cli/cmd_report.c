@@ -35,17 +35,23 @@ static const struct opt REPORT_OPTIONS[] = {
     {0},
 };
 
-static bool find_named(const struct stored_runs *shown, const char *name, size_t length,
-                       size_t *index)
+/* The longest name that `names` begins with, up to a comma: names of a sweep hold
+ * commas themselves. Of runs with that name the last. */
+static bool find_named(const struct stored_runs *shown, const char *names,
+                       size_t *length, size_t *index)
 {
-    for (size_t i = shown->count; i > 0; i--) {
-        const char *own = shown->runs[i - 1]->info.name;
-        if (strlen(own) == length && strncmp(own, name, length) == 0) {
-            *index = i - 1;
-            return true;
+    bool found = false;
+    for (size_t i = 0; i < shown->count; i++) {
+        const char *own = shown->runs[i]->info.name;
+        const size_t bytes = strlen(own);
+        if (strncmp(own, names, bytes) == 0 && strchr(",", names[bytes]) != NULL &&
+            (!found || bytes >= *length)) {
+            found = true;
+            *length = bytes;
+            *index = i;
         }
     }
-    return false;
+    return found;
 }
 
 /* The runs to show, in the order asked for: the caller frees the array alone. */
@@ -60,9 +66,9 @@ static bool choose(const struct stored_runs *shown, const char *names,
         chosen[(*count)++] = shown->runs[i];
     }
     while (names != NULL) {
-        const size_t length = strcspn(names, ",");
+        size_t length = strcspn(names, ",");
         size_t index = 0;
-        if (!find_named(shown, names, length, &index)) {
+        if (!find_named(shown, names, &length, &index)) {
             return err_set(err, ERR_USAGE,
                            "--runs: the store has no run '%.*s'; without --runs all "
                            "are shown",

@@ -85,6 +85,11 @@ bool target_add(struct target *target, const struct run_record *run, bool reques
            store_end_run(target->store, run, err);
 }
 
+struct store_writer *target_store(struct target *target)
+{
+    return target->store;
+}
+
 bool target_commit(struct target *target, struct err *err)
 {
     bool ok = store_commit(target->store, err);

@@ -11,6 +11,7 @@
 #include "base/err.h"
 
 struct run_record;
+struct store_writer;
 struct target;
 
 NODISCARD bool target_open(struct target **out, const char *path, bool append,
@@ -18,6 +19,8 @@ NODISCARD bool target_open(struct target **out, const char *path, bool append,
 /* Without requests: summaries, engines and samples only. */
 NODISCARD bool target_add(struct target *target, const struct run_record *run,
                           bool requests, struct err *err);
+/* To write in pieces; borrowed. */
+struct store_writer *target_store(struct target *target);
 /* Frees target in every case. On false the file is as it was before. */
 NODISCARD bool target_commit(struct target *target, struct err *err);
 void target_abort(struct target *target); /* NULL is legal */
