@@ -42,6 +42,13 @@ void clock_utc_text(char *out, size_t out_bytes)
     strftime(out, out_bytes, "%Y-%m-%dT%H:%M:%SZ", &parts);
 }
 
+int64_t clock_unix_s(void)
+{
+    struct timespec now = {0};
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec;
+}
+
 uint32_t clock_cores(void)
 {
     cpu_set_t set;

@@ -20,6 +20,8 @@ int64_t clock_usage_cpu_ns(const struct rusage *usage);
 uint64_t clock_usage_peak_rss_bytes(const struct rusage *usage);
 /* "2026-08-01T12:34:56Z"; out has at least 24 bytes. */
 void clock_utc_text(char *out, size_t out_bytes);
+/* Seconds since 1970. */
+int64_t clock_unix_s(void);
 /* Cores that this process may use, at least 1. */
 uint32_t clock_cores(void);
 

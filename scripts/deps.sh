@@ -37,6 +37,7 @@ cmd:gnuplot gnuplot-nox
 '
 dev_needs='
 cmd:g++ g++
+cmd:curl curl
 cmd:clang-14 clang-14
 cmd:clang-format-14 clang-format-14
 cmd:clang-tidy-14 clang-tidy-14
