@@ -7,42 +7,16 @@
  * they stop accepting for the length of one decision; the record has these changes,
  * too, and replays exactly.
  */
-#include "router/fleet.h"
-
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "policies/decision_log.h"
-#include "router/record.h"
+#include "router/fleet_state.h"
 
 #include <stdio.h>
 #include <string.h>
 
 enum { SEEN_MAX = 4096 };
-
-struct fleet_era {
-    struct gateway *gateway;
-    struct backend **backend_of; /* endpoint id -> who has it, or NULL; holds it */
-    uint32_t open_attempts;
-    bool retired;
-};
-
-struct fleet {
-    struct fleet_setup setup;
-    struct config *config;
-    uint64_t generation;
-    struct fleet_era *era;
-    struct backend **members;
-    size_t member_count;
-    bool *slot_used;
-    struct request_stats *stats;
-    struct decision_sink decision_sink;
-    struct text line;
-    char **seen; /* names of models that some configuration had */
-    size_t seen_count;
-    size_t seen_capacity;
-    uint64_t eras;
-};
 
 /* --- logs ------------------------------------------------------------------------- */
 
@@ -56,7 +30,7 @@ static void on_decision(void *context, const struct decision_row *row)
 }
 
 /* NULL when nobody wants a record. */
-static struct text *record_begin(struct fleet *fleet)
+struct text *fleet_record_begin(struct fleet *fleet)
 {
     if (fleet->setup.sinks.record == NULL) {
         return NULL;
@@ -65,7 +39,7 @@ static struct text *record_begin(struct fleet *fleet)
     return &fleet->line;
 }
 
-static void record_finish(const struct fleet *fleet)
+void fleet_record_finish(const struct fleet *fleet)
 {
     fleet->setup.sinks.record(fleet->setup.sinks.context, fleet->line.bytes,
                               fleet->line.length);
@@ -106,11 +80,6 @@ void fleet_give(struct fleet *fleet, struct backend *backend)
     mem_free(backend->name);
     forget_adapters(backend);
     mem_free(backend);
-}
-
-bool backend_listed(const struct backend *backend)
-{
-    return backend->member && backend->healthy;
 }
 
 /* A name-based UUID (version 3 by its bits) of what identifies an engine. */
@@ -196,10 +165,10 @@ static bool era_new(struct fleet *fleet, int64_t now_ns, const struct config *co
     if (!gateway_new(&gateway, &setup, err)) {
         return false;
     }
-    struct text *line = record_begin(fleet);
+    struct text *line = fleet_record_begin(fleet);
     if (line != NULL) {
         record_setup(line, now_ns, &setup);
-        record_finish(fleet);
+        fleet_record_finish(fleet);
     }
     if (fleet->setup.sinks.decision != NULL) {
         gateway_log_to(gateway, &fleet->decision_sink);
@@ -248,10 +217,10 @@ static void join(struct fleet *fleet, int64_t now_ns, struct backend *backend)
     const uint32_t id = gateway_join(era->gateway, name.bytes, backend->model, 1);
     mem_free(backend->name);
     backend->name = name.bytes;
-    struct text *line = record_begin(fleet);
+    struct text *line = fleet_record_begin(fleet);
     if (line != NULL) {
         record_join(line, now_ns, id, gateway_endpoint(era->gateway, id));
-        record_finish(fleet);
+        fleet_record_finish(fleet);
     }
     if (era->backend_of[id] != backend) {
         fleet_give(fleet, era->backend_of[id]);
@@ -265,10 +234,10 @@ static void join(struct fleet *fleet, int64_t now_ns, struct backend *backend)
 
 static void leave(struct fleet *fleet, int64_t now_ns, struct backend *backend)
 {
-    struct text *line = record_begin(fleet);
+    struct text *line = fleet_record_begin(fleet);
     if (line != NULL) {
         record_leave(line, now_ns, backend->endpoint_id);
-        record_finish(fleet);
+        fleet_record_finish(fleet);
     }
     gateway_leave(fleet->era->gateway, backend->endpoint_id);
     backend->member = false;
@@ -279,16 +248,16 @@ static void leave(struct fleet *fleet, int64_t now_ns, struct backend *backend)
 static void tell_accepting(struct fleet *fleet, int64_t now_ns, struct backend *backend,
                            bool accepting)
 {
-    struct text *line = record_begin(fleet);
+    struct text *line = fleet_record_begin(fleet);
     if (line != NULL) {
         record_accepting(line, now_ns, backend->endpoint_id, accepting);
-        record_finish(fleet);
+        fleet_record_finish(fleet);
     }
     gateway_set_accepting(fleet->era->gateway, backend->endpoint_id, accepting);
 }
 
-static void update_accepting(struct fleet *fleet, int64_t now_ns,
-                             struct backend *backend)
+void fleet_update_accepting(struct fleet *fleet, int64_t now_ns,
+                            struct backend *backend)
 {
     const bool accepting = backend->member && backend->healthy && !backend->asleep &&
                            backend->ejected_until_ns == 0;
@@ -379,7 +348,7 @@ static void change_members(struct fleet *fleet, int64_t now_ns,
         fleet->member_count = i + 1;
         if (!kept || fresh_era) {
             join(fleet, now_ns, next[i]);
-            update_accepting(fleet, now_ns, next[i]);
+            fleet_update_accepting(fleet, now_ns, next[i]);
         }
         remember_model(fleet, config->backends[i].model);
     }
@@ -390,7 +359,7 @@ static void forget_probes(struct fleet *fleet, int64_t now_ns)
 {
     for (size_t i = 0; i < fleet->member_count; i++) {
         fleet->members[i]->healthy = true;
-        update_accepting(fleet, now_ns, fleet->members[i]);
+        fleet_update_accepting(fleet, now_ns, fleet->members[i]);
     }
 }
 
@@ -461,52 +430,6 @@ void fleet_delete(struct fleet *fleet)
     mem_free(fleet);
 }
 
-const struct config *fleet_config(const struct fleet *fleet)
-{
-    return fleet->config;
-}
-
-uint64_t fleet_generation(const struct fleet *fleet)
-{
-    return fleet->generation;
-}
-
-size_t fleet_count(const struct fleet *fleet)
-{
-    return fleet->member_count;
-}
-
-struct backend *fleet_at(const struct fleet *fleet, size_t index)
-{
-    return fleet->members[index];
-}
-
-struct backend *fleet_by_engine_id(const struct fleet *fleet, const char *engine_id)
-{
-    for (size_t i = 0; i < fleet->member_count; i++) {
-        if (strcmp(fleet->members[i]->engine_id, engine_id) == 0) {
-            return fleet->members[i];
-        }
-    }
-    return NULL;
-}
-
-unsigned fleet_needs(const struct fleet *fleet)
-{
-    return gateway_needs(fleet->era->gateway);
-}
-
-size_t fleet_policy_bytes(const struct fleet *fleet)
-{
-    return gateway_policy_bytes(fleet->era->gateway);
-}
-
-void fleet_stats(const struct fleet *fleet, int64_t now_ns,
-                 const struct backend *backend, struct request_stats_row *row)
-{
-    request_stats_read(fleet->stats, now_ns, backend->slot, row);
-}
-
 void fleet_set_adapters(struct fleet *fleet, struct backend *backend,
                         const char *const *names, size_t count)
 {
@@ -516,47 +439,6 @@ void fleet_set_adapters(struct fleet *fleet, struct backend *backend,
         backend->adapters[backend->adapter_count++] = mem_strdup(names[i]);
         remember_model(fleet, names[i]);
     }
-}
-
-bool backend_has_adapter(const struct backend *backend, const char *name)
-{
-    for (size_t i = 0; i < backend->adapter_count; i++) {
-        if (strcmp(backend->adapters[i], name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-const char *fleet_adapter_model(const struct fleet *fleet, const char *name)
-{
-    for (size_t i = 0; i < fleet->member_count; i++) {
-        if (backend_has_adapter(fleet->members[i], name)) {
-            return fleet->members[i]->model;
-        }
-    }
-    return NULL;
-}
-
-bool fleet_serves(const struct fleet *fleet, const char *model)
-{
-    for (size_t i = 0; i < fleet->member_count; i++) {
-        if (fleet->members[i]->accepting &&
-            strcmp(fleet->members[i]->model, model) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-bool fleet_knew(const struct fleet *fleet, const char *model)
-{
-    for (size_t i = 0; i < fleet->seen_count; i++) {
-        if (strcmp(fleet->seen[i], model) == 0) {
-            return true;
-        }
-    }
-    return false;
 }
 
 /* --- decisions -------------------------------------------------------------------- */
@@ -580,10 +462,10 @@ bool fleet_route(struct fleet *fleet, int64_t now_ns,
     const struct request_view *view = question->view;
     uint32_t endpoint_id = 0;
     hide_tried(fleet, now_ns, question, true);
-    struct text *line = record_begin(fleet);
+    struct text *line = fleet_record_begin(fleet);
     if (line != NULL) {
         record_route(line, now_ns, view);
-        record_finish(fleet);
+        fleet_record_finish(fleet);
     }
     const struct route_decision decision =
         gateway_route(era->gateway, now_ns, view, &endpoint_id);
@@ -612,11 +494,11 @@ void fleet_first_token(struct fleet *fleet, int64_t now_ns, struct attempt *atte
         return;
     }
     attempt->had_first_token = true;
-    struct text *line = record_begin(fleet);
+    struct text *line = fleet_record_begin(fleet);
     if (line != NULL && attempt->era == fleet->era) {
         record_first_token(line, now_ns, attempt->request_id, attempt->endpoint_id,
                            attempt->prompt_tokens);
-        record_finish(fleet);
+        fleet_record_finish(fleet);
     }
     request_stats_first_chunk(fleet->stats, now_ns, attempt->request_id,
                               attempt->backend->slot);
@@ -639,10 +521,10 @@ void fleet_end(struct fleet *fleet, int64_t now_ns, struct attempt *attempt,
         .how = how,
         .had_first_token = attempt->had_first_token,
     };
-    struct text *line = record_begin(fleet);
+    struct text *line = fleet_record_begin(fleet);
     if (line != NULL && era == fleet->era) {
         record_end(line, now_ns, &end);
-        record_finish(fleet);
+        fleet_record_finish(fleet);
     }
     request_stats_ended(fleet->stats, now_ns, attempt->request_id,
                         attempt->backend->slot, how == ATTEMPT_COMPLETED);
@@ -653,112 +535,5 @@ void fleet_end(struct fleet *fleet, int64_t now_ns, struct attempt *attempt,
     era->open_attempts--;
     if (era->retired && era->open_attempts == 0) {
         era_delete(fleet, era);
-    }
-}
-
-/* --- health ----------------------------------------------------------------------- */
-
-static bool is_last(const struct fleet *fleet, const struct backend *backend)
-{
-    for (size_t i = 0; i < fleet->member_count; i++) {
-        const struct backend *other = fleet->members[i];
-        if (other != backend && other->accepting &&
-            strcmp(other->model, backend->model) == 0) {
-            return false;
-        }
-    }
-    return true;
-}
-
-void fleet_praise(struct fleet *fleet, int64_t now_ns, struct backend *backend)
-{
-    backend->failures = 0;
-    if (backend->ejected_until_ns == 0) {
-        backend->ejections = 0;
-    }
-    update_accepting(fleet, now_ns, backend);
-}
-
-void fleet_blame(struct fleet *fleet, int64_t now_ns, struct backend *backend)
-{
-    backend->failures_total++;
-    backend->failures++;
-    if (fleet->setup.ejection_failures == 0 ||
-        backend->failures < fleet->setup.ejection_failures || !backend->accepting ||
-        is_last(fleet, backend)) {
-        return;
-    }
-    int64_t while_ns = fleet->setup.ejection_ns;
-    for (uint32_t i = 0;
-         i < backend->ejections && while_ns < fleet->setup.ejection_ns_max; i++) {
-        while_ns *= 2;
-    }
-    if (while_ns > fleet->setup.ejection_ns_max) {
-        while_ns = fleet->setup.ejection_ns_max;
-    }
-    backend->ejected_until_ns = now_ns + while_ns;
-    backend->ejections++;
-    backend->ejections_total++;
-    /* One more failure is enough when it comes back. */
-    backend->failures = fleet->setup.ejection_failures - 1;
-    update_accepting(fleet, now_ns, backend);
-}
-
-void fleet_probed(struct fleet *fleet, int64_t now_ns, struct backend *backend,
-                  bool healthy)
-{
-    backend->healthy = healthy;
-    if (healthy) {
-        backend->ejected_until_ns = 0;
-        backend->failures = 0;
-    }
-    update_accepting(fleet, now_ns, backend);
-}
-
-void fleet_slept(struct fleet *fleet, int64_t now_ns, struct backend *backend,
-                 bool asleep)
-{
-    backend->asleep = asleep;
-    update_accepting(fleet, now_ns, backend);
-}
-
-void fleet_scraped(struct fleet *fleet, int64_t now_ns, struct backend *backend,
-                   const struct endpoint_metrics *metrics)
-{
-    backend->scraped = metrics != NULL;
-    if (metrics == NULL || !backend->member) {
-        return;
-    }
-    backend->metrics = *metrics;
-    struct text *line = record_begin(fleet);
-    if (line != NULL) {
-        record_metrics(line, now_ns, backend->endpoint_id, metrics);
-        record_finish(fleet);
-    }
-    gateway_scraped(fleet->era->gateway, backend->endpoint_id, metrics);
-}
-
-void fleet_kv_event(struct fleet *fleet, int64_t now_ns, struct backend *backend,
-                    const struct kv_event *event)
-{
-    if (!backend->member) {
-        return;
-    }
-    struct text *line = record_begin(fleet);
-    if (line != NULL) {
-        record_kv_event(line, now_ns, backend->endpoint_id, event);
-        record_finish(fleet);
-    }
-    gateway_kv_event(fleet->era->gateway, now_ns, backend->endpoint_id, event);
-}
-
-void fleet_tick(struct fleet *fleet, int64_t now_ns)
-{
-    for (size_t i = 0; i < fleet->member_count; i++) {
-        struct backend *backend = fleet->members[i];
-        if (backend->ejected_until_ns != 0 && backend->ejected_until_ns <= now_ns) {
-            backend->ejected_until_ns = 0;
-            update_accepting(fleet, now_ns, backend);
-        }
     }
 }

@@ -6,7 +6,7 @@
  * Series of backends are made anew from the members at every call, so one that left is
  * gone from the next scrape on.
  */
-#include "base/unit.h"
+#include "base/mem.h"
 #include "router/proxy_state.h"
 
 #include <inttypes.h>
@@ -178,8 +178,28 @@ static void print_limits(const struct proxy *proxy, struct text *out)
     }
 }
 
+/* The series of a backend go when it does. */
+static void forget_gone(struct proxy *proxy)
+{
+    struct counters *counters = &proxy->counters;
+    bool *present = mem_alloc(counters->server_count, sizeof *present);
+    for (size_t i = 0; i < fleet_count(proxy->fleet); i++) {
+        const uint32_t slot = fleet_at(proxy->fleet, i)->slot;
+        if (slot < counters->server_count) {
+            present[slot] = true;
+        }
+    }
+    for (uint32_t slot = 0; slot < counters->server_count; slot++) {
+        if (!present[slot]) {
+            counters_forget(counters, slot);
+        }
+    }
+    mem_free(present);
+}
+
 void proxy_metrics(struct proxy *proxy, int64_t now_ns, struct text *out)
 {
+    forget_gone(proxy);
     for (size_t i = 0; i < sizeof SERVER_METRICS / sizeof SERVER_METRICS[0]; i++) {
         counters_family(out, SERVER_METRICS[i].name, SERVER_METRICS[i].type,
                         SERVER_METRICS[i].help);

@@ -234,16 +234,21 @@ void exchange_start_internal(struct proxy *proxy, int64_t now_ns,
                              struct exchange *exchange, struct backend *backend);
 void exchange_client_gone(struct proxy *proxy, int64_t now_ns,
                           struct exchange *exchange);
-/* What the engine's connection says. */
+/* The request's body is needed no more. */
+void exchange_release_body(struct proxy *proxy, struct exchange *exchange);
+/* Ends an internal exchange, or a leg, and calls its `done`; status 0 = no answer. */
+void exchange_tell_done(struct proxy *proxy, int64_t now_ns, struct exchange *exchange,
+                        unsigned status);
 void exchange_connected(struct proxy *proxy, int64_t now_ns, struct exchange *exchange);
+/* The connection broke before the end. */
+void exchange_failed(struct proxy *proxy, int64_t now_ns, struct exchange *exchange,
+                     const char *why);
+/* --- answer.c: what the engine's connection says --- */
 void exchange_on_head(struct proxy *proxy, int64_t now_ns, struct exchange *exchange,
                       const struct http_head *head);
 void exchange_on_body(struct proxy *proxy, int64_t now_ns, struct exchange *exchange,
                       const char *bytes, size_t byte_count);
 void exchange_on_end(struct proxy *proxy, int64_t now_ns, struct exchange *exchange);
-/* The connection broke before the end. */
-void exchange_failed(struct proxy *proxy, int64_t now_ns, struct exchange *exchange,
-                     const char *why);
 void exchange_on_tick(struct proxy *proxy, int64_t now_ns, struct exchange *exchange);
 void exchange_free(struct proxy *proxy, struct exchange *exchange);
 /* Requests of the queue, as far as there is room now. */

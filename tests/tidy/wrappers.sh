@@ -16,7 +16,7 @@ md5.h base/hash.c
 jsmn.h base/jsonl.c
 gsl/ stats/
 sqlite3.h reports/sql.c
-uv.h router/server.c
+uv.h router/server
 llhttp.h router/http.c
 openssl/ router/tls.c
 pthread.h cli/
