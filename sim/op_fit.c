@@ -320,8 +320,15 @@ static bool read_family(const struct conf_node *root, struct op_fit *fit,
     const struct conf_node *knots = NULL;
     const struct conf_node *names = NULL;
     struct op_fit_family *at = &fit->families[family];
-    if (!conf_map(root, infos[family].key, &map, err) || map == NULL) {
-        return map == NULL && conf_get(root, infos[family].key) == NULL;
+    const char *key = infos[family].key;
+    if (conf_get(root, key) == NULL) {
+        return true;
+    }
+    if (!conf_map(root, key, &map, err)) {
+        return false;
+    }
+    if (map == NULL) {
+        return conf_fail(conf_get(root, key), err, "%s: is empty; leave it out", key);
     }
     if (!conf_list(map, "terms", &names, err) || !conf_require(map, "knots_us", err) ||
         !conf_map(map, "knots_us", &knots, err) ||
