@@ -3,9 +3,10 @@
 #
 # Installs what is missing to build and run stacksim, and nothing when all is there.
 #
-# usage: scripts/deps.sh [--dev] [--list]
-#   --dev   also what tests, lint and the clang presets need
-#   --list  only tell what is missing
+# usage: scripts/deps.sh [--dev] [--bench] [--list]
+#   --dev    also what tests, lint and the clang presets need
+#   --bench  also what the router is measured with, and against
+#   --list   only tell what is missing
 #
 # Each line below is a probe and the Debian package that satisfies it. Asking for the
 # thing itself and not for the package makes this a no-op on any system that has it.
@@ -49,15 +50,21 @@ cmd:zstd zstd
 cmd:ccache ccache
 cmd:valgrind valgrind
 '
+bench_needs='
+cmd:wrk wrk
+cmd:nginx nginx-light
+cmd:ps procps
+'
 
 needs=$build_needs
 only_list=false
 for argument in "$@"; do
     case $argument in
-    --dev) needs=$build_needs$dev_needs ;;
+    --dev) needs=$needs$dev_needs ;;
+    --bench) needs=$needs$bench_needs ;;
     --list) only_list=true ;;
     *)
-        echo "deps.sh: unknown argument $argument; usage: scripts/deps.sh [--dev] [--list]" >&2
+        echo "deps.sh: unknown argument $argument; usage: scripts/deps.sh [--dev] [--bench] [--list]" >&2
         exit 2
         ;;
     esac
