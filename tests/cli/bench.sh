@@ -37,9 +37,9 @@ for target in $(sed -n 's/^SCENARIOS := //p' "$STACKSIM_SOURCE/Makefile.bench");
 done
 
 # What is measured beside nginx says what it lacks, before it starts anything.
-said=$(PATH=/nonexistent "$BASH" "$STACKSIM_SOURCE/scripts/bench/proxy.sh" x bench-router 1 2>&1)
+said=$(PATH=/nonexistent "$BASH" "$STACKSIM_SOURCE/scripts/bench/router.sh" x bench-router 1 2>&1)
 code=$?
-[ "$code" -eq 2 ] || fail "proxy.sh without wrk exits with $code"
+[ "$code" -eq 2 ] || fail "router.sh without wrk exits with $code"
 [[ $said == *"wrk not found; scripts/deps.sh --bench installs it"* ]] || fail "it says '$said'"
 
 done_testing

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# proxy.sh BUILD TARGET RUNS: stackrouter before two engines that answer at once, beside
+# router.sh BUILD TARGET RUNS: stackrouter before two engines that answer at once, beside
 # nginx before the same engines and the engines alone; see Makefile.bench. Ends with one
 # line of JSON; what wrk found goes to stderr, line by line.
 #
@@ -19,7 +19,7 @@
 set -eu
 for program in wrk nginx; do
     if ! command -v "$program" >/dev/null 2>&1; then
-        echo "proxy.sh: $program not found; scripts/deps.sh --bench installs it" >&2
+        echo "router.sh: $program not found; scripts/deps.sh --bench installs it" >&2
         exit 2
     fi
 done
@@ -51,7 +51,7 @@ wait_for() { # PATTERN FILE
         grep -q "$1" "$2" 2>/dev/null && return 0
         sleep 0.05
     done
-    echo "proxy.sh: nothing of '$1' in 10 s:" >&2
+    echo "router.sh: nothing of '$1' in 10 s:" >&2
     cat "$2" >&2
     exit 1
 }
@@ -112,7 +112,7 @@ for _ in 1 2 3 4 5 6 7 8; do
     fi
 done
 [ -n "$nginx_pid" ] || {
-    echo "proxy.sh: nginx does not start:" >&2
+    echo "router.sh: nginx does not start:" >&2
     cat "$work/nginx.said" >&2
     exit 1
 }
@@ -174,8 +174,8 @@ soak() {
     while [ "$sent" -lt "$soak_requests" ]; do
         measure router "$router" "$kind" "$connections" "$router_pid"
         sent=$(awk '{ sent += $4 } END { print sent }' "$work/points")
-        [ "$first_kb" -ne 0 ] || [ "$sent" -lt $((soak_requests / 10)) ] ||
-            first_kb=$(rss_kb VmRSS)
+        [ "$first_kb" -ne 0 ] || [ "$kind" = answer ] ||
+            [ "$sent" -lt $((soak_requests / 10)) ] || first_kb=$(rss_kb VmRSS)
         [ "$kind" = answer ] && kind=stream || kind=answer
     done
     printf '{"target":"%s","wall_s":%s,"requests":%d,"errors":%d' "$target" "$(wall_s)" \
