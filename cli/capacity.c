@@ -473,7 +473,7 @@ enum probe_end capacity_search(struct capacity_result *result,
     load_facts_fini(&facts);
     enum probe_end end = ok ? PROBE_DONE : PROBE_FAILED;
     if (ok) {
-        qsort(order, count, sizeof *order, by_bound);
+        qsort(order, count, sizeof(struct capacity_group *), by_bound);
         struct search *search = mem_alloc(1, sizeof *search);
         *search = (struct search){
             .setup = setup, .result = result, .cost_max = (double)INFINITY};

@@ -5,19 +5,19 @@
 . "$STACKSIM_SOURCE/tests/cli/lib.bash"
 # A scenario without an override of KV blocks, as plan wants it.
 sed '/num_gpu_blocks_override/d' "$STACKSIM_CONFIGS/scenarios/published/shared-prefix.yaml" >fleet.yaml
-slo=(--set slo.ttft=400ms --set slo.tpot=40ms --set end.requests=1500 --quiet)
+slo=(--set slo.ttft=400ms --set slo.tpot=40ms --set end.requests=700 --quiet)
 
 exits 0 plan fleet.yaml "${slo[@]}" --gpus h100_sxm,l40s --tp 1,2 --policies least_request,chwbl \
-    --engines-max 16 --format csv
+    --engines-max 10 --format csv
 cp out plan.csv
 exits 0 plan fleet.yaml "${slo[@]}" --gpus h100_sxm,l40s --tp 1,2 --policies least_request,chwbl \
-    --engines-max 16 --format csv --jobs 1
+    --engines-max 10 --format csv --jobs 1
 same plan.csv out
 
 # Against trying all: the fewest engines of one group that hold the SLO.
 for policy in least_request chwbl; do
     fewest=
-    for engines in $(seq 1 16); do
+    for engines in $(seq 1 10); do
         exits 0 run fleet.yaml "${slo[@]}" --policy "$policy" --format csv \
             --set "cluster.pools.0.replicas=$engines"
         met=$(awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == "slo_ratio") at = i }

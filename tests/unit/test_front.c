@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { REQUESTS = 4000, ENGINES = 8 };
+enum { REQUESTS = 1000, ENGINES = 8 };
 
 struct record {
     uint32_t endpoint[REQUESTS]; /* by request id */
