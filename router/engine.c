@@ -120,7 +120,7 @@ void engine_detach(struct proxy *proxy, int64_t now_ns, struct exchange *exchang
     }
     const bool reusable =
         keep && !engine->spoiled && http_parser_head(engine->parser)->keep_alive &&
-        !proxy->draining &&
+        !proxy->draining && proxy->engine_count <= proxy->setup.limits.clients_max &&
         engine->origin->idle_count < proxy->setup.limits.idle_engine_conns_max;
     if (!reusable) {
         drop(proxy, engine, true);

@@ -12,8 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Connections to engines that one client connection can have: its request's, and a few
- * for probes and scrapes. */
+/* Clients; a connection to an engine for each; as many idle ones (engine_detach); and a
+ * probe, a scrape and a list for each backend. */
 enum { CONNS_SPARE = 4 * CONFIG_BACKENDS_MAX };
 
 struct proxy *proxy_new(const struct proxy_setup *setup, int64_t now_ns)
@@ -23,7 +23,7 @@ struct proxy *proxy_new(const struct proxy_setup *setup, int64_t now_ns)
     proxy->rim = setup->rim;
     proxy->fleet = setup->fleet;
     proxy->reader = body_reader_new();
-    proxy->conn_capacity = 2 * setup->limits.clients_max + CONNS_SPARE;
+    proxy->conn_capacity = 3 * setup->limits.clients_max + CONNS_SPARE;
     proxy->conns = mem_alloc(proxy->conn_capacity, sizeof(void *));
     proxy->next_number = 1;
     proxy->retry_tokens = 10;

@@ -258,10 +258,10 @@ static bool make_proxy(struct server *server, struct err *err)
         .wants_scores = setup->decision_scores,
     };
     server->fleet = fleet_new(&fleet);
-    if (!fleet_apply(server->fleet, server_now(), setup->config, err)) {
-        config_delete(setup->config);
+    if (!fleet_apply(server->fleet, server_now(), server->config, err)) {
         return false;
     }
+    server->config = NULL;
     struct proxy_setup proxy = setup->proxy;
     proxy.rim = &server->rim;
     proxy.fleet = server->fleet;
@@ -291,6 +291,7 @@ static void stop(struct server *server)
 {
     proxy_delete(server->proxy);
     fleet_delete(server->fleet);
+    config_delete(server->config);
     uv_walk(&server->loop, close_handle, server);
     (void)uv_run(&server->loop, UV_RUN_DEFAULT);
     const int code = uv_loop_close(&server->loop);
@@ -309,6 +310,7 @@ bool server_run(const struct server_setup *setup, struct err *err)
 {
     struct server *server = mem_alloc(1, sizeof *server);
     server->setup = setup;
+    server->config = setup->config;
     server->read_buffer = mem_alloc(READ_BYTES, 1);
     const int code = uv_loop_init(&server->loop);
     CHECK(code == 0, "uv_loop_init: %s", uv_strerror(code));

@@ -54,6 +54,7 @@ struct server {
     struct proxy_rim rim;
     struct proxy *proxy;
     struct fleet *fleet;
+    struct config *config; /* the first, until the fleet takes it */
     struct link **link_of; /* proxy's connection number -> link */
     uint32_t link_capacity;
     struct link *links;

@@ -64,6 +64,17 @@ static void expect_clean(struct net *net)
     "200 {\"engine\":\"" name "\",\"got\":" BODY                                       \
     ",\"usage\":{\"prompt_tokens\":11,\"completion_tokens\":2}};"
 
+static const struct net_end *last_engine(const struct net *net, const char *name)
+{
+    const struct net_end *found = NULL;
+    for (size_t i = 0; i < net->end_count; i++) {
+        if (net->ends[i]->engine && strcmp(net->ends[i]->script.name, name) == 0) {
+            found = net->ends[i];
+        }
+    }
+    return found;
+}
+
 /* --- forwarding ------------------------------------------------------------------- */
 
 static void requests_take_turns_and_connections_are_reused(void)
@@ -484,6 +495,36 @@ static void probes_take_a_backend_out_and_bring_it_back(void)
     net_delete(net);
 }
 
+static void each_type_is_probed_with_its_own_request(void)
+{
+    static const struct {
+        const char *type;
+        const char *path;
+        const char *part;
+    } CASES[] = {
+        {"chat", "/v1/chat/completions ",
+         "\"content\":\"Hello\"}],\"temperature\":0.0"},
+        {"completion", "/v1/completions ", "\"prompt\":\"Hello\",\"max_tokens\":3}"},
+        {"embeddings", "/v1/embeddings ", "\"input\":\"Hello\"}"},
+        {"rerank", "/v1/rerank ", "\"query\":\"Hello\",\"documents\":[\"Test\"]}"},
+        {"score", "/v1/score ", "\"text_1\":\"Test\",\"text_2\":\"Test2\"}"},
+        {"transcription", "/v1/audio/transcriptions ", "name=\"model\"\r\n\r\nm\r\n"},
+        {"vision", "/v1/chat/completions ", "\"image_url\""},
+        {"messages", "/v1/messages ", "\"max_tokens\":3}"},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        struct net *net = net_new(&(struct net_setup){
+            .backends = "http://ok-a:1", .models = "m", .types = CASES[i].type});
+        net_wait(net, PROXY_TICK_NS);
+        REQUIRE(last_engine(net, "ok-a") != NULL);
+        const char *seen = text_str(&last_engine(net, "ok-a")->script.seen);
+        harness_note("%s", CASES[i].type);
+        EXPECT_HAS(seen, CASES[i].path);
+        EXPECT_HAS(seen, CASES[i].part);
+        net_delete(net);
+    }
+}
+
 /* --- clients ---------------------------------------------------------------------- */
 
 static void a_client_that_leaves_ends_the_engines_work(void)
@@ -630,17 +671,6 @@ static void one_engine_may_serve_two_models(void)
 }
 
 /* --- two legs --------------------------------------------------------------------- */
-
-static const struct net_end *last_engine(const struct net *net, const char *name)
-{
-    const struct net_end *found = NULL;
-    for (size_t i = 0; i < net->end_count; i++) {
-        if (net->ends[i]->engine && strcmp(net->ends[i]->script.name, name) == 0) {
-            found = net->ends[i];
-        }
-    }
-    return found;
-}
 
 static void prefill_comes_first_and_its_kv_is_passed_on(void)
 {
@@ -1178,6 +1208,7 @@ HARNESS_MAIN("router", TEST(requests_take_turns_and_connections_are_reused),
              TEST(an_idle_connection_that_was_closed_costs_nobody),
              TEST(a_backend_that_fails_thrice_is_left_alone_for_a_while),
              TEST(probes_take_a_backend_out_and_bring_it_back),
+             TEST(each_type_is_probed_with_its_own_request),
              TEST(a_client_that_leaves_ends_the_engines_work),
              TEST(a_slow_client_makes_its_engine_wait),
              TEST(a_client_that_takes_nothing_is_dropped),
