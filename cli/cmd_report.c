@@ -3,6 +3,7 @@
  * cmd_report.c: `stacksim report`: table, plots and page of what a store holds.
  */
 #include "base/mem.h"
+#include "base/outfile.h"
 #include "cli/command.h"
 #include "cli/pages.h"
 #include "cli/say.h"
@@ -10,6 +11,7 @@
 #include "cli/target.h"
 #include "reports/compare.h"
 #include "reports/run.h"
+#include "reports/timeline.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -18,6 +20,7 @@ struct report_args {
     const char *out;
     const char *format;
     const char *runs;
+    const char *timeline;
     bool no_report;
 };
 
@@ -30,6 +33,9 @@ static const struct opt REPORT_OPTIONS[] = {
     {"--format", "FORMAT", OPT_STR, offsetof(struct report_args, format), "table",
      "Form of the table on standard output: table, csv, json or md. "
      "Example: --format csv"},
+    {"--timeline", "FILE.json", OPT_STR, offsetof(struct report_args, timeline), "none",
+     "Write the first run shown as a trace for ui.perfetto.dev (docs/timeline.md). "
+     "Example: --runs chwbl --timeline out/chwbl.json"},
     {"--no-report", NULL, OPT_FLAG, offsetof(struct report_args, no_report), "off",
      "Print the table only. Example: --no-report"},
     {0},
@@ -125,6 +131,27 @@ static bool write_pages(const struct report_args *args, const char *store_path,
     return ok;
 }
 
+static bool write_timeline(const char *path, const struct run_record *run,
+                           struct err *err)
+{
+    struct outfile *file = NULL;
+    if (run->request_count == 0) {
+        return err_set(err, ERR_INPUT,
+                       "--timeline: the store has no rows of requests of '%s'; make it "
+                       "without --no-requests",
+                       run->info.name);
+    }
+    if (!outfile_open(&file, path, err)) {
+        return false;
+    }
+    timeline_write(run, outfile_stream(file));
+    if (!outfile_commit(file, err)) {
+        return false;
+    }
+    say_wrote(path);
+    return true;
+}
+
 static int report_on(const struct report_args *args, enum table_format format,
                      const char *store_path, const char *command)
 {
@@ -137,6 +164,9 @@ static int report_on(const struct report_args *args, enum table_format format,
     if (ok) {
         print_table(runs, count, format);
         ok = say_flush(&err);
+    }
+    if (ok && args->timeline != NULL) {
+        ok = write_timeline(args->timeline, runs[0], &err);
     }
     if (ok && !args->no_report) {
         struct pages pages = {

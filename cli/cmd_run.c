@@ -16,6 +16,7 @@
 #include "cli/target.h"
 #include "reports/run.h"
 #include "reports/table.h"
+#include "reports/timeline.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -27,6 +28,7 @@ struct run_args {
     const char *name;
     const char *format;
     const char *decisions;
+    const char *timeline;
     bool scores;
     bool append;
     bool digest;
@@ -59,6 +61,11 @@ static const struct opt RUN_OPTIONS[] = {
     {"--scores", NULL, OPT_FLAG, offsetof(struct run_args, scores), "off",
      "Add to every line of the decision log what each candidate scored. "
      "Example: --decisions out/decisions.csv --scores"},
+    {"--timeline", "FILE.json", OPT_STR, offsetof(struct run_args, timeline), "none",
+     "Write the run as a trace for ui.perfetto.dev: engines as processes, requests "
+     "from "
+     "the gateway through queue, prefill and decode, counters (docs/timeline.md). "
+     "Example: --timeline out/run.json"},
     {"--format", "FORMAT", OPT_STR, offsetof(struct run_args, format), "table",
      "Form of the result on standard output: table, csv, json (with totals and "
      "engines) or md. Example: --format json"},
@@ -83,6 +90,7 @@ static const struct opt RUN_OPTIONS[] = {
 struct run_outputs {
     struct target *store;
     struct outfile *decisions;
+    struct outfile *timeline;
 };
 
 static bool outputs_open(struct run_outputs *outputs, const struct run_args *args,
@@ -92,22 +100,42 @@ static bool outputs_open(struct run_outputs *outputs, const struct run_args *arg
         !target_open(&outputs->store, args->out, args->append, err)) {
         return false;
     }
-    return args->decisions == NULL ||
-           outfile_open(&outputs->decisions, args->decisions, err);
+    return (args->decisions == NULL ||
+            outfile_open(&outputs->decisions, args->decisions, err)) &&
+           (args->timeline == NULL ||
+            outfile_open(&outputs->timeline, args->timeline, err));
 }
 
 static void outputs_abort(struct run_outputs *outputs)
 {
     target_abort(outputs->store);
     outfile_abort(outputs->decisions);
+    outfile_abort(outputs->timeline);
     *outputs = (struct run_outputs){0};
+}
+
+/* *file NULL: it was not asked for. */
+static bool commit_file(struct outfile **file, const char *path, struct err *err)
+{
+    struct outfile *written = *file;
+    *file = NULL;
+    if (written == NULL) {
+        return true;
+    }
+    if (!outfile_commit(written, err)) {
+        return false;
+    }
+    say_wrote(path);
+    return true;
 }
 
 static bool outputs_commit(struct run_outputs *outputs, const struct run_args *args,
                            const struct run_record *run, struct err *err)
 {
     struct target *store = outputs->store;
-    struct outfile *decisions = outputs->decisions;
+    if (outputs->timeline != NULL) {
+        timeline_write(run, outfile_stream(outputs->timeline));
+    }
     if (store != NULL) {
         if (!target_add(store, run, !args->no_requests, err)) {
             return false;
@@ -118,14 +146,8 @@ static bool outputs_commit(struct run_outputs *outputs, const struct run_args *a
         }
         say_wrote(args->out);
     }
-    if (decisions != NULL) {
-        outputs->decisions = NULL;
-        if (!outfile_commit(decisions, err)) {
-            return false;
-        }
-        say_wrote(args->decisions);
-    }
-    return true;
+    return commit_file(&outputs->decisions, args->decisions, err) &&
+           commit_file(&outputs->timeline, args->timeline, err);
 }
 
 enum drive_end { DRIVE_DONE, DRIVE_FAILED, DRIVE_INTERRUPTED };
@@ -172,8 +194,10 @@ static int interrupted(const struct runner *runner, const struct run_args *args)
 {
     struct text so_far = {0};
     runner_describe(runner, &so_far);
-    const int code = say_interrupted(text_str(&so_far),
-                                     args->out != NULL ? args->out : args->decisions);
+    const char *path = args->out != NULL         ? args->out
+                       : args->decisions != NULL ? args->decisions
+                                                 : args->timeline;
+    const int code = say_interrupted(text_str(&so_far), path);
     text_fini(&so_far);
     return code;
 }
@@ -209,6 +233,7 @@ static bool outputs_check(const struct run_args *args, const char *scenario_path
         {"--trace", trace_path, false},
         {"--out", args->out, true},
         {"--decisions", args->decisions, true},
+        {"--timeline", args->timeline, true},
     };
     return paths_check(uses, sizeof(uses) / sizeof(uses[0]), err);
 }
