@@ -46,6 +46,7 @@ set yrange [0:*]
 set format x '%.0s%c'
 set key top left
 set grid
+set autoscale xfixmax
 plot for [series in system("cut -d' ' -f1 '$points' | uniq")] \
     '$points' using 2:(strcol(1) eq series ? 1e6 * \$5 / \$3 : 1/0) \
     with linespoints pointtype 7 title series noenhanced
