@@ -31,6 +31,7 @@ pc:zlib zlib1g-dev
 pc:cunit libcunit1-dev
 pc:libuv libuv1-dev
 pc:openssl libssl-dev
+pc:libcurl libcurl4-openssl-dev
 file:/usr/share/llhttp/llhttp.c node-llhttp
 header:csv.h libcsv-dev
 header:jsmn.h libjsmn-dev
@@ -111,7 +112,7 @@ Debian 12, and run the command again:
     $missing
 
 (GSL, SQLite, cJSON, libyaml, zstd, xxHash, libmd, zlib, CUnit, libcsv, jsmn, libuv,
-OpenSSL and llhttp are the libraries; CMake must be 3.25 or newer.)
+OpenSSL, libcurl and llhttp are the libraries; CMake must be 3.25 or newer.)
 END
     exit 1
 fi

@@ -19,6 +19,7 @@ sqlite3.h reports/sql.c
 uv.h router/server
 llhttp.h router/http.c
 openssl/ router/tls.c
+curl/ cli/live/client.c
 pthread.h cli/
 time.h cli/
 sys/time.h cli/
