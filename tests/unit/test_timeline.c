@@ -134,6 +134,22 @@ static void a_lane_holds_one_request_at_a_time(void)
     run_record_delete(run);
 }
 
+static void requests_of_no_length_leave_their_lane_free(void)
+{
+    struct run_record *const run = made_up(60);
+    for (size_t i = 0; i < run->request_count; i++) {
+        struct request_row *const row = &run->requests[i];
+        if (row->scheduled_ns != RUN_TIME_NONE) {
+            row->first_token_ns = row->end_ns = row->scheduled_ns;
+        }
+    }
+    struct json *const json = timeline_of(run);
+    /* The router, and one lane for each of three engines. */
+    EXPECT_U64(count_of(json_get(json, "traceEvents"), "M", "thread_name"), 4);
+    json_delete(json);
+    run_record_delete(run);
+}
+
 static void a_run_without_rows_is_an_empty_timeline(void)
 {
     struct run_record *const run = made_up(0);
@@ -145,4 +161,5 @@ static void a_run_without_rows_is_an_empty_timeline(void)
 
 HARNESS_MAIN("timeline", TEST(every_request_is_there_once_and_in_order),
              TEST(a_lane_holds_one_request_at_a_time),
+             TEST(requests_of_no_length_leave_their_lane_free),
              TEST(a_run_without_rows_is_an_empty_timeline))
