@@ -156,10 +156,14 @@ uint32_t live_engine_submit(struct live_engine *engine, int64_t now_ns,
 
 void live_engine_cancel(struct live_engine *engine, int64_t now_ns, uint32_t handle)
 {
-    live_engine_advance(engine, now_ns);
     struct live_slot *slot = &engine->slots[handle];
-    if (slot->request != NULL && slot->owner != NULL) {
-        slot->owner = NULL;
+    if (slot->owner == NULL) {
+        return;
+    }
+    /* Silent first: what happens up to now may be its end. */
+    slot->owner = NULL;
+    live_engine_advance(engine, now_ns);
+    if (slot->request != NULL) {
         replica_cancel(engine->replica, slot->request, now_ns);
     }
 }

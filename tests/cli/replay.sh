@@ -6,15 +6,24 @@
 . "$STACKSIM_SOURCE/tests/cli/lib.bash"
 sample="$STACKSIM_SOURCE/traces/samples/chat.csv.zst"
 
-"$STACKSIM_BIN" mock-engine --port 0 --time-scale 50 2>engine.err &
-engine=$!
-url=
-for _ in $(seq 200); do
-    url=$(grep -o 'http://.*' engine.err) && break
-    sleep 0.05
-done
-[ -n "$url" ] || fail "mock-engine did not start: $(cat engine.err)"
+# start ARGUMENTS...: leaves the process in $engine and its address in $url.
+start() {
+    "$STACKSIM_BIN" mock-engine --port 0 --time-scale 50 "$@" 2>engine.err &
+    engine=$!
+    url=
+    for _ in $(seq 200); do
+        url=$(grep -o 'http://.*' engine.err) && return
+        sleep 0.05
+    done
+    fail "mock-engine did not start: $(cat engine.err)"
+    done_testing
+}
+stop() {
+    kill -TERM $engine
+    wait $engine || fail "mock-engine ends with $?: $(cat engine.err)"
+}
 
+start
 exits 0 replay "$sample" --url "$url" --time-scale 50 --limit 120 --out live.db --quiet
 grep -q '120 requests, 120 completed' out || fail "not all were completed: $(cat out)"
 grep -q "measured at $url" out || fail "the result does not say what it rests on"
@@ -43,17 +52,25 @@ for how in --chat --prompt-ids; do
     grep -Eq '"completed":\s*20' out || fail "$how: $(cat out)"
 done
 
-# What fails is counted by kind, and the exit code tells.
-exits 1 replay "$sample" --url "$url" --time-scale 50 --limit 5 --timeout 1ms
-grep -q '5 requests: no complete answer within --timeout' err || fail "no count: $(cat err)"
-
 refuses 2 '--model: .* has llama_3_1_8b' replay demo --url "$url" --model nobody
 refuses 2 '--url: which server.*' replay demo
 refuses 2 "--url: '.*' is not http.*" replay demo --url 127.0.0.1
 refuses 2 '--prompt-ids: .*' replay demo --url "$url" --chat --prompt-ids
 refuses 2 '.*the trace and --out are the same file.*' replay "$PWD/live.db" --url "$url" --out live.db
-kill -TERM $engine
-wait $engine
+stop
 refuses 1 '.*is a server listening there.*' replay demo --url "$url"
+
+# What fails is counted by kind, and the exit code tells.
+start --set engine.max_model_len=64
+exits 1 replay "$sample" --url "$url" --time-scale 50 --limit 5
+grep -q '^note: 5 requests: HTTP 400$' err || fail "no count of failures: $(cat err)"
+grep -q '5 requests, 5 refused' out || fail "failures are not in the result: $(cat out)"
+# Clients that give up leave an engine that goes on.
+stop
+start
+stacksim replay "$sample" --url "$url" --time-scale 50 --limit 200 --timeout 5ms --quiet
+stacksim replay "$sample" --url "$url" --time-scale 50 --limit 200 --timeout 20ms --quiet
+exits 0 replay "$sample" --url "$url" --time-scale 50 --limit 5 --quiet
+stop
 no_leftovers
 done_testing

@@ -164,7 +164,24 @@ static void a_cancelled_request_is_silent_and_leaves_room(void)
     bed_fini(&bed);
 }
 
+/* The owner is about to be freed: not even an end that was due is told. */
+static void a_cancelled_request_is_silent_when_its_end_is_due(void)
+{
+    struct bed bed;
+    bed_init(&bed);
+    const uint32_t handle = submit(&bed, 0, 0, 3);
+    live_engine_cancel(bed.engine, INT64_C(1000000000), handle);
+    EXPECT_U64(bed.heard.tokens[0], 0);
+    EXPECT(!bed.heard.ended[0]);
+    (void)submit(&bed, INT64_C(1000000000), 1, 3); /* takes the free place */
+    live_engine_advance(bed.engine, INT64_C(2000000000));
+    EXPECT_U64(bed.heard.tokens[0], 0);
+    EXPECT_U64(bed.heard.tokens[1], 3);
+    bed_fini(&bed);
+}
+
 HARNESS_MAIN("live_engine", TEST(tokens_come_one_a_step_and_in_order),
              TEST(one_long_sleep_tells_the_same_as_many_short_ones),
              TEST(a_prompt_seen_before_is_found_in_the_cache),
-             TEST(a_cancelled_request_is_silent_and_leaves_room))
+             TEST(a_cancelled_request_is_silent_and_leaves_room),
+             TEST(a_cancelled_request_is_silent_when_its_end_is_due))
