@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * op_fixture.h: small op tables whose times obey the lines of sim/op_fit.h exactly, for
- * tests that must know the answer.
+ * op_fixture.h: small op tables whose times obey the lines of sim/calibrate/op_fit.h
+ * exactly, for tests that must know the answer.
  */
 #ifndef STACKSIM_TESTS_OP_FIXTURE_H
 #define STACKSIM_TESTS_OP_FIXTURE_H
 
-#include "sim/op_fit.h"
+#include "sim/calibrate/op_fit.h"
 #include "tests/harness.h"
 
 #include <stdio.h>

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * profile_fixture.h: a small kernel profile whose times obey the formulas of
- * sim/step_fit.h exactly, for tests that must know the answer.
+ * sim/calibrate/step_fit.h exactly, for tests that must know the answer.
  */
 #ifndef STACKSIM_TESTS_PROFILE_FIXTURE_H
 #define STACKSIM_TESTS_PROFILE_FIXTURE_H
 
 #include "base/text.h"
-#include "sim/calibrate.h"
+#include "sim/calibrate/calibrate.h"
 #include "tests/harness.h"
 
 #include <errno.h>

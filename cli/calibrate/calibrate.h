@@ -9,7 +9,7 @@
 #define STACKSIM_CLI_CALIBRATE_CALIBRATE_H
 
 #include "base/text.h"
-#include "sim/calibrate.h"
+#include "sim/calibrate/calibrate.h"
 
 /* X(ID, name, what it is recognised by). */
 #define CALIBRATE_SOURCES(X)                                                           \

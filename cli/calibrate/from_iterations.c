@@ -4,7 +4,7 @@
  */
 #include "cli/calibrate/calibrate.h"
 #include "cli/paths.h"
-#include "sim/calibrate_iterations.h"
+#include "sim/calibrate/calibrate_iterations.h"
 
 #include <string.h>
 

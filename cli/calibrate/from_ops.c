@@ -4,7 +4,7 @@
  */
 #include "base/mem.h"
 #include "cli/calibrate/calibrate.h"
-#include "sim/calibrate_ops.h"
+#include "sim/calibrate/calibrate_ops.h"
 
 #include <stdio.h>
 

@@ -13,7 +13,7 @@
 #include "cli/calibrate/scaled.h"
 #include "cli/paths.h"
 #include "cli/validate/score.h"
-#include "sim/step_fit.h"
+#include "sim/calibrate/step_fit.h"
 
 #include <limits.h>
 #include <math.h>

@@ -4,7 +4,7 @@
  */
 #include "cli/calibrate/scaled.h"
 
-#include "sim/step_fit.h"
+#include "sim/calibrate/step_fit.h"
 
 #include <stdio.h>
 

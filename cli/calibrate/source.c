@@ -5,8 +5,8 @@
  */
 #include "base/lines.h"
 #include "cli/calibrate/calibrate.h"
-#include "sim/iterations.h"
-#include "sim/op_table.h"
+#include "sim/times/iterations.h"
+#include "sim/times/op_table.h"
 
 #include <errno.h>
 #include <limits.h>

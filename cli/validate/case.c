@@ -8,9 +8,9 @@
 #include "base/mem.h"
 #include "cli/validate/gpu_find.h"
 #include "sim/config_path.h"
-#include "sim/op_table.h"
-#include "sim/profile.h"
 #include "sim/scenario.h"
+#include "sim/times/op_table.h"
+#include "sim/times/profile.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -3,14 +3,14 @@
  * run_facts.h: facts.json of a measured run: which engine it was (docs/validation.md).
  *
  * Required: engine.max_num_seqs, engine.max_num_batched_tokens, engine.num_gpu_blocks
- * (or engine.num_gpu_blocks_assumed), and what sim/calibrate.h reads of GPU and model.
- * Everything else has the default of vLLM 0.19; null is the same as absent. Keys that
- * nobody reads are fine: the file is not ours.
+ * (or engine.num_gpu_blocks_assumed), and what sim/calibrate/calibrate.h reads of GPU
+ * and model. Everything else has the default of vLLM 0.19; null is the same as absent.
+ * Keys that nobody reads are fine: the file is not ours.
  */
 #ifndef STACKSIM_CLI_VALIDATE_RUN_FACTS_H
 #define STACKSIM_CLI_VALIDATE_RUN_FACTS_H
 
-#include "sim/calibrate.h"
+#include "sim/calibrate/calibrate.h"
 #include "sim/engine_config.h"
 
 struct run_facts {

@@ -19,10 +19,10 @@
  */
 #include "base/check.h"
 #include "base/mem.h"
+#include "sim/calibrate/step_fit.h"
 #include "sim/cost/fx.h"
 #include "sim/cost/model.h"
-#include "sim/experts.h"
-#include "sim/step_fit.h"
+#include "sim/times/experts.h"
 
 #include <math.h>
 

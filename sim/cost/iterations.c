@@ -11,7 +11,7 @@
  * extended at both ends. Contexts do not count, so decode runs have one length
  * throughout.
  */
-#include "sim/iterations.h"
+#include "sim/times/iterations.h"
 
 #include "base/mem.h"
 #include "sim/cost/fx.h"

@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * ops.c: step time as a sum of measured kernels: tables of them, or lines fitted to
- * such tables (sim/op_times.h; docs/cost-models.md).
+ * such tables (sim/times/op_times.h; docs/cost-models.md).
  *
  *     step = L (products + prompts + decodes + 2 all-reduces + small kernels) + rows
  *
  * A step with prompts and decodes pays for both kinds of attention, as a backend with
  * one kernel for each does. Small kernels, the sampler and what is gathered over the
- * link are the roofline's (sim/gpu_times.h): nobody measured them one by one.
+ * link are the roofline's (sim/times/gpu_times.h): nobody measured them one by one.
  *
  * Decode attention of n sequences is a chain of lines in the summed context, with
  * slopes in whole 2^-16 ns per token, so that the law of cost.h holds: between two
  * measured contexts c a step grows by a constant. A chain never falls.
  */
 #include "base/mem.h"
+#include "sim/calibrate/op_fit.h"
 #include "sim/config_path.h"
 #include "sim/cost/fx.h"
 #include "sim/cost/model.h"
-#include "sim/gpu_times.h"
-#include "sim/op_fit.h"
-#include "sim/op_table.h"
+#include "sim/times/gpu_times.h"
+#include "sim/times/op_table.h"
 
 #include <limits.h>
 #include <math.h>

@@ -19,8 +19,8 @@
 #include "base/mem.h"
 #include "sim/cost/fx.h"
 #include "sim/cost/model.h"
-#include "sim/experts.h"
-#include "sim/gpu_times.h"
+#include "sim/times/experts.h"
+#include "sim/times/gpu_times.h"
 
 #include <math.h>
 

@@ -15,9 +15,9 @@
  * the share that would give them.
  */
 #include "base/mem.h"
-#include "sim/attention_table.h"
 #include "sim/cost/fx.h"
 #include "sim/cost/model.h"
+#include "sim/times/attention_table.h"
 
 #include <limits.h>
 #include <math.h>

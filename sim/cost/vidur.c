@@ -17,7 +17,7 @@
 #include "base/mem.h"
 #include "sim/cost/fx.h"
 #include "sim/cost/model.h"
-#include "sim/grid.h"
+#include "sim/times/grid.h"
 
 #include <limits.h>
 #include <math.h>

@@ -5,8 +5,8 @@
  * refused for good reason.
  */
 #include "base/check.h"
+#include "sim/calibrate/step_fit.h"
 #include "sim/cost.h"
-#include "sim/step_fit.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <string.h>

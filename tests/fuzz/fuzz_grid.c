@@ -4,7 +4,7 @@
  * keys ascend and every place is a row of it.
  */
 #include "base/check.h"
-#include "sim/grid.h"
+#include "sim/times/grid.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <math.h>

@@ -4,7 +4,7 @@
  * condenses to no more rows, in order, and is fitted or refused.
  */
 #include "base/check.h"
-#include "sim/calibrate_iterations.h"
+#include "sim/calibrate/calibrate_iterations.h"
 #include "tests/fuzz/fuzz.h"
 
 static void check_rows(const struct iteration_table *table, size_t before)

@@ -6,8 +6,8 @@
  */
 #include "base/check.h"
 #include "base/mem.h"
+#include "sim/calibrate/op_fit.h"
 #include "sim/cost.h"
-#include "sim/op_fit.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <string.h>

@@ -4,8 +4,8 @@
  * recorded profiles give those of spec/step-time.md 4, as near as another choice of
  * rows and weights allows.
  */
-#include "sim/calibrate.h"
-#include "sim/step_fit.h"
+#include "sim/calibrate/calibrate.h"
+#include "sim/calibrate/step_fit.h"
 #include "tests/harness.h"
 #include "tests/profile_fixture.h"
 

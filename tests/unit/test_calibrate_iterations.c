@@ -5,9 +5,9 @@
  * gives now.
  */
 #include "base/mem.h"
-#include "sim/calibrate_iterations.h"
+#include "sim/calibrate/calibrate_iterations.h"
+#include "sim/calibrate/step_fit.h"
 #include "sim/cost.h"
-#include "sim/step_fit.h"
 #include "tests/harness.h"
 
 #include <math.h>

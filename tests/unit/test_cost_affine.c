@@ -5,9 +5,9 @@
  */
 #include "base/mem.h"
 #include "base/rng.h"
+#include "sim/calibrate/step_fit.h"
 #include "sim/cost.h"
-#include "sim/experts.h"
-#include "sim/step_fit.h"
+#include "sim/times/experts.h"
 #include "tests/harness.h"
 #include "tests/profile_fixture.h"
 

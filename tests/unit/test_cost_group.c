@@ -3,9 +3,9 @@
  * test_cost_group.c: a step that data-parallel ranks share.
  */
 #include "base/mem.h"
+#include "sim/calibrate/step_fit.h"
 #include "sim/cost.h"
-#include "sim/experts.h"
-#include "sim/step_fit.h"
+#include "sim/times/experts.h"
 #include "tests/harness.h"
 #include "tests/profile_fixture.h"
 

@@ -3,9 +3,9 @@
  * test_cost_ops.c: a step by hand from tables of known times; the fit to them; what is
  * refused.
  */
-#include "sim/calibrate_ops.h"
+#include "sim/calibrate/calibrate_ops.h"
 #include "sim/cost.h"
-#include "sim/gpu_times.h"
+#include "sim/times/gpu_times.h"
 #include "tests/op_fixture.h"
 
 #include <stdlib.h>

@@ -4,8 +4,8 @@
  * and decode runs are exact.
  */
 #include "base/rng.h"
-#include "sim/attention_table.h"
 #include "sim/cost.h"
+#include "sim/times/attention_table.h"
 #include "tests/harness.h"
 #include "tests/profile_fixture.h"
 

@@ -2,7 +2,7 @@
  *
  * test_grid.c: what is read is what was written, and broken files say where.
  */
-#include "sim/grid.h"
+#include "sim/times/grid.h"
 #include "tests/harness.h"
 
 #include <math.h>

@@ -3,7 +3,7 @@
  * test_iterations.c: rows of whole iterations: which are taken, what a repeat is, and
  * what is said of broken ones.
  */
-#include "sim/iterations.h"
+#include "sim/times/iterations.h"
 #include "tests/harness.h"
 
 #include <string.h>

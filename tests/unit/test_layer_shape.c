@@ -3,7 +3,7 @@
  * test_layer_shape.c: the weights of a layer's products are those that the model's
  * parameters count, whatever the group's size.
  */
-#include "sim/layer_shape.h"
+#include "sim/times/layer_shape.h"
 #include "tests/harness.h"
 
 static void model_of(struct model_spec *model, const char *path)

@@ -2,7 +2,7 @@
  *
  * test_op_fit.c: from tables whose formula is known to lines, to a file and back.
  */
-#include "sim/calibrate_ops.h"
+#include "sim/calibrate/calibrate_ops.h"
 #include "tests/op_fixture.h"
 
 #include <stdlib.h>

@@ -3,7 +3,7 @@
  * test_profile.c: profile folders: columns by name, totals by the layers' counts, and
  * what is wrong with a file, with its line.
  */
-#include "sim/profile.h"
+#include "sim/times/profile.h"
 #include "tests/harness.h"
 #include "tests/profile_fixture.h"
 
