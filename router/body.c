@@ -443,6 +443,9 @@ void body_read(struct body_reader *reader, const char *body, size_t byte_count,
         read_session(reader, session_name, facts);
     }
     read_options(reader->json, facts);
+    facts->prompt_is_text =
+        is_kind(reader->json, member(reader->json, jsonl_root(reader->json), "prompt"),
+                JSONL_STRING);
     read_prompt(reader);
     state_prompt(reader, facts);
 }

@@ -33,7 +33,8 @@ struct body_facts {
     uint32_t prompt_tokens; /* at least 1; estimated from text, exact for token ids */
     uint32_t output_tokens_max; /* 0 = no cap named */
     int32_t priority;
-    bool of_ids; /* the prompt is token ids: `ids`, else `text` */
+    bool prompt_is_text; /* "prompt" is there and a string */
+    bool of_ids;         /* the prompt is token ids: `ids`, else `text` */
     const char *text;
     size_t text_bytes;
     const uint32_t *ids;

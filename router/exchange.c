@@ -323,7 +323,9 @@ static bool route(struct proxy *proxy, int64_t now_ns, struct exchange *exchange
 static void refuse_unrouted(struct proxy *proxy, int64_t now_ns,
                             struct exchange *exchange)
 {
-    if (exchange->tried_count > 0) {
+    if (exchange->attempt.reason != REASON_NONE) {
+        exchange_refuse(proxy, now_ns, exchange, 500, "Internal Server Error");
+    } else if (exchange->tried_count > 0) {
         report(proxy, now_ns, exchange->tried[exchange->tried_count - 1],
                "no backend could be reached", 500);
         exchange_refuse(proxy, now_ns, exchange, 500, "No backend could be reached.");

@@ -470,6 +470,7 @@ bool fleet_route(struct fleet *fleet, int64_t now_ns,
     const struct route_decision decision =
         gateway_route(era->gateway, now_ns, view, &endpoint_id);
     hide_tried(fleet, now_ns, question, false);
+    attempt->reason = decision.reason;
     if (decision.endpoint < 0) {
         return false;
     }
@@ -480,6 +481,7 @@ bool fleet_route(struct fleet *fleet, int64_t now_ns,
         .request_id = view->request_id,
         .endpoint_id = endpoint_id,
         .prompt_tokens = view->prompt_tokens,
+        .reason = decision.reason,
     };
     era->open_attempts++;
     backend_take(backend);

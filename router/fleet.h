@@ -114,6 +114,7 @@ struct attempt {
     uint64_t request_id;
     uint32_t endpoint_id;
     uint32_t prompt_tokens;
+    enum route_reason reason; /* also of a decision for nobody */
     bool had_first_token;
 };
 
@@ -123,7 +124,8 @@ struct fleet_question {
     struct backend *const *tried; /* not to be chosen again; NULL entries are skipped */
     size_t tried_count;
 };
-/* Opens *attempt and returns true, or returns false when nobody accepts. */
+/* Opens *attempt and returns true, or returns false when nobody accepts (the reason is
+ * then NONE) or the policy itself says no. */
 bool fleet_route(struct fleet *fleet, int64_t now_ns,
                  const struct fleet_question *question, struct attempt *attempt);
 void fleet_first_token(struct fleet *fleet, int64_t now_ns, struct attempt *attempt);

@@ -156,6 +156,12 @@ bool request_read(struct proxy *proxy, int64_t now_ns, struct exchange *exchange
         return false;
     }
     counters_incoming(&proxy->counters, facts.model);
+    if (config->compat == COMPAT_TAG && !facts.prompt_is_text &&
+        strcmp(config->policy->name, "prefix_aware") == 0) {
+        /* Release 0.1.3 looks for a prompt's text in chats, too. */
+        exchange_refuse(proxy, now_ns, exchange, 500, "Internal Server Error");
+        return false;
+    }
     const char *model = config_alias(config, facts.model);
     const char *base = fleet_adapter_model(proxy->fleet, model);
     if (base != NULL) {

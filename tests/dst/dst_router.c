@@ -264,6 +264,36 @@ static void the_release_answers_otherwise(void)
     net_delete(net);
 }
 
+static void the_release_fails_where_it_did(void)
+{
+    static const struct {
+        const char *policy;
+        const char *body;
+        const char *status;
+    } CASES[] = {
+        {"prefixaware", "{\"model\":\"m\",\"messages\":[]}", "500 "},
+        {"prefixaware", BODY, "200 "},
+        {"kvaware", BODY, "500 "},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        struct net *net = net_new(&(struct net_setup){.backends = "http://127.0.0.1:1",
+                                                      .models = "m",
+                                                      .policy = CASES[i].policy,
+                                                      .session_key = "u",
+                                                      .tag = true});
+        struct net_end *client = net_client(net);
+        net_post(client, "/v1/chat/completions", CASES[i].body);
+        net_deliver(net, client, 65536);
+        if (net->end_count > 1) {
+            (void)snprintf(net->ends[1]->script.script, 16, "ok");
+        }
+        net_settle(net, 65536);
+        harness_note("%s %s", CASES[i].policy, CASES[i].body);
+        expect_has(client, CASES[i].status);
+        net_delete(net);
+    }
+}
+
 static void limits_are_kept(void)
 {
     struct net *net = net_new(&(struct net_setup){
@@ -1196,8 +1226,8 @@ HARNESS_MAIN("router", TEST(requests_take_turns_and_connections_are_reused),
              TEST(a_connection_that_says_too_much_is_not_used_again),
              TEST(errors_of_engines_are_passed_on),
              TEST(what_is_wrong_with_a_request_is_said),
-             TEST(the_release_answers_otherwise), TEST(limits_are_kept),
-             TEST(smuggling_is_refused_and_ends_the_connection),
+             TEST(the_release_answers_otherwise), TEST(the_release_fails_where_it_did),
+             TEST(limits_are_kept), TEST(smuggling_is_refused_and_ends_the_connection),
              TEST(unknown_paths_and_methods_are_told_apart),
              TEST(a_thousand_pipelined_questions_are_answered_in_order),
              TEST(another_backend_is_tried_before_the_first_byte),
