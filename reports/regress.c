@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { ROWS_MAX = 1 << 24, NAME_BYTES = 256 };
+enum { ROWS_MAX = 1 << 24, NAME_BYTES = 1024 };
 
 /* ---- rules ------------------------------------------------------------------------
  */
@@ -103,7 +103,28 @@ bool regress_rules_load(struct regress_rules *rules, const char *path, struct er
 /* ---- arms -------------------------------------------------------------------------
  */
 
-/* "session@7" of seed 7 -> "session". */
+/* Cuts "seed 7" out of "chwbl, seed 7, rate 2", where it stands between commas. */
+static void cut_part(char *name, const char *part)
+{
+    const size_t length = strlen(part);
+    char *at = strstr(name, part);
+    while (at != NULL && ((at > name && at[-1] != ' ') ||
+                          (at[length] != '\0' && at[length] != ','))) {
+        at = strstr(at + 1, part);
+    }
+    if (at == NULL) {
+        return;
+    }
+    char *rest = at + length;
+    if (*rest == ',') {
+        rest += strspn(rest, ", ");
+    } else if (at > name) {
+        at -= at > name + 1 ? 2 : 1;
+    }
+    memmove(at, rest, strlen(rest) + 1);
+}
+
+/* "session@7" of seed 7 (compare) -> "session"; "session, seed 7" (sweep) likewise. */
 static void arm_name(const struct run_info *info, char out[NAME_BYTES])
 {
     char suffix[24];
@@ -112,7 +133,10 @@ static void arm_name(const struct run_info *info, char out[NAME_BYTES])
     const size_t whole = strlen(out);
     if (whole > (size_t)length && strcmp(out + whole - (size_t)length, suffix) == 0) {
         out[whole - (size_t)length] = '\0';
+        return;
     }
+    snprintf(suffix, sizeof suffix, "seed %" PRIu64, info->seed);
+    cut_part(out, suffix);
 }
 
 static bool in_arm(const struct run_info *info, const char *scenario, const char *arm)

@@ -21,6 +21,20 @@ grep -q '^REGRESSION: ' table || fail "no verdict line"
 exits 0 regress --baseline slow.db --candidate a.db
 exits 3 regress --baseline slow.db --candidate a.db --exact
 
+# Seeds of a sweep are pairs, too, wherever they stand in the names.
+cat >grid.yaml <<'END'
+scenario: published/shared-prefix
+set: {end.requests: 500}
+grid: {policy: [random, chwbl], seed: 1..4, workload.rate_factor: [1, 2]}
+END
+exits 0 sweep grid.yaml --out sweep.db --quiet --no-requests
+exits 0 sweep grid.yaml --out slow-sweep.db --quiet --no-requests \
+    --set cluster.pools.0.engine.cpu_step=8ms
+exits 0 regress --baseline sweep.db --candidate sweep.db --exact
+exits 3 regress --baseline sweep.db --candidate slow-sweep.db
+grep -Eq '^WORSE +shared-prefix +chwbl, rate_factor 1 +tpot_ms_mean +4 ' out ||
+    fail "slower steps in a sweep: $(cat out)"
+
 # The CSV of a store says the same, and may be held in a repository.
 exits 0 report a.db --no-report --format csv
 cp out a.csv
