@@ -167,40 +167,79 @@ static bool parse(const char *path, const struct text *bytes, struct file *file,
 
 /* --- merging ---------------------------------------------------------------------- */
 
-/* What the command line says wins over the file. */
-static void overlay(struct config_text *text, const struct config_text *flags)
+static size_t item_count(const char *list)
 {
-    for (size_t i = 0; i < sizeof FIELDS / sizeof FIELDS[0]; i++) {
-        const size_t offset = FIELDS[i].offset;
-        if (FIELDS[i].kind == FIELD_STRING) {
-            const char *given = *(const char *const *)((const char *)flags + offset);
-            if (given != NULL) {
-                *(const char **)((char *)text + offset) = given;
-            }
-        } else if (FIELDS[i].kind == FIELD_NUMBER) {
-            const uint64_t given = *(const uint64_t *)((const char *)flags + offset);
-            if (given != 0) {
-                *(uint64_t *)((char *)text + offset) = given;
-            }
-        }
+    size_t count = list != NULL ? 1 : 0;
+    for (; list != NULL && *list != '\0'; list++) {
+        count += *list == ',';
     }
-    if (flags->health_checks_given) {
-        text->health_checks = flags->health_checks;
+    return count;
+}
+
+/* A list of the command line belongs to its backends: with others it may not fit. */
+static void fill_list(const char **list, const char *given, const char *backends)
+{
+    if (*list == NULL && item_count(given) == item_count(backends)) {
+        *list = given;
     }
 }
 
-static bool load(struct dynamic *dynamic, bool with_flags, const struct text *bytes,
+static void fill_lists(struct config_text *text, const struct config_text *from)
+{
+    if (text->static_backends == NULL && text->static_models == NULL) {
+        text->static_backends = from->static_backends;
+        text->static_models = from->static_models;
+    }
+    fill_list(&text->static_model_labels, from->static_model_labels,
+              text->static_backends);
+    fill_list(&text->static_model_types, from->static_model_types,
+              text->static_backends);
+    if (!text->health_checks_given && text->static_model_types != NULL) {
+        text->health_checks = from->health_checks;
+    }
+}
+
+static bool is_list(size_t field)
+{
+    static const char *const LISTS[] = {"static_backends", "static_models",
+                                        "static_model_labels", "static_model_types"};
+    for (size_t i = 0; i < sizeof LISTS / sizeof LISTS[0]; i++) {
+        if (strcmp(FIELDS[field].name, LISTS[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What `text` leaves out and `from` has. */
+static void fill(struct config_text *text, const struct config_text *from)
+{
+    for (size_t i = 0; i < sizeof FIELDS / sizeof FIELDS[0]; i++) {
+        const void *given = (const char *)from + FIELDS[i].offset;
+        void *place = (char *)text + FIELDS[i].offset;
+        if (FIELDS[i].kind == FIELD_STRING && !is_list(i)) {
+            const char **string = place;
+            *string = *string != NULL ? *string : *(const char *const *)given;
+        } else if (FIELDS[i].kind == FIELD_NUMBER) {
+            uint64_t *number = place;
+            *number = *number != 0 ? *number : *(const uint64_t *)given;
+        }
+    }
+    fill_lists(text, from);
+}
+
+static bool load(struct dynamic *dynamic, bool at_start, const struct text *bytes,
                  struct config **out, struct err *err)
 {
     struct file file = {0};
     if (!parse(dynamic->path, bytes, &file, err)) {
         return false;
     }
-    if (with_flags) {
-        overlay(&file.text, &dynamic->flags);
-    }
+    /* At start the command line wins and the file fills in, later the other way. */
+    struct config_text text = at_start ? dynamic->flags : file.text;
+    fill(&text, at_start ? &file.text : &dynamic->flags);
     struct err why = {0};
-    const bool good = config_new(out, &file.text, &dynamic->world, &why);
+    const bool good = config_new(out, &text, &dynamic->world, &why);
     json_delete(file.tree);
     if (!good) {
         return err_set(err, why.kind, "%s: %s", dynamic->path, why.text);

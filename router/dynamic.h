@@ -2,9 +2,10 @@
  *
  * dynamic.h: the configuration file that may change while the router runs.
  *
- * At start the file gives what the command line does not. Afterwards the file alone
- * counts, whole: it is read when its content changed, and what is wrong with it is said
- * at every poll until it is mended.
+ * At start the command line wins and the file gives what it does not; afterwards the
+ * file wins and the command line gives what the file leaves out, so that no flag is
+ * lost by a reload. The file is read when its content changed, and what is wrong with
+ * it is said at every poll until it is mended.
  */
 #ifndef STACKSIM_ROUTER_DYNAMIC_H
 #define STACKSIM_ROUTER_DYNAMIC_H

@@ -177,6 +177,45 @@ static void the_file_gives_what_the_flags_do_not(void)
     dynamic_delete(dynamic);
 }
 
+/* The stack's reload forgets labels, types and health checks. */
+static void flags_survive_a_reload_as_far_as_they_fit(void)
+{
+    const char *path = file("{" FILE_BASE ",\"routing_logic\":\"roundrobin\"}");
+    const struct config_text flags = {
+        .static_model_types = "chat",
+        .static_model_labels = "p",
+        .health_checks = true,
+        .health_checks_given = true,
+        .health_interval_s = 7,
+        .session_key = "u",
+        .static_aliases = "x:m",
+    };
+    struct dynamic *dynamic = dynamic_new(path, &flags, &HEAD);
+    struct config *config = NULL;
+    struct err err = {0};
+    bool failed = false;
+    REQUIRE_OK(dynamic_first(dynamic, &config, &err), &err);
+    EXPECT(config->health_checks && config->backends[0].type == MODEL_TYPE_CHAT);
+    config_delete(config);
+    (void)file("{" FILE_BASE ",\"routing_logic\":\"session\"}");
+    config = dynamic_poll(dynamic, &failed, &err);
+    REQUIRE(config != NULL);
+    EXPECT_STR(config->session_key, "u");
+    EXPECT_STR(config->backends[0].label, "p");
+    EXPECT_STR(config_alias(config, "x"), "m");
+    EXPECT(config->health_checks);
+    EXPECT_I64(config->health_interval_ns, 7000000000);
+    config_delete(config);
+    (void)file("{\"routing_logic\":\"roundrobin\",\"static_backends\":\"http://a:1,"
+               "http://b:1\",\"static_models\":\"m,m\"}");
+    config = dynamic_poll(dynamic, &failed, &err);
+    REQUIRE(config != NULL);
+    EXPECT(!config->health_checks && config->backends[1].type == MODEL_TYPE_NONE);
+    EXPECT_STR(config->backends[1].label, "default");
+    config_delete(config);
+    dynamic_delete(dynamic);
+}
+
 static void a_bad_file_is_refused_whole_at_every_poll(void)
 {
     static const struct {
@@ -269,5 +308,6 @@ HARNESS_MAIN("router_config", TEST(lists_become_backends_in_their_order),
              TEST(the_release_skips_short_hosts), TEST(twice_the_same_counts_once),
              TEST(labels_are_whole_words_except_at_the_release),
              TEST(the_file_gives_what_the_flags_do_not),
+             TEST(flags_survive_a_reload_as_far_as_they_fit),
              TEST(a_bad_file_is_refused_whole_at_every_poll),
              TEST(the_stacks_flags_are_understood_or_refused_with_a_reason))
