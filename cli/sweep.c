@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * sweep.c: workers that take runs in order and write them one at a time.
- *
- * The store is opened anew for each run: between two runs others may read and extend
- * it, and a kill loses what is under way and nothing else.
+ * sweep.c: workers that take runs in order and leave them to the writer.
  */
 #include "cli/sweep.h"
 
@@ -12,12 +9,12 @@
 #include "cli/jobs.h"
 #include "cli/lock_file.h"
 #include "cli/progress.h"
+#include "cli/sweep_writer.h"
 #include "reports/run.h"
 #include "reports/store.h"
 #include "reports/stored_sweep.h"
 
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -38,9 +35,8 @@ struct sweep {
     size_t job_count;
     size_t count;
     struct progress *progress;
-    pthread_mutex_t writing; /* guards the store */
+    struct sweep_writer *writer;
     atomic_bool stop;
-    atomic_uint finished;
 };
 
 /* ---- what is there --------------------------------------------------------------- */
@@ -184,7 +180,8 @@ bool sweep_new(struct sweep **out, const struct sweep_setup *setup, struct err *
 {
     struct sweep *sweep = mem_alloc(1, sizeof *sweep);
     sweep->setup = *setup;
-    pthread_mutex_init(&sweep->writing, NULL);
+    sweep->writer =
+        sweep_writer_new(setup->store_path, setup->threads, setup->no_requests);
     if (!open_sweep(sweep, err)) {
         sweep_delete(sweep);
         return false;
@@ -199,7 +196,7 @@ void sweep_delete(struct sweep *sweep)
         return;
     }
     lock_file_release(sweep->lock);
-    pthread_mutex_destroy(&sweep->writing);
+    sweep_writer_delete(sweep->writer);
     mem_free(sweep->jobs);
     mem_free(sweep);
 }
@@ -216,28 +213,10 @@ size_t sweep_found(const struct sweep *sweep)
 
 size_t sweep_finished(const struct sweep *sweep)
 {
-    return sweep_found(sweep) + atomic_load(&sweep->finished);
+    return sweep_found(sweep) + sweep_writer_written(sweep->writer);
 }
 
 /* ---- running --------------------------------------------------------------------- */
-
-static bool write_run(const struct sweep *sweep, int64_t run_id,
-                      const struct run_record *run, struct err *err)
-{
-    struct store_writer *store = NULL;
-    const size_t requests = sweep->setup.no_requests ? 0 : run->request_count;
-    if (!store_extend_patiently(&store, sweep->setup.store_path, err)) {
-        return false;
-    }
-    if (!store_begin_run_as(store, run_id, err) ||
-        !store_add_requests(store, run->requests, requests, err) ||
-        !store_add_samples(store, run->samples, run->sample_count, err) ||
-        !store_end_run(store, run, err)) {
-        store_abort(store);
-        return false;
-    }
-    return store_commit(store, err);
-}
 
 /* True when the run is over; false when the sweep stops or it failed. */
 static bool simulate(struct sweep *sweep, struct job *job, struct runner *runner)
@@ -267,11 +246,7 @@ static bool run_job(struct sweep *sweep, struct job *job)
     if (run == NULL) {
         return false;
     }
-    pthread_mutex_lock(&sweep->writing);
-    const bool ok = write_run(sweep, (int64_t)job->index + 1, run, &job->err);
-    pthread_mutex_unlock(&sweep->writing);
-    run_record_delete(run);
-    return ok;
+    return sweep_writer_put(sweep->writer, (int64_t)job->index + 1, run, &job->err);
 }
 
 static void work(void *context, size_t index)
@@ -283,7 +258,6 @@ static void work(void *context, size_t index)
     }
     if (run_job(sweep, job)) {
         atomic_store(&job->part, PART_STEPS);
-        atomic_fetch_add(&sweep->finished, 1);
         return;
     }
     /* A store that cannot be written takes no other run either. */
@@ -315,7 +289,9 @@ bool sweep_failure(const struct sweep *sweep, size_t *at, struct err *err)
         const struct job *job = &sweep->jobs[(*at)++];
         if (job->err.kind != ERR_NONE) {
             *err = job->err;
-            fail_as(sweep->stored->runs[job->index].name, err);
+            if (err->kind != ERR_IO) { /* of a file, which may hold other runs */
+                fail_as(sweep->stored->runs[job->index].name, err);
+            }
             return true;
         }
     }

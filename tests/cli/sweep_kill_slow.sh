@@ -12,7 +12,7 @@ held() {
     sqlite3 killed.db 'SELECT run_id, digest, started_utc FROM run ORDER BY run_id'
 }
 
-small_sweep 2000
+small_sweep 4000
 exits 0 sweep grid.yaml --out peace.db --quiet
 dump peace.db >rows
 start=$(date +%s%N)
@@ -26,7 +26,7 @@ rm -f killed.db
 while [ "$kills" -lt 20 ]; do
     "$STACKSIM_BIN" sweep grid.yaml --out killed.db --quiet >/dev/null 2>err &
     pid=$!
-    sleep "$(awk -v r=$RANDOM -v ms=$whole_ms 'BEGIN { print r / 32768 * ms * 0.5 / 1000 }')"
+    sleep "$(awk -v r=$RANDOM -v ms=$whole_ms 'BEGIN { print r / 32768 * ms * 0.9 / 1000 }')"
     kill -9 "$pid" 2>/dev/null && kills=$((kills + 1))
     wait "$pid" 2>/dev/null
     [ -e killed.db ] || continue
@@ -36,6 +36,7 @@ while [ "$kills" -lt 20 ]; do
     held >after
     [ -z "$(comm -23 <(sort before) <(sort after))" ] ||
         fail "kill $kills: a finished run was lost or done again"
+    held_then="${held_then:-} $(wc -l <after)"
     cp after before
     if [ "$(wc -l <after)" -eq 12 ]; then
         exits 0 sweep grid.yaml --out killed.db --quiet
@@ -51,5 +52,5 @@ held >after
 [ -z "$(comm -23 <(sort before) <(sort after))" ] || fail "the last call redid a run"
 dump killed.db >killed.rows
 same rows killed.rows
-echo "$kills kills, $completions stores completed on the way"
+echo "$kills kills, $completions stores completed on the way; runs held: $held_then"
 done_testing
