@@ -49,8 +49,9 @@ void run_plan(struct replica *replica)
 {
     replica->ahead = 0;
     const struct decode_set *set = &replica->decodes;
-    const bool admits = replica->waiting.count > 0 && !replica->head_stuck &&
-                        replica->running.count < replica->engine.max_num_seqs;
+    const bool wanted =
+        (replica->waiting.count > 0 && !replica->head_stuck) || replica->ready > 0;
+    const bool admits = wanted && replica->running.count < replica->engine.max_num_seqs;
     if (replica->setup.step_by_step || replica->step_count < replica->depth ||
         set->count == 0 || admits || replica->cancelling) {
         return;

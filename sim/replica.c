@@ -18,6 +18,17 @@ static void request_end(struct replica *replica, struct request *request,
                                  status);
 }
 
+/* It goes on elsewhere; its blocks stay until the other engine has them. */
+static void prefill_end(struct replica *replica, struct request *request,
+                        int64_t now_ns)
+{
+    struct kv_hold *hold = request->released ? NULL : running_hold(replica, request);
+    replica->stats.ended++;
+    request_move(request, REQUEST_ARRIVED);
+    replica->setup.legs.on_prefilled(replica->setup.legs.context, request, hold,
+                                     now_ns);
+}
+
 static void step_deliver(struct replica *replica, const struct step *step,
                          int64_t now_ns)
 {
@@ -34,6 +45,10 @@ static void step_deliver(struct replica *replica, const struct step *step,
            replica->drain_first->last_step <= step->index) {
         struct request *request = replica->drain_first;
         running_drain_remove(replica, request);
+        if (request->leg == LEG_PREFILL) {
+            prefill_end(replica, request, now_ns);
+            continue;
+        }
         if (!request->released) {
             running_leave(replica, request);
         }
@@ -45,6 +60,11 @@ static void cancel_one(struct replica *replica, struct request *request, int64_t
 {
     if (request->state == REQUEST_WAITING) {
         request_list_remove(&replica->waiting, request);
+    } else if (request->state == REQUEST_LOADING) {
+        replica->ready -= request->kv_here ? 1 : 0;
+        request_list_remove(&replica->loading, request);
+        kvpool_release(replica->pool, &request->kv,
+                       replica_blocks_of(replica, request->prompt_tokens));
     } else {
         if (request->state == REQUEST_DRAINING) {
             running_drain_remove(replica, request);
@@ -66,18 +86,16 @@ static void cancel_one(struct replica *replica, struct request *request, int64_t
 
 static void cancels_apply(struct replica *replica, int64_t now_ns)
 {
+    struct request *const firsts[] = {replica->running.first, replica->waiting.first,
+                                      replica->loading.first};
     replica->cancelling = false;
-    struct request *next = NULL;
-    for (struct request *at = replica->running.first; at != NULL; at = next) {
-        next = at->next;
-        if (at->cancel) {
-            cancel_one(replica, at, now_ns);
-        }
-    }
-    for (struct request *at = replica->waiting.first; at != NULL; at = next) {
-        next = at->next;
-        if (at->cancel) {
-            cancel_one(replica, at, now_ns);
+    for (size_t i = 0; i < sizeof firsts / sizeof firsts[0]; i++) {
+        struct request *next = NULL;
+        for (struct request *at = firsts[i]; at != NULL; at = next) {
+            next = at->next;
+            if (at->cancel) {
+                cancel_one(replica, at, now_ns);
+            }
         }
     }
 }
@@ -86,6 +104,9 @@ void replica_boundary(struct replica *replica, int64_t now_ns)
 {
     if (replica->cancelling) {
         cancels_apply(replica, now_ns);
+    }
+    if (replica->releasing) {
+        running_release_holds(replica);
     }
     while (replica->step_count < replica->depth) {
         /* A call that preempted and then scheduled nobody is followed by another one,
@@ -149,6 +170,16 @@ static int64_t next_boundary_ns(struct replica *replica, int64_t now_ns)
     return replica->boundary_ns;
 }
 
+/* Something has changed that the next boundary has to see. */
+static void look_again(struct replica *replica, int64_t now_ns)
+{
+    if (idle(replica)) {
+        wake(replica, now_ns);
+    } else {
+        run_cut(replica, now_ns);
+    }
+}
+
 void replica_submit(struct replica *replica, struct request *request, int64_t now_ns)
 {
     request_move(request, REQUEST_WAITING);
@@ -174,7 +205,33 @@ void replica_cancel(struct replica *replica, struct request *request, int64_t no
           replica->setup.id, request->engine);
     request->cancel = true;
     replica->cancelling = true;
-    run_cut(replica, now_ns);
+    look_again(replica, now_ns);
+}
+
+void replica_kv_arrived(struct replica *replica, struct request *request,
+                        int64_t now_ns)
+{
+    CHECK(request->state == REQUEST_LOADING && !request->kv_here,
+          "KV of request %llu comes to engine %u unasked",
+          (unsigned long long)request->record_id, replica->setup.id);
+    request->kv_here = true;
+    replica->ready++;
+    look_again(replica, now_ns);
+}
+
+void replica_kv_lost(struct replica *replica, struct request *request, int64_t now_ns)
+{
+    CHECK(request->state == REQUEST_WAITING, "KV of request %llu is lost in state %d",
+          (unsigned long long)request->record_id, (int)request->state);
+    request->remote_tokens = 0;
+    look_again(replica, now_ns);
+}
+
+void replica_release(struct replica *replica, struct kv_hold *hold, int64_t now_ns)
+{
+    hold->release = true;
+    replica->releasing = true;
+    look_again(replica, now_ns);
 }
 
 void replica_stop(struct replica *replica, int64_t now_ns)
@@ -195,7 +252,7 @@ void replica_peek(const struct replica *replica, int64_t time_ns,
         .time_ns = time_ns,
         .engine = replica->setup.id,
         .running = replica->running.count,
-        .waiting = replica->waiting.count,
+        .waiting = replica->waiting.count + replica->loading.count,
         .kv_total_blocks = kvpool_total_blocks(replica->pool),
         .kv_used_blocks = kvpool_total_blocks(replica->pool) - free_blocks,
     };
@@ -238,6 +295,9 @@ void replica_visit(const struct replica *replica,
             visit(context, at);
         }
     }
+    for (struct request *at = replica->loading.first; at != NULL; at = at->next) {
+        visit(context, at);
+    }
 }
 
 const struct replica_stats *replica_stats(const struct replica *replica)
@@ -276,6 +336,11 @@ struct replica *replica_new(const struct replica_setup *setup)
 void replica_delete(struct replica *replica)
 {
     if (replica != NULL) {
+        struct kv_hold *next = NULL;
+        for (struct kv_hold *at = replica->hold_first; at != NULL; at = next) {
+            next = at->next;
+            mem_free(at);
+        }
         kvpool_delete(replica->pool);
         decode_set_fini(&replica->decodes);
         mem_free(replica);
@@ -330,14 +395,36 @@ static uint64_t check_running(const struct replica *replica)
     return census.held;
 }
 
+/* Private blocks of those that wait for KV, and of KV that waits for others. */
+static uint64_t check_remote(const struct replica *replica)
+{
+    uint64_t held = 0;
+    uint32_t ready = 0;
+    for (const struct request *at = replica->loading.first; at != NULL; at = at->next) {
+        CHECK(at->state == REQUEST_LOADING, "state %d among the loading",
+              (int)at->state);
+        held += replica_blocks_of(replica, at->prompt_tokens) - at->kv.registered +
+                at->kv.surplus;
+        ready += at->kv_here ? 1 : 0;
+    }
+    CHECK(ready == replica->ready, "%u are ready, %u counted", ready, replica->ready);
+    for (const struct kv_hold *at = replica->hold_first; at != NULL; at = at->next) {
+        held += at->owned - at->kv.registered + at->kv.surplus;
+    }
+    return held;
+}
+
 void replica_check(const struct replica *replica)
 {
-    const uint64_t held = check_running(replica);
+    const uint64_t held = check_running(replica) + check_remote(replica);
     kvpool_check(replica->pool, held);
     CHECK(replica->running.count <= replica->engine.max_num_seqs, "%u running",
           replica->running.count);
+    /* Blocks that wait for another engine may keep the head of the queue out. */
+    const bool remote = replica->loading.count > 0 || replica->hold_first != NULL;
     CHECK(!idle(replica) || replica->setup.lockstep ||
-              (replica->running.count == 0 && replica->waiting.count == 0),
+              (replica->running.count == 0 && replica->ready == 0 &&
+               (remote || replica->waiting.count == 0)),
           "INV-7: engine %u is idle with %u running, %u waiting", replica->setup.id,
           replica->running.count, replica->waiting.count);
 }

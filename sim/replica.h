@@ -21,6 +21,10 @@
 
 struct replica;
 
+/* KV blocks of a prompt that another engine will fetch. They belong to no request here
+ * and are not free until replica_release. */
+struct kv_hold;
+
 /* What the engine tells its owner, always at a step boundary, in this order: first
  * tokens of a step, then requests that ended. on_end lends the request; the engine has
  * forgotten it. */
@@ -31,6 +35,20 @@ struct replica_events {
                    enum outcome_status status);
 };
 
+/* The same of requests whose legs are at two engines; all NULL where there are none. */
+struct replica_leg_events {
+    void *context;
+    /* In place of on_end for one of LEG_PREFILL, ARRIVED again. hold NULL: its blocks
+     * were lost to a preemption. */
+    void (*on_prefilled)(void *context, struct request *request, struct kv_hold *hold,
+                         int64_t now_ns);
+    /* One of LEG_DECODE has got its blocks and waits until `blocks` of them have come
+     * (replica_kv_arrived); 0: the cache had them all, it goes on at once. While a step
+     * is formed: the engine must not be called. */
+    void (*on_load)(void *context, struct request *request, uint32_t blocks,
+                    int64_t now_ns);
+};
+
 struct replica_setup {
     uint32_t id;
     const struct engine_config *engine;
@@ -38,6 +56,7 @@ struct replica_setup {
     uint32_t kv_blocks; /* null block included */
     const struct request_table *table;
     struct replica_events events;
+    struct replica_leg_events legs;
     const struct kv_listener *cache_listener; /* NULL = nobody */
     bool step_by_step; /* no decode runs, no aggregates: the oracle */
     bool lockstep;     /* a rank of sim/lockstep.h, which also sets step_by_step */
@@ -62,6 +81,17 @@ void replica_submit(struct replica *replica, struct request *request, int64_t no
 /* The client hung up: the request ends (CANCELLED) at the next step boundary, at once
  * when the engine is idle. */
 void replica_cancel(struct replica *replica, struct request *request, int64_t now_ns);
+
+/* The KV that on_load asked for is here; the request goes on with the next step that is
+ * formed. */
+void replica_kv_arrived(struct replica *replica, struct request *request,
+                        int64_t now_ns);
+/* It cannot be had any more: one that waits and has not asked computes its prompt here.
+ */
+void replica_kv_lost(struct replica *replica, struct request *request, int64_t now_ns);
+/* The other engine has what it wanted: the blocks are free from the next boundary on,
+ * at once when the engine is idle. */
+void replica_release(struct replica *replica, struct kv_hold *hold, int64_t now_ns);
 
 /* When replica_step_done is due; INT64_MAX while idle. */
 int64_t replica_next_ns(const struct replica *replica);

@@ -13,6 +13,14 @@
 
 enum { DEPTH_MAX = 2 };
 
+struct kv_hold {
+    struct kv_hold *next;
+    struct kv_hold *previous;
+    struct kv_sequence kv;
+    uint32_t owned; /* blocks, as for kvpool_release */
+    bool release;   /* at the next boundary */
+};
+
 /* A formed step. */
 struct step {
     uint64_t index;
@@ -33,6 +41,11 @@ struct replica {
     struct decode_set decodes;
     struct request_list running; /* in order of admission */
     struct request_list waiting;
+    struct request_list loading; /* LOADING, in order of their allocation */
+    uint32_t ready;              /* of them: their KV has come */
+    struct kv_hold *hold_first;  /* in order of their requests' ends */
+    struct kv_hold *hold_last;
+    bool releasing;                /* some hold is to be released */
     struct request *prefill_first; /* PREFILLING, in order of admission */
     struct request *prefill_last;
     struct request *drain_first; /* DRAINING, in order of their last step; few */
@@ -92,6 +105,10 @@ void running_queue(struct replica *replica, struct request *request, bool in_fro
 /* Takes a running request out of everything and gives its blocks back. Its state field
  * still says where it was. */
 void running_leave(struct replica *replica, struct request *request);
+/* The same, but for its blocks, which stay held for another engine. */
+struct kv_hold *running_hold(struct replica *replica, struct request *request);
+/* Gives back what holds marked for release have. */
+void running_release_holds(struct replica *replica);
 void running_preempt(struct replica *replica, struct request *victim);
 /* Whom vLLM would preempt: the last admitted, or the least urgent one. */
 struct request *running_victim(const struct replica *replica);

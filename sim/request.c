@@ -217,12 +217,14 @@ void request_move(struct request *request, enum request_state state)
 {
     static const unsigned legal[] = {
         [REQUEST_ARRIVED] = 1U << REQUEST_WAITING | 1U << REQUEST_ENDED,
-        [REQUEST_WAITING] = 1U << REQUEST_PREFILLING | 1U << REQUEST_ENDED,
+        [REQUEST_WAITING] =
+            1U << REQUEST_LOADING | 1U << REQUEST_PREFILLING | 1U << REQUEST_ENDED,
+        [REQUEST_LOADING] = 1U << REQUEST_PREFILLING | 1U << REQUEST_ENDED,
         [REQUEST_PREFILLING] = 1U << REQUEST_DECODING | 1U << REQUEST_DRAINING |
                                1U << REQUEST_WAITING | 1U << REQUEST_ENDED,
         [REQUEST_DECODING] =
             1U << REQUEST_DRAINING | 1U << REQUEST_WAITING | 1U << REQUEST_ENDED,
-        [REQUEST_DRAINING] = 1U << REQUEST_ENDED,
+        [REQUEST_DRAINING] = 1U << REQUEST_ARRIVED | 1U << REQUEST_ENDED,
         [REQUEST_ENDED] = 0,
     };
     CHECK((legal[request->state] >> state & 1U) != 0,

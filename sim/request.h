@@ -15,6 +15,7 @@
 #define REQUEST_STATES(X)                                                              \
     X(ARRIVED, "at the gateway")                                                       \
     X(WAITING, "in an engine's queue, new or preempted")                               \
+    X(LOADING, "in an engine, which waits for KV from another one; holds blocks")      \
     X(PREFILLING, "running; some known tokens are not computed yet")                   \
     X(DECODING, "running; one token per step, member of the decode set")               \
     X(DRAINING, "running; its last token is in a step under way")                      \
@@ -25,6 +26,9 @@ enum request_state {
     REQUEST_STATES(X)
 #undef X
 };
+
+/* Of a request whose prompt is computed by one engine and that decodes at another. */
+enum request_leg { LEG_WHOLE, LEG_PREFILL, LEG_DECODE };
 
 struct request {
     /* What a walk over a batch reads, side by side: one cache line. */
@@ -65,6 +69,11 @@ struct request {
     uint64_t number;       /* of its arrival: unique, as its record's id need not be */
     uint32_t account;      /* its tenant in sim/fairness.h; 0 without admission */
     uint32_t timer;        /* event source of its cancellation; UINT32_MAX = none */
+    enum request_leg leg;
+    uint32_t remote_tokens; /* LEG_DECODE: KV to be had from the engine that prefilled;
+                               0 once it is asked for */
+    bool kv_here;           /* LOADING: it has come */
+    struct split *split;    /* its two legs (sim/disagg.c); NULL = LEG_WHOLE */
     /* Other lists: prefilling; emitting or draining. */
     struct request *prefill_previous;
     struct request *prefill_next;

@@ -3,6 +3,7 @@
  * running.c: who is in which list of an engine and holds which blocks.
  */
 #include "base/check.h"
+#include "base/mem.h"
 #include "sim/replica_state.h"
 
 /* ---- blocks ---------------------------------------------------------------------- */
@@ -161,7 +162,8 @@ void running_queue(struct replica *replica, struct request *request, bool in_fro
 /* ---- leaving the running list ------------------------------------------------------
  */
 
-void running_leave(struct replica *replica, struct request *request)
+/* Returns how many blocks it has, registered as far as they can be. */
+static uint32_t running_unlink(struct replica *replica, struct request *request)
 {
     running_register(replica, request);
     if (request->state == REQUEST_DECODING) {
@@ -171,9 +173,62 @@ void running_leave(struct replica *replica, struct request *request)
     }
     const uint32_t owned =
         replica_blocks_of(replica, (uint64_t)request->computed + request->step_tokens);
-    kvpool_release(replica->pool, &request->kv, owned);
     request->step_tokens = 0;
     request_list_remove(&replica->running, request);
+    return owned;
+}
+
+void running_leave(struct replica *replica, struct request *request)
+{
+    const uint32_t owned = running_unlink(replica, request);
+    kvpool_release(replica->pool, &request->kv, owned);
+}
+
+struct kv_hold *running_hold(struct replica *replica, struct request *request)
+{
+    struct kv_hold *hold = mem_alloc(1, sizeof *hold);
+    hold->owned = running_unlink(replica, request);
+    hold->kv = request->kv;
+    hold->kv.runs = NULL; /* the request's own, who may be gone before */
+    hold->kv.run_count = 0;
+    request->kv = (struct kv_sequence){.runs = request->kv.runs,
+                                       .run_count = request->kv.run_count};
+    hold->previous = replica->hold_last;
+    if (replica->hold_last == NULL) {
+        replica->hold_first = hold;
+    } else {
+        replica->hold_last->next = hold;
+    }
+    replica->hold_last = hold;
+    return hold;
+}
+
+static void hold_unlink(struct replica *replica, const struct kv_hold *hold)
+{
+    if (hold->previous == NULL) {
+        replica->hold_first = hold->next;
+    } else {
+        hold->previous->next = hold->next;
+    }
+    if (hold->next == NULL) {
+        replica->hold_last = hold->previous;
+    } else {
+        hold->next->previous = hold->previous;
+    }
+}
+
+void running_release_holds(struct replica *replica)
+{
+    struct kv_hold *next = NULL;
+    replica->releasing = false;
+    for (struct kv_hold *at = replica->hold_first; at != NULL; at = next) {
+        next = at->next;
+        if (at->release) {
+            kvpool_release(replica->pool, &at->kv, at->owned);
+            hold_unlink(replica, at);
+            mem_free(at);
+        }
+    }
 }
 
 void running_preempt(struct replica *replica, struct request *victim)

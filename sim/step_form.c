@@ -240,24 +240,35 @@ static bool admission_fits(const struct replica *replica, const struct request *
     return need + hit->evictable <= kvpool_free_blocks(replica->pool);
 }
 
+static void lookup_note(struct replica *replica, struct request *request,
+                        uint32_t cached)
+{
+    request->cached_tokens = cached;
+    replica->stats.prefix_query_tokens += replica_known_tokens(request);
+    replica->stats.prefix_hit_tokens += cached;
+}
+
+static void enter_running(struct replica *replica, struct request *request)
+{
+    request_list_append(&replica->running, request);
+    running_prefill_append(replica, request);
+    request_move(request, REQUEST_PREFILLING);
+    request->admission = ++replica->admissions;
+}
+
 static void admission_commit(struct replica *replica, struct forming *forming,
                              struct request *request, const struct kv_hit *hit,
                              uint32_t tokens)
 {
     const uint32_t cached = hit->blocks * replica->engine.block_tokens;
     request_list_remove(&replica->waiting, request);
-    request_list_append(&replica->running, request);
-    running_prefill_append(replica, request);
-    request_move(request, REQUEST_PREFILLING);
-    request->admission = ++replica->admissions;
+    enter_running(replica, request);
     kvpool_admit(replica->pool, &request->kv, hit,
                  replica_blocks_of(replica, (uint64_t)cached + tokens) - hit->blocks);
     request->computed = cached;
     if (request->scheduled_ns == OUTCOME_TIME_NONE) {
         request->scheduled_ns = forming->now_ns;
-        request->cached_tokens = cached;
-        replica->stats.prefix_query_tokens += replica_known_tokens(request);
-        replica->stats.prefix_hit_tokens += cached;
+        lookup_note(replica, request, cached);
     } else if (request->lost_tokens > cached) {
         request->recomputed_tokens += request->lost_tokens - cached;
         replica->stats.recomputed_tokens += request->lost_tokens - cached;
@@ -266,9 +277,82 @@ static void admission_commit(struct replica *replica, struct forming *forming,
     chunk_commit(replica, forming, request, tokens);
 }
 
+/* Those whose KV has come, before anybody else (vLLM puts set-aside requests in front).
+ * Their blocks are enough for the whole prompt. */
+static void admit_loaded(struct replica *replica, struct forming *forming)
+{
+    struct request *next = NULL;
+    for (struct request *at = replica->loading.first;
+         at != NULL && forming->budget > 0 &&
+         replica->running.count < replica->engine.max_num_seqs;
+         at = next) {
+        next = at->next;
+        if (!at->kv_here) {
+            continue;
+        }
+        const uint32_t tokens = chunk_wanted(
+            replica, replica_known_tokens(at) - at->computed, forming->budget);
+        replica->ready--;
+        request_list_remove(&replica->loading, at);
+        enter_running(replica, at);
+        at->scheduled_ns = forming->now_ns;
+        forming->budget -= tokens;
+        chunk_commit(replica, forming, at, tokens);
+    }
+}
+
+/* The head's KV is at another engine: it takes blocks for its prompt and waits beside
+ * the queue until they are filled. False: there are not enough. */
+static bool load_begin(struct replica *replica, const struct forming *forming,
+                       struct request *request, const struct kv_hit *hit)
+{
+    const uint32_t need =
+        replica_blocks_of(replica, request->prompt_tokens) - hit->blocks;
+    if (need + hit->evictable > kvpool_free_blocks(replica->pool)) {
+        return false;
+    }
+    const uint32_t remote = request->remote_tokens;
+    const uint32_t last = replica_known_tokens(request) - 1;
+    request_list_remove(&replica->waiting, request);
+    request_list_append(&replica->loading, request);
+    request_move(request, REQUEST_LOADING);
+    kvpool_admit(replica->pool, &request->kv, hit, need);
+    lookup_note(replica, request, hit->blocks * replica->engine.block_tokens);
+    request->computed = remote < last ? remote : last; /* one is computed for logits */
+    request->remote_tokens = 0;
+    replica->setup.legs.on_load(replica->setup.legs.context, request,
+                                replica_blocks_of(replica, remote) - hit->blocks,
+                                forming->now_ns);
+    return true;
+}
+
+/* Admits the head with what the lookup found. False: it does not fit now. */
+static bool admit_head(struct replica *replica, struct forming *forming,
+                       struct request *head, const struct kv_hit *hit)
+{
+    const bool remote = head->remote_tokens > 0;
+    if (head->remote_tokens > hit->blocks * replica->engine.block_tokens) {
+        return load_begin(replica, forming, head, hit);
+    }
+    uint32_t tokens = 0;
+    if (!admission_fits(replica, head, hit, forming->budget, &tokens)) {
+        return false;
+    }
+    admission_commit(replica, forming, head, hit, tokens);
+    if (remote) {
+        head->remote_tokens = 0;
+        replica->setup.legs.on_load(replica->setup.legs.context, head, 0,
+                                    forming->now_ns);
+    }
+    return true;
+}
+
 /* Phase 2. */
 static void step_admit(struct replica *replica, struct forming *forming)
 {
+    if (replica->ready > 0) {
+        admit_loaded(replica, forming);
+    }
     replica->head_stuck = replica->waiting.count > 0;
     while (replica->waiting.count > 0 && forming->budget > 0 &&
            replica->running.count < replica->engine.max_num_seqs) {
@@ -278,12 +362,10 @@ static void step_admit(struct replica *replica, struct forming *forming)
             (replica_known_tokens(head) - 1) / replica->engine.block_tokens;
         const struct kv_hit hit =
             kvpool_lookup(replica->pool, head->kv.runs, head->kv.run_count, limit);
-        uint32_t tokens = 0;
-        if (!admission_fits(replica, head, &hit, forming->budget, &tokens)) {
+        if (!admit_head(replica, forming, head, &hit)) {
             replica->head_stuck = !may_grow;
             return;
         }
-        admission_commit(replica, forming, head, &hit, tokens);
         replica->head_stuck = replica->waiting.count > 0;
     }
 }
