@@ -24,7 +24,7 @@ struct policies_args {
 
 static const struct opt POLICIES_OPTIONS[] = {
     {"--kind", "KIND", OPT_STR, offsetof(struct policies_args, kind), "all kinds",
-     "Only policies of this kind: route, admit or order. Example: --kind admit"},
+     "Only policies of this kind: route, admit, order or pair. Example: --kind admit"},
     {"--format", "FORMAT", OPT_STR, offsetof(struct policies_args, format),
      "text for people",
      "json: an array of all that is known of them, with parameters and failure modes; "
@@ -247,7 +247,8 @@ static bool kind_parse(struct filter *filter, const char *kind, struct err *err)
         }
     }
     return kind == NULL ||
-           err_set(err, ERR_USAGE, "--kind: '%s' is none of route, admit, order", kind);
+           err_set(err, ERR_USAGE, "--kind: '%s' is none of route, admit, order, pair",
+                   kind);
 }
 
 static bool name_known(const struct filter *filter, struct err *err)
@@ -325,15 +326,15 @@ const struct command command_policies = {
             .name = "policies",
             .usage = "[NAME] [--kind KIND] [--format FORMAT] [--page FILE.md]",
             .summary = "list the policies with their parameters and failure modes",
-            .description =
-                "Policies are of three kinds: route (which endpoint gets a "
-                "request), admit (who may come in)\nand order (in which order "
-                "an engine admits).\n\n"
-                "Examples:\n"
-                "  stacksim policies\n"
-                "  stacksim policies prefix_aware\n"
-                "  stacksim policies --kind admit --format json\n"
-                "  stacksim run demo --policy prefix_aware",
+            .description = "Policies are of four kinds: route (which endpoint gets a "
+                           "request), admit (who may come in),\norder (in which order "
+                           "an engine admits) and pair (whether two engines share a "
+                           "request).\n\n"
+                           "Examples:\n"
+                           "  stacksim policies\n"
+                           "  stacksim policies prefix_aware\n"
+                           "  stacksim policies --kind admit --format json\n"
+                           "  stacksim run demo --policy prefix_aware",
             .options = POLICIES_OPTIONS,
             .positional_max = 1,
         },

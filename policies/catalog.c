@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * catalog.c: three tables of three types, read as one.
+ * catalog.c: tables of several types, read as one.
  */
 #include "policies/catalog.h"
 
 #include "policies/admit.h"
 #include "policies/order.h"
+#include "policies/pair.h"
 
 #include <stdio.h>
 
@@ -76,11 +77,19 @@ bool policy_catalog_at(const struct policy_set *set, size_t index,
             return true;
         }
     }
-    const struct order_policy *order = order_policy_at(index - count);
-    if (order != NULL) {
-        *entry = ENTRY(POLICY_ORDER, order, 0);
+    index -= count;
+    const struct order_policy *order = NULL;
+    for (count = 0; (order = order_policy_at(count)) != NULL; count++) {
+        if (count == index) {
+            *entry = ENTRY(POLICY_ORDER, order, 0);
+            return true;
+        }
     }
-    return order != NULL;
+    const struct pair_policy *pair = pair_policy_at(index - count);
+    if (pair != NULL) {
+        *entry = ENTRY(POLICY_PAIR, pair, 0);
+    }
+    return pair != NULL;
 }
 
 const char *policy_need_name(size_t index, unsigned *bit)

@@ -16,7 +16,9 @@
     X(ADMIT, "admit", "admission.policy", "admission.params",                          \
       "who may come in, who waits at the gateway, who is turned away")                 \
     X(ORDER, "order", "engine.scheduling_policy", "engine.scheduling_params",          \
-      "in which order an engine admits the requests of its queue")
+      "in which order an engine admits the requests of its queue")                     \
+    X(PAIR, "pair", "routing.disaggregation.policy", "routing.disaggregation.params",  \
+      "whether one engine computes a prompt and another one its output")
 
 enum policy_kind {
 #define X(id, name, key, params, help) POLICY_##id,

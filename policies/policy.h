@@ -60,7 +60,8 @@ enum policy_need {
     X(PREDICTED, "predicted", "lowest predicted latency")                              \
     X(HEADROOM, "headroom", "predicted to keep its targets")                           \
     X(NO_HEADROOM, "no_headroom", "nobody is predicted to keep the targets")           \
-    X(REBALANCED, "rebalanced", "its holder carries too much: the least loaded")
+    X(REBALANCED, "rebalanced", "its holder carries too much: the least loaded")       \
+    X(FIXED, "fixed", "always this one")
 
 enum route_reason {
 #define X(name, text, help) REASON_##name,
