@@ -36,14 +36,13 @@ void sim_arrival_schedule(struct sim *sim)
     }
 }
 
-static uint32_t output_capped(const struct trace_record *record,
-                              const struct engine_config *engine)
+static uint32_t output_capped(const struct trace_record *record, uint32_t model_len)
 {
     uint32_t tokens = record->output_tokens;
     if (record->output_tokens_max > 0 && record->output_tokens_max < tokens) {
         tokens = record->output_tokens_max;
     }
-    const uint32_t room = engine->max_model_len - record->prompt_tokens;
+    const uint32_t room = model_len - record->prompt_tokens;
     return tokens < room ? tokens : room;
 }
 
@@ -55,15 +54,15 @@ static uint32_t account_of(struct sim *sim, const struct incoming *incoming)
                : 0;
 }
 
-static void request_submit(struct sim *sim, const struct incoming *incoming,
-                           uint32_t engine)
+struct request *sim_request_new(struct sim *sim, const struct incoming *incoming,
+                                uint32_t engine, uint32_t model_len)
 {
     const struct trace_record *record = incoming->record;
     const struct engine_config *config = &sim->pool_of[engine]->engine;
-    const bool fits = record->prompt_tokens < config->max_model_len;
-    struct request *request =
-        request_table_add(sim->table, record, fits ? output_capped(record, config) : 0,
-                          fits && config->prefix_caching ? config->block_tokens : 0);
+    const bool fits = record->prompt_tokens < model_len;
+    struct request *request = request_table_add(
+        sim->table, record, fits ? output_capped(record, model_len) : 0,
+        fits && config->prefix_caching ? config->block_tokens : 0);
     request->arrival_ns = incoming->arrival_ns;
     request->front = incoming->front;
     request->engine = engine;
@@ -74,7 +73,7 @@ static void request_submit(struct sim *sim, const struct incoming *incoming,
     if (!fits) {
         request_move(request, REQUEST_ENDED);
         sim_finish(sim, request, OUTCOME_REFUSED);
-        return;
+        return NULL;
     }
     if (record->cancel_ns > 0) {
         const struct timer timer = {.kind = EVENT_CANCEL, .request = request};
@@ -83,6 +82,11 @@ static void request_submit(struct sim *sim, const struct incoming *incoming,
                 incoming->arrival_ns + record->cancel_ns,
                 sim_rank(EVENT_CANCEL, record->id));
     }
+    return request;
+}
+
+void sim_engine_submit(struct sim *sim, struct request *request, uint32_t engine)
+{
     if (sim->group_of[engine] != NULL) {
         lockstep_submit(sim->group_of[engine], engine - sim->first_of[engine], request,
                         sim->now_ns);
@@ -90,6 +94,16 @@ static void request_submit(struct sim *sim, const struct incoming *incoming,
         replica_submit(sim->engines[engine], request, sim->now_ns);
     }
     sim_engine_reschedule(sim, engine);
+}
+
+void sim_request_submit(struct sim *sim, const struct incoming *incoming,
+                        uint32_t engine)
+{
+    struct request *request = sim_request_new(
+        sim, incoming, engine, sim->pool_of[engine]->engine.max_model_len);
+    if (request != NULL) {
+        sim_engine_submit(sim, request, engine);
+    }
 }
 
 void sim_metrics_read(struct sim *sim, const struct front *front)
@@ -111,6 +125,9 @@ void sim_metrics_read(struct sim *sim, const struct front *front)
             .prefix_hit_tokens = stats->prefix_hit_tokens,
         };
         gateway_scraped(front->gateway, engine, &metrics);
+        if (front->prefill != NULL) {
+            gateway_scraped(front->prefill, engine, &metrics);
+        }
     }
 }
 
@@ -143,7 +160,7 @@ void sim_on_ask(void *context, uint32_t endpoint_id, const struct request_view *
     const struct outlook_question question = {
         .now_ns = sim->now_ns,
         .prompt_tokens = request->prompt_tokens,
-        .output_tokens = output_capped(sim->asked, config),
+        .output_tokens = output_capped(sim->asked, config->max_model_len),
         .runs = sim->asked_runs,
         .run_count = run_count,
     };
@@ -169,13 +186,12 @@ const struct kv_listener *sim_listener_of(struct sim *sim, uint32_t engine)
         return kv_reports_listener(sim->reports, engine,
                                    sim->pool_of[engine]->engine.block_tokens);
     }
-    const unsigned needs = gateway_needs(sim->fronts[0].gateway);
+    const unsigned needs = front_needs(&sim->fronts[0]);
     return (needs & NEED_ORACLE) != 0 ? &sim->nobody : NULL;
 }
 
-/* It ends without having met an engine. */
-static void request_drop(struct sim *sim, const struct incoming *incoming,
-                         enum outcome_status status)
+void sim_request_drop(struct sim *sim, const struct incoming *incoming,
+                      enum outcome_status status)
 {
     struct request *request = request_table_add(sim->table, incoming->record, 0, 0);
     request->arrival_ns = incoming->arrival_ns;
@@ -193,13 +209,17 @@ static void request_route(struct sim *sim, const struct incoming *incoming)
 {
     uint32_t engine = UINT32_MAX;
     sim->asked = incoming->record;
+    if (sim->disagg != NULL) {
+        sim_disagg_route(sim, incoming);
+        return;
+    }
     const struct route_decision decision =
         front_route(&sim->fronts[incoming->front], sim->now_ns, incoming->record,
                     incoming->arrival_ns, &engine);
     if (decision.endpoint >= 0) {
-        request_submit(sim, incoming, engine);
+        sim_request_submit(sim, incoming, engine);
     } else {
-        request_drop(sim, incoming, OUTCOME_REJECTED);
+        sim_request_drop(sim, incoming, OUTCOME_REJECTED);
     }
 }
 
@@ -238,7 +258,7 @@ void sim_parked_end(struct sim *sim, struct parked *parked, enum outcome_status 
 {
     parked_wake(sim, parked);
     const struct incoming incoming = incoming_of(parked);
-    request_drop(sim, &incoming, status);
+    sim_request_drop(sim, &incoming, status);
     admission_drop(parked);
 }
 
@@ -247,7 +267,9 @@ static void visit_tokens(void *context, struct request *request)
     struct sim *sim = context;
     const struct replica *engine = sim->engines[request->engine];
     const struct admission *admission = sim->fronts[request->front].admission;
-    if (admission_waiting(admission) > 0 && admission_wants_tokens(admission)) {
+    const bool kept = request->leg == LEG_PREFILL; /* the client sees nothing of it */
+    if (!kept && admission_waiting(admission) > 0 &&
+        admission_wants_tokens(admission)) {
         admission_saw_tokens(sim->fronts[request->front].admission, request->number,
                              replica_output_tokens(engine, request, sim->now_ns));
     }
@@ -354,7 +376,7 @@ void sim_arrive(struct sim *sim, const struct trace_record *record)
         parked->front = incoming.front;
         request_wait(sim, parked);
     } else {
-        request_drop(sim, &incoming, OUTCOME_SHED);
+        sim_request_drop(sim, &incoming, OUTCOME_SHED);
     }
 }
 

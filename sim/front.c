@@ -12,6 +12,21 @@
 #include <stdio.h>
 
 enum { KEY_BYTES = 24, CHUNK_CHARS = 128 };
+enum { PREFILL_STREAMS = 1 << 16 }; /* beyond the replicas: chance of its own */
+
+/* Its own counters and its own knowledge: prefill legs are requests of their own. */
+static bool prefill_new(struct front *front, const struct gateway_setup *decode,
+                        struct err *err)
+{
+    const struct scenario_disaggregation *disagg = &front->scenario->disaggregation;
+    struct gateway_setup setup = *decode;
+    setup.policy = disagg->prefill;
+    setup.param_names = disagg->param_names;
+    setup.param_values = disagg->param_values;
+    setup.param_count = disagg->param_count;
+    setup.replica += PREFILL_STREAMS;
+    return gateway_new(&front->prefill, &setup, err);
+}
 
 bool front_init(struct front *front, const struct scenario *scenario, uint32_t replica,
                 const struct front_links *links, struct err *err)
@@ -29,11 +44,15 @@ bool front_init(struct front *front, const struct scenario *scenario, uint32_t r
         .oracle = links->oracle,
     };
     *front = (struct front){.scenario = scenario};
-    if (!gateway_new(&front->gateway, &setup, err)) {
+    if (!gateway_new(&front->gateway, &setup, err) ||
+        (scenario->disaggregation.policy != NULL && !prefill_new(front, &setup, err))) {
         return false;
     }
     if (links->sink != NULL) {
         gateway_log_to(front->gateway, links->sink);
+        if (front->prefill != NULL) {
+            gateway_log_to(front->prefill, links->sink);
+        }
     }
     return scenario->admission.policy == NULL ||
            admission_new(&front->admission, scenario, front->gateway, replica, err);
@@ -43,6 +62,7 @@ void front_fini(struct front *front)
 {
     admission_delete(front->admission);
     gateway_delete(front->gateway);
+    gateway_delete(front->prefill);
     mem_free(front->hashes);
     *front = (struct front){0};
 }
@@ -52,6 +72,15 @@ void front_join(struct front *front, uint32_t engine, const char *url,
 {
     const uint32_t endpoint = gateway_join(front->gateway, url, model, 1.0);
     CHECK(endpoint == engine, "engine %u became endpoint %u", engine, endpoint);
+    if (front->prefill != NULL) {
+        gateway_join(front->prefill, url, model, 1.0);
+    }
+}
+
+void front_set_role(struct front *front, uint32_t engine, enum pool_role role)
+{
+    gateway_set_accepting(front->gateway, engine, role != ROLE_PREFILL);
+    gateway_set_accepting(front->prefill, engine, role != ROLE_DECODE);
 }
 
 static uint64_t *hashes_reserve(struct front *front, size_t count)
@@ -92,9 +121,8 @@ static void blocks_fill(struct front *front, const struct trace_record *record,
 
 /* key must outlive the view. */
 static void view_fill(struct front *front, const struct trace_record *record,
-                      char key[KEY_BYTES], struct request_view *view)
+                      unsigned needs, char key[KEY_BYTES], struct request_view *view)
 {
-    const unsigned needs = gateway_needs(front->gateway);
     if ((needs & NEED_SESSION_KEY) != 0 && record->session != 0) {
         (void)snprintf(key, KEY_BYTES, "%" PRIu64, record->session);
         view->session_key = key;
@@ -107,14 +135,21 @@ static void view_fill(struct front *front, const struct trace_record *record,
     }
 }
 
-struct route_decision front_route(struct front *front, int64_t now_ns,
-                                  const struct trace_record *record, int64_t arrival_ns,
-                                  uint32_t *engine)
+/* Of which request, and when it came. */
+struct asked {
+    const struct trace_record *record;
+    int64_t arrival_ns;
+};
+
+static struct route_decision route(struct front *front, struct gateway *gateway,
+                                   int64_t now_ns, const struct asked *asked,
+                                   uint32_t *engine)
 {
+    const struct trace_record *record = asked->record;
     char key[KEY_BYTES];
     struct request_view view = {
         .request_id = record->id,
-        .arrival_ns = arrival_ns,
+        .arrival_ns = asked->arrival_ns,
         .model = record->model,
         .prompt_tokens = record->prompt_tokens,
         .output_tokens_max = record->output_tokens_max,
@@ -122,13 +157,35 @@ struct route_decision front_route(struct front *front, int64_t now_ns,
         .priority = record->priority,
         .tenant = record->tenant,
     };
-    view_fill(front, record, key, &view);
-    return gateway_route(front->gateway, now_ns, &view, engine);
+    view_fill(front, record, gateway_needs(gateway), key, &view);
+    return gateway_route(gateway, now_ns, &view, engine);
+}
+
+struct route_decision front_route(struct front *front, int64_t now_ns,
+                                  const struct trace_record *record, int64_t arrival_ns,
+                                  uint32_t *engine)
+{
+    const struct asked asked = {record, arrival_ns};
+    return route(front, front->gateway, now_ns, &asked, engine);
+}
+
+struct route_decision front_route_prefill(struct front *front, int64_t now_ns,
+                                          const struct trace_record *record,
+                                          int64_t arrival_ns, uint32_t *engine)
+{
+    const struct asked asked = {record, arrival_ns};
+    return route(front, front->prefill, now_ns, &asked, engine);
+}
+
+unsigned front_needs(const struct front *front)
+{
+    return gateway_needs(front->gateway) |
+           (front->prefill != NULL ? gateway_needs(front->prefill) : 0);
 }
 
 bool front_needs_metrics(const struct front *front)
 {
-    return (gateway_needs(front->gateway) & NEED_METRICS) != 0 ||
+    return (front_needs(front) & NEED_METRICS) != 0 ||
            (front->admission != NULL && admission_needs_metrics(front->admission));
 }
 

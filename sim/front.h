@@ -16,6 +16,7 @@
 
 struct front {
     struct gateway *gateway;
+    struct gateway *prefill;     /* of prefill legs; NULL = there are none */
     struct admission *admission; /* NULL = everybody may come in */
     const struct scenario *scenario;
     uint64_t *hashes; /* scratch of request_view */
@@ -35,10 +36,18 @@ void front_fini(struct front *front); /* a zeroed front is legal */
 /* Engines become endpoints in their order: endpoint id = engine. */
 void front_join(struct front *front, uint32_t engine, const char *url,
                 const char *model);
+/* Which legs it may get; everything, unless this is called. */
+void front_set_role(struct front *front, uint32_t engine, enum pool_role role);
 /* gateway_route for a record; *engine is filled when the decision has an endpoint. */
 struct route_decision front_route(struct front *front, int64_t now_ns,
                                   const struct trace_record *record, int64_t arrival_ns,
                                   uint32_t *engine);
+/* The same for a prefill leg. */
+struct route_decision front_route_prefill(struct front *front, int64_t now_ns,
+                                          const struct trace_record *record,
+                                          int64_t arrival_ns, uint32_t *engine);
+/* What its routing policies read. */
+unsigned front_needs(const struct front *front);
 /* Whether policy or admission read scraped metrics. */
 bool front_needs_metrics(const struct front *front);
 uint32_t front_waiting(const struct front *front); /* in its admission queue */

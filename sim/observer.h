@@ -44,6 +44,12 @@ struct request_outcome {
     uint32_t cached_tokens; /* prefix hit at the first admission */
     uint32_t preemptions;
     uint32_t recomputed_tokens; /* tokens computed again after preemptions */
+    /* Prompt and output computed apart: then queued, scheduled and cached are of the
+     * engine that prefilled, engine and first token of the one that decoded. */
+    uint32_t prefill_engine; /* UINT32_MAX = none: one engine did it all */
+    int64_t prefill_end_ns;
+    int64_t kv_asked_ns; /* the decoding engine had blocks and asked for the KV */
+    int64_t kv_here_ns;
 };
 
 struct engine_sample {

@@ -31,6 +31,15 @@ static void digest_outcome(struct sim *sim, const struct request_outcome *outcom
         outcome->recomputed_tokens,
     };
     digest_record(&sim->digest, words, sizeof(words) / sizeof(words[0]));
+    if (outcome->prefill_engine != UINT32_MAX) {
+        const uint64_t legs[] = {
+            outcome->prefill_engine,
+            (uint64_t)outcome->prefill_end_ns,
+            (uint64_t)outcome->kv_asked_ns,
+            (uint64_t)outcome->kv_here_ns,
+        };
+        digest_record(&sim->digest, legs, sizeof(legs) / sizeof(legs[0]));
+    }
 }
 
 static void check_order(const struct request_outcome *outcome)
@@ -53,6 +62,7 @@ static void summarise_outcome(struct sim_summary *summary,
                               const struct request_outcome *outcome)
 {
     summary->requests++;
+    summary->split += outcome->prefill_engine != UINT32_MAX ? 1 : 0;
     summary->end_ns = outcome->end_ns;
     switch (outcome->status) {
     case OUTCOME_COMPLETED:
@@ -104,10 +114,11 @@ static void admission_free(struct sim *sim, const struct request *request,
     }
 }
 
-/* Every request passes here exactly once. */
-void sim_finish(struct sim *sim, struct request *request, enum outcome_status status)
+static struct request_outcome outcome_of(const struct sim *sim,
+                                         const struct request *request,
+                                         enum outcome_status status)
 {
-    const struct request_outcome outcome = {
+    struct request_outcome outcome = {
         .request_id = request->record_id,
         .session = request->session,
         .turn = request->turn,
@@ -124,7 +135,18 @@ void sim_finish(struct sim *sim, struct request *request, enum outcome_status st
         .cached_tokens = request->cached_tokens,
         .preemptions = request->preemptions,
         .recomputed_tokens = request->recomputed_tokens,
+        .prefill_engine = UINT32_MAX,
     };
+    if (request->split != NULL) {
+        sim_disagg_outcome(request, &outcome);
+    }
+    return outcome;
+}
+
+/* Every request passes here exactly once. */
+void sim_finish(struct sim *sim, struct request *request, enum outcome_status status)
+{
+    const struct request_outcome outcome = outcome_of(sim, request, status);
     check_order(&outcome);
     digest_outcome(sim, &outcome);
     summarise_outcome(&sim->summary, &outcome);
@@ -138,8 +160,12 @@ void sim_finish(struct sim *sim, struct request *request, enum outcome_status st
             .had_first_token = request->first_token_ns != OUTCOME_TIME_NONE,
             .output_tokens = outcome.output_tokens,
         };
-        gateway_end(sim->fronts[request->front].gateway, sim->now_ns, &end);
-        load_remove(&sim->load, request->engine, sim->now_ns);
+        if (request->split != NULL) {
+            sim_disagg_end(sim, request, &end);
+        } else {
+            gateway_end(sim->fronts[request->front].gateway, sim->now_ns, &end);
+            load_remove(&sim->load, request->engine, sim->now_ns);
+        }
     }
     if (request->admitted) {
         admission_free(sim, request, &outcome);

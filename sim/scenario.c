@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "sim/config_path.h"
 #include "sim/policy_params.h"
+#include "sim/scenario_disagg.h"
 
 #include <assert.h>
 #include <limits.h>
@@ -87,13 +88,16 @@ static bool pool_read(struct scenario *scenario, const struct scenario_options *
 {
     const uint32_t index = scenario->pool_count;
     struct scenario_pool *pool = &scenario->pools[index];
+    static const char *const roles[] = {"both", "prefill", "decode", NULL};
     const struct conf_node *engine = NULL;
     const struct conf_node *cost = NULL;
+    uint32_t role = ROLE_BOTH;
     char path[PATH_MAX];
     const struct search search = {options->config_dir, scenario->base_dir};
     pool->replicas = 1;
     if (!pool_name(node, index, pool, err) ||
         !conf_u32(node, "replicas", &pool->replicas, 1, SCENARIO_REPLICAS_MAX, err) ||
+        !conf_enum(node, "role", roles, &role, err) ||
         !fact_path(&search, node, "gpu", path, err) ||
         !gpu_spec_load(&pool->gpu, path, err) ||
         !fact_path(&search, node, "model", path, err) ||
@@ -105,6 +109,7 @@ static bool pool_read(struct scenario *scenario, const struct scenario_options *
                           &pool->kv_blocks, err)) {
         return false;
     }
+    pool->role = (enum pool_role)role;
     struct cost_setup setup = {
         .gpu = &pool->gpu, .model = &pool->model, .engine = &pool->engine, .map = cost};
     if (conf_get(cost, "fit") != NULL) {
@@ -188,7 +193,7 @@ static bool policy_read(struct scenario *scenario,
     }
     const struct policy_set *set = options->policies;
     scenario->policy = policy_set_find(set, name);
-    if (scenario->policy != NULL) {
+    if (scenario->policy != NULL || scenario_pair_named(scenario, name)) {
         return true;
     }
     struct text known = {0};
@@ -370,7 +375,9 @@ static bool scenario_read(struct scenario *scenario,
     if (!scenario_name(scenario, root, err) || !limits_read(scenario, root, err) ||
         !routing_read(scenario, options, root, err) ||
         !admission_read(scenario, root, err) ||
+        !scenario_disagg_read(scenario, options, root, err) ||
         !cluster_read(scenario, options, root, err) ||
+        !scenario_disagg_check(scenario, root, err) ||
         !conf_require(root, "workload", err) ||
         !conf_map(root, "workload", &scenario->workload, err)) {
         return false;

@@ -7,6 +7,7 @@
 
 #include "base/conf.h"
 #include "policies/admit.h"
+#include "policies/pair.h"
 #include "policies/policy_set.h"
 #include "sim/cost.h"
 #include "sim/kv_reports.h"
@@ -20,6 +21,9 @@ enum {
 /* When a request that has parents is released (spec/traces.md 3.4). */
 enum replay { REPLAY_OPEN, REPLAY_CLOSED, REPLAY_HYBRID };
 
+/* What a pool's engines do where prompts and outputs are computed apart. */
+enum pool_role { ROLE_BOTH, ROLE_PREFILL, ROLE_DECODE };
+
 struct scenario_pool {
     char name[FACT_NAME_BYTES];
     uint32_t replicas;
@@ -28,7 +32,8 @@ struct scenario_pool {
     struct engine_config engine;
     uint32_t kv_blocks; /* per replica, null block included */
     struct cost *cost;  /* owned by the scenario */
-    bool lockstep;      /* the replicas are data-parallel ranks (sim/lockstep.h) */
+    enum pool_role role;
+    bool lockstep; /* the replicas are data-parallel ranks (sim/lockstep.h) */
 };
 
 /* Who may come in; policy NULL = everybody. */
@@ -37,6 +42,23 @@ struct scenario_admission {
     const char *param_names[SCENARIO_PARAMS_MAX]; /* borrowed from conf */
     double param_values[SCENARIO_PARAMS_MAX];
     uint32_t param_count;
+};
+
+/* Prompts on engines that prefill, outputs on engines that decode; policy NULL = every
+ * request on one engine. */
+struct scenario_disaggregation {
+    const struct pair_policy *policy;
+    double values[POLICY_PARAMS_MAX]; /* of its parameters */
+    /* Who chooses the prefill leg's engine; `routing.policy` chooses the other one. */
+    const struct route_policy *prefill;
+    const char *param_names[SCENARIO_PARAMS_MAX]; /* borrowed from conf */
+    double param_values[SCENARIO_PARAMS_MAX];
+    uint32_t param_count;
+    int64_t lease_ns; /* how long KV waits for its reader; 0 = without end */
+    /* The network between engines. */
+    double nic_bytes_per_s; /* of one GPU, in each direction */
+    int64_t latency_ns;     /* from the order to the first byte */
+    int64_t block_ns;       /* to post the reads of one KV block */
 };
 
 struct scenario {
@@ -56,6 +78,7 @@ struct scenario {
     struct kv_reports_config kv_reports;
     uint32_t chars_per_token; /* text model for routers that hash characters: 4 */
     struct scenario_admission admission;
+    struct scenario_disaggregation disaggregation;
     /* Workload. */
     const struct conf_node *workload; /* for workload_open_conf */
     enum replay replay;

@@ -20,8 +20,10 @@ enum { URL_BYTES = 128 };
 static void on_first_token(void *context, struct request *request, int64_t now_ns)
 {
     struct sim *sim = context;
-    gateway_first_token(sim->fronts[request->front].gateway, now_ns, request->record_id,
-                        request->engine, request->prompt_tokens);
+    const struct front *front = &sim->fronts[request->front];
+    gateway_first_token(request->leg == LEG_PREFILL ? front->prefill : front->gateway,
+                        now_ns, request->record_id, request->engine,
+                        request->prompt_tokens);
 }
 
 static void on_end(void *context, struct request *request, int64_t now_ns,
@@ -91,6 +93,9 @@ static void on_kv_event(void *context, uint32_t engine, const struct kv_event *e
     struct sim *sim = context;
     for (uint32_t i = 0; i < sim->front_count; i++) {
         gateway_kv_event(sim->fronts[i].gateway, sim->now_ns, engine, event);
+        if (sim->fronts[i].prefill != NULL) {
+            gateway_kv_event(sim->fronts[i].prefill, sim->now_ns, engine, event);
+        }
     }
 }
 
@@ -150,6 +155,10 @@ static void timer_fire(struct sim *sim, uint32_t slot)
         return;
     }
     sim_timer_give(sim, slot);
+    if (timer.kind != EVENT_CANCEL) {
+        sim_disagg_timer(sim, &timer);
+        return;
+    }
     if (timer.parked != NULL) {
         sim_queue_cancel(sim, timer.parked);
         return;
@@ -177,6 +186,8 @@ static bool event_handle(struct sim *sim, const struct event *event, struct err 
     } else if (event->source == sim->source_reports) {
         const struct kv_report_sink sink = {sim, on_kv_event};
         kv_reports_deliver(sim->reports, sim->now_ns, &sink);
+    } else if (event->source == sim->source_links) {
+        sim_disagg_arrived(sim);
     } else if (event->source == sim->source_admit) {
         sim_admit_waiting(sim);
     } else if (event->source == sim->source_queue_timeout) {
@@ -289,6 +300,7 @@ static void engine_new(struct sim *sim, uint32_t engine,
         .kv_blocks = pool->kv_blocks,
         .table = sim->table,
         .events = {sim, on_first_token, on_end},
+        .legs = {sim, sim_on_prefilled, sim_on_load},
         .cache_listener = sim_listener_of(sim, engine),
         .step_by_step = sim->options.step_by_step || pool->lockstep,
         .lockstep = pool->lockstep,
@@ -299,6 +311,9 @@ static void engine_new(struct sim *sim, uint32_t engine,
     (void)snprintf(url, sizeof(url), "http://%s-%04u:8000", pool->name, number);
     for (uint32_t i = 0; i < sim->front_count; i++) {
         front_join(&sim->fronts[i], engine, url, pool->model.name);
+        if (sim->fronts[i].prefill != NULL) {
+            front_set_role(&sim->fronts[i], engine, pool->role);
+        }
     }
 }
 
@@ -318,7 +333,7 @@ static void engines_new(struct sim *sim)
     for (uint32_t i = 0; i < scenario->pool_count; i++) {
         sim->engine_count += scenario->pools[i].replicas;
     }
-    if ((gateway_needs(sim->fronts[0].gateway) & NEED_KV_EVENTS) != 0) {
+    if ((front_needs(&sim->fronts[0]) & NEED_KV_EVENTS) != 0) {
         sim->reports = kv_reports_new(&(struct kv_reports_setup){
             .config = scenario->kv_reports,
             .seed = scenario->seed,
@@ -383,7 +398,8 @@ static bool events_set_up(struct sim *sim, struct err *err)
     sim->source_reports = sim->engine_count + 2;
     sim->source_admit = sim->engine_count + 3;
     sim->source_queue_timeout = sim->engine_count + 4;
-    sim->source_scrape = sim->engine_count + 5;
+    sim->source_links = sim->engine_count + 5;
+    sim->source_scrape = sim->engine_count + 6;
     sim->source_timers = sim->source_scrape + sim->front_count;
     sim->events = evq_new(sim->source_timers);
     sim->timer_unused = UINT32_MAX;
@@ -423,6 +439,7 @@ bool sim_new(struct sim **out, const struct scenario *scenario,
         goto fail;
     }
     engines_new(sim);
+    sim->disagg = sim_disagg_new(sim);
     load_init(&sim->load, sim->engine_count);
     if (!events_set_up(sim, err)) {
         goto fail;
@@ -450,6 +467,7 @@ void sim_delete(struct sim *sim)
     mem_free(sim->engines);
     mem_free(sim->pool_of);
     kv_reports_delete(sim->reports);
+    sim_disagg_delete(sim->disagg);
     mem_free(sim->asked_runs);
     replay_delete(sim->replay);
     request_table_delete(sim->table);
@@ -513,7 +531,10 @@ void sim_summarise(const struct sim *sim, struct sim_summary *summary)
     summary->fairness_jain = fairness_jain(sim->fairness, sim->now_ns);
     summary->digest = digest_value(&sim->digest);
     for (uint32_t i = 0; i < sim->front_count; i++) {
-        summary->policy_bytes += gateway_policy_bytes(sim->fronts[i].gateway);
+        const struct front *front = &sim->fronts[i];
+        summary->policy_bytes += gateway_policy_bytes(front->gateway);
+        summary->policy_bytes +=
+            front->prefill != NULL ? gateway_policy_bytes(front->prefill) : 0;
     }
 }
 
@@ -523,6 +544,7 @@ void sim_check_invariants(const struct sim *sim)
     for (uint32_t engine = 0; engine < sim->engine_count; engine++) {
         held += engine_check(sim, engine);
     }
+    held += sim_disagg_between(sim->disagg);
     CHECK(held == request_table_live(sim->table),
           "INV-1: engines hold %" PRIu64 " requests, %zu live", held,
           request_table_live(sim->table));

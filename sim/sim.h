@@ -52,12 +52,17 @@ struct sim_summary {
     uint64_t preemptions;
     uint64_t recomputed_tokens;
     int64_t first_arrival_ns;
-    int64_t end_ns;        /* of the last request */
-    double load_imbalance; /* largest over mean of requests in flight per engine,
-                              averaged over the time any request was in flight */
-    double fairness_jain;  /* of tenants that waited (sim/fairness.h); NaN: unknown */
-    uint64_t digest;       /* of all outcomes in order of their end */
-    uint64_t policy_bytes; /* memory of the policy's state at the end */
+    int64_t end_ns; /* of the last request */
+    uint64_t split; /* prompt and output on two engines; ended, any status */
+    uint64_t kv_transfers;
+    double kv_transfer_bytes;
+    int64_t kv_transfer_ns; /* sum, from asked to here */
+    uint64_t kv_expired;    /* leases that ran out before the KV was asked for */
+    double load_imbalance;  /* largest over mean of requests in flight per engine,
+                               averaged over the time any request was in flight */
+    double fairness_jain;   /* of tenants that waited (sim/fairness.h); NaN: unknown */
+    uint64_t digest;        /* of all outcomes in order of their end */
+    uint64_t policy_bytes;  /* memory of the policy's state at the end */
 };
 
 /* Borrows everything but options. The observer may be NULL. */

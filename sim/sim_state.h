@@ -2,7 +2,8 @@
  *
  * sim_state.h: the inside of a run, shared by the files that make it up: sim.c (the
  * event loop, life and results), arrivals.c (from the workload to an engine),
- * outcomes.c (the end of a request) and timers.c. Nobody else includes it.
+ * outcomes.c (the end of a request), disagg.c (requests with two legs) and timers.c.
+ * Nobody else includes it.
  */
 #ifndef STACKSIM_SIM_SIM_STATE_H
 #define STACKSIM_SIM_SIM_STATE_H
@@ -22,6 +23,11 @@
 /* Order at equal times: what frees resources comes first. */
 #define EVENT_KINDS(X)                                                                 \
     X(STEP_DONE, "an engine ended a step")                                             \
+    X(KV_ARRIVED, "KV has come to another engine")                                     \
+    X(KV_FREED, "nobody wants to read a prompt's KV any more")                         \
+    X(KV_EXPIRED, "a prompt's KV has waited for its reader as long as it may")         \
+    X(HANDOVER, "a prompt has been computed: to the engine that decodes")              \
+    X(KV_POSTED, "an engine's reads of another one's KV begin")                        \
     X(KV_REPORT, "what an engine tells about its cache reaches the gateway")           \
     X(ADMIT, "there may be room for those who wait at the gateway")                    \
     X(RELEASE, "a request's parents have ended and its client has thought")            \
@@ -42,6 +48,8 @@ struct timer {
     uint32_t index;          /* RELEASE: record */
     struct request *request; /* CANCEL */
     struct parked *parked;   /* CANCEL of one that waits at the gateway */
+    struct split *split;     /* of two legs: KV_EXPIRED, HANDOVER, KV_POSTED */
+    struct kv_hold *hold;    /* KV_FREED, at engine `index` */
     uint32_t next_unused;
 };
 
@@ -69,12 +77,14 @@ struct sim {
     uint32_t engine_count;
     struct replica **engines;
     const struct scenario_pool **pool_of; /* by engine */
+    struct disagg *disagg;                /* NULL: no request has two legs */
     struct lockstep **group_of;           /* by engine; NULL = on its own */
     uint32_t *first_of;                   /* by engine: source of its step events */
     uint32_t source_arrival;
     uint32_t source_limit;
     uint32_t source_scrape; /* of the first replica of the router */
     uint32_t source_reports;
+    uint32_t source_links;
     uint32_t source_timers; /* the first one */
     bool fresh_metrics;     /* read at every arrival instead of at scrapes */
     struct timer *timers;
@@ -140,6 +150,40 @@ void sim_on_ask(void *context, uint32_t endpoint_id, const struct request_view *
 /* Of the engine's cache; NULL: nobody listens, and evictions may be booked late. */
 const struct kv_listener *sim_listener_of(struct sim *sim, uint32_t engine);
 void sim_on_change_unheard(void *context, const struct kv_change *change);
+
+/* Its engine is chosen: whoever may come in. */
+struct request *sim_request_new(struct sim *sim, const struct incoming *incoming,
+                                uint32_t engine, uint32_t model_len);
+void sim_engine_submit(struct sim *sim, struct request *request, uint32_t engine);
+/* To this engine for the whole of it. */
+void sim_request_submit(struct sim *sim, const struct incoming *incoming,
+                        uint32_t engine);
+/* It ends without having met an engine. */
+void sim_request_drop(struct sim *sim, const struct incoming *incoming,
+                      enum outcome_status status);
+
+/* ---- disagg.c: prompt and output on two engines ---- */
+
+/* NULL when the scenario has nothing of it. Engines are made. */
+struct disagg *sim_disagg_new(struct sim *sim);
+void sim_disagg_delete(struct disagg *disagg);
+/* In place of a route to one engine. */
+void sim_disagg_route(struct sim *sim, const struct incoming *incoming);
+/* What engines tell (sim/replica.h). */
+void sim_on_prefilled(void *context, struct request *request, struct kv_hold *hold,
+                      int64_t now_ns);
+void sim_on_load(void *context, struct request *request, uint32_t blocks,
+                 int64_t now_ns);
+/* A timer of one of its kinds has fired and is given. */
+void sim_disagg_timer(struct sim *sim, const struct timer *timer);
+/* KV_ARRIVED: the next flow has ended. */
+void sim_disagg_arrived(struct sim *sim);
+/* Requests that are between their engines in this instant. */
+uint64_t sim_disagg_between(const struct disagg *disagg);
+/* A request with two legs ends: what its outcome says of them; gateways, timers, KV. */
+void sim_disagg_outcome(const struct request *request, struct request_outcome *outcome);
+void sim_disagg_end(struct sim *sim, struct request *request,
+                    const struct attempt_end *end);
 
 /* ---- sim.c ---- */
 

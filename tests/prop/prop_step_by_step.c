@@ -30,6 +30,9 @@ enum { SEEDS = 1000, TEXT_BYTES = 4096 };
     X(UNCHUNKED, "prompts are computed whole")                                         \
     X(SHED, "the gateway turned requests away")                                        \
     X(TIMED_OUT, "requests waited there too long")                                     \
+    X(SPLIT, "prompt and output on two engines")                                       \
+    X(READ, "KV went over the network")                                                \
+    X(EXPIRED, "KV waited too long for its reader")                                    \
     X(SKIPPED, "decode runs saved events")
 
 enum fact {
@@ -136,46 +139,25 @@ static void write_cost(struct rng *rng, struct text *out)
     }
 }
 
-static void write_scenario(struct rng *rng, const char *trace, uint64_t seed,
-                           struct text *out)
+/* Of random engines, but for its name and role. */
+static void write_pool(struct rng *rng, bool apart, struct text *out)
 {
-    static const char *const policies[] = {
-        "round_robin",
-        "session",
-        "prefix_aware",
-        "least_request",
-        "kv_aware, params: {chunk_tokens: 1}",
-        "weighted_sum, params: {precise_weight: 3, prefix_weight: 0}",
-        "dynamo_kv",
-        "oracle",
-        "oracle, params: {goal: 1}"};
-    static const char *const replays[] = {"open", "closed", "hybrid"};
     static const char *const booleans[] = {"true", "false"};
     static const char *const compats[] = {"v085", "v010", "v019", "head"};
     static const char *const orders[] = {"fcfs", "priority", "shortest_prefill_first",
                                          "earliest_deadline"};
     static const char *const sizes[] = {"1", "4", "16", "32"};
     const char *scheduling = pick(rng, booleans, 2);
-    text_printf(out, "name: random\nseed: %" PRIu64 "\n", seed);
-    text_printf(out, "workload: {trace: \"%s\", format: native}\n", trace);
-    text_printf(out, "replay: %s\n", pick(rng, replays, 3));
-    text_printf(out, "routing: {policy: %s, scrape_interval: 50ms,\n",
-                pick(rng, policies, sizeof policies / sizeof policies[0]));
-    text_printf(out,
-                "  kv_events: {delay: %" PRIu64 "ms, batch_interval: %" PRIu64
-                "ms, loss: 0.%" PRIu64 "}}\n",
-                draw(rng, 0, 3) * 5, draw(rng, 0, 1) * 30, draw(rng, 0, 1));
-    text_printf(out, "sample_interval: %" PRIu64 "ms\n", draw(rng, 1, 400));
-    if (rng_below(rng, 4) == 0) {
-        text_printf(out, "end: {time: %" PRIu64 "ms}\n", draw(rng, 1, 3000));
-    }
-    text_printf(out, "cluster:\n  pools:\n    - name: a\n      replicas: %" PRIu64 "\n",
-                draw(rng, 1, 3));
+    text_printf(out, "      replicas: %" PRIu64 "\n", draw(rng, 1, 3));
     write_cost(rng, out);
     const char *size = pick(rng, sizes, 4);
     const uint64_t least =
         (1000 + strtoull(size, NULL, 10) - 1) / strtoull(size, NULL, 10);
-    text_printf(out, "      engine:\n        compat: %s\n", pick(rng, compats, 4));
+    const char *compat = pick(rng, compats, 4);
+    if (apart && strcmp(compat, "v085") == 0) {
+        compat = "v010"; /* the first that fetches KV */
+    }
+    text_printf(out, "      engine:\n        compat: %s\n", compat);
     text_printf(out, "        max_model_len: 1000\n        block_tokens: %s\n", size);
     text_printf(out, "        num_gpu_blocks_override: %" PRIu64 "\n",
                 least + 2 + rng_below(rng, 2 * least));
@@ -192,6 +174,69 @@ static void write_scenario(struct rng *rng, const char *trace, uint64_t seed,
         text_printf(out, "        long_prefill_token_threshold: %" PRIu64 "\n",
                     draw(rng, 5, 100));
     }
+}
+
+/* A third of the scenarios compute prompts and outputs apart, over slow networks and
+ * fast ones. */
+static void write_disaggregation(struct rng *rng, struct text *out)
+{
+    static const char *const pairs[] = {
+        "pd_independent", "pd_decode_first, params: {uncached_tokens: 60}",
+        "pd_conditional, params: {uncached_tokens: 150, prefill_queue_max: 3}",
+        "disaggregated_prefill, params: {full_generation: true}",
+        "disaggregated_prefill_orchestrated"};
+    static const char *const speeds[] = {"200MB", "2GB", "50GB"};
+    static const char *const leases[] = {"0", "1ms", "100ms"};
+    text_printf(out, "    , disaggregation: {policy: %s,\n      lease: %s}}\n",
+                pick(rng, pairs, sizeof pairs / sizeof pairs[0]), pick(rng, leases, 3));
+    text_printf(out, "network: {nic: %s, latency: %" PRIu64 "us, block_post: 4us}\n",
+                pick(rng, speeds, 3), draw(rng, 0, 1) * 50);
+}
+
+static void write_scenario(struct rng *rng, const char *trace, uint64_t seed,
+                           struct text *out)
+{
+    static const char *const policies[] = {
+        "round_robin",
+        "session",
+        "prefix_aware",
+        "least_request",
+        "kv_aware, params: {chunk_tokens: 1}",
+        "weighted_sum, params: {precise_weight: 3, prefix_weight: 0}",
+        "dynamo_kv",
+        "oracle",
+        "oracle, params: {goal: 1}"};
+    static const char *const replays[] = {"open", "closed", "hybrid"};
+    static const char *const roles[] = {"prefill", "both"};
+    struct rng disagg;
+    rng_init(&disagg, seed, "prop_step_by_step/disaggregation", 0);
+    const bool apart = rng_below(&disagg, 3) == 0;
+    text_printf(out, "name: random\nseed: %" PRIu64 "\n", seed);
+    text_printf(out, "workload: {trace: \"%s\", format: native}\n", trace);
+    text_printf(out, "replay: %s\n", pick(rng, replays, 3));
+    text_printf(out, "routing: {policy: %s, scrape_interval: 50ms,\n",
+                pick(rng, policies, sizeof policies / sizeof policies[0]));
+    text_printf(out,
+                "  kv_events: {delay: %" PRIu64 "ms, batch_interval: %" PRIu64
+                "ms, loss: 0.%" PRIu64 "}\n",
+                draw(rng, 0, 3) * 5, draw(rng, 0, 1) * 30, draw(rng, 0, 1));
+    if (apart) {
+        write_disaggregation(&disagg, out);
+    } else {
+        text_add(out, "  }\n");
+    }
+    text_printf(out, "sample_interval: %" PRIu64 "ms\n", draw(rng, 1, 400));
+    if (rng_below(rng, 4) == 0) {
+        text_printf(out, "end: {time: %" PRIu64 "ms}\n", draw(rng, 1, 3000));
+    }
+    struct text pool = {0};
+    write_pool(rng, apart, &pool);
+    text_printf(out, "cluster:\n  pools:\n    - name: a\n%s", text_str(&pool));
+    if (apart) {
+        text_printf(out, "      role: %s\n    - name: b\n      role: decode\n%s",
+                    pick(&disagg, roles, 2), text_str(&pool));
+    }
+    text_fini(&pool);
 }
 
 /* Two of three scenarios have a queue at the gateway. */
@@ -285,6 +330,9 @@ static void note_facts(const struct scenario *scenario,
     facts[FACT_UNCHUNKED] = !engine->chunked_prefill;
     facts[FACT_SHED] = summary->shed > 0;
     facts[FACT_TIMED_OUT] = summary->timed_out > 0;
+    facts[FACT_SPLIT] = summary->split > 0;
+    facts[FACT_READ] = summary->kv_transfers > 0;
+    facts[FACT_EXPIRED] = summary->kv_expired > 0;
 }
 
 static void run_once(const struct text *yaml, bool step_by_step, struct record *record,
@@ -357,6 +405,8 @@ static bool seed_agrees(uint64_t seed, uint64_t together[FACT_COUNT][FACT_COUNT]
         EXPECT_U64(digest_value(&fast.decisions), digest_value(&slow.decisions)) &&
         EXPECT_U64(fast_summary.digest, slow_summary.digest) &&
         EXPECT_U64(fast_summary.requests, slow_summary.requests) &&
+        EXPECT_U64(fast_summary.kv_transfers, slow_summary.kv_transfers) &&
+        EXPECT_I64(fast_summary.kv_transfer_ns, slow_summary.kv_transfer_ns) &&
         EXPECT(fast_summary.load_imbalance == slow_summary.load_imbalance) &&
         EXPECT(
             fast_summary.fairness_jain == slow_summary.fairness_jain ||

@@ -1,0 +1,514 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * disagg.c: requests whose prompt is computed by one engine and that decode at another
+ * (docs/adr/0006).
+ *
+ * One request goes through both engines: WAITING ... DRAINING at the first, ARRIVED for
+ * an instant, then WAITING, LOADING ... at the second. Its KV stays behind in a hold of
+ * the first engine until the second has fetched it. Whatever one engine's step causes
+ * at another engine is an event of its own: within a step's end nobody else is called,
+ * so that both modes meet the same fleet (ADR 0005).
+ */
+#include "base/check.h"
+#include "base/mem.h"
+#include "sim/links.h"
+#include "sim/sim_state.h"
+
+#include <string.h>
+
+enum { NO_TIMER = UINT32_MAX, NO_FLOW = UINT32_MAX, NO_ENGINE = UINT32_MAX };
+
+/* The two legs of a request; its own fields are those of the leg it is in. */
+struct split {
+    struct request *request;
+    uint32_t prefill_engine;
+    uint32_t decode_engine; /* NO_ENGINE until it is chosen */
+    bool prefill_open;      /* attempts that their gateways have not seen end */
+    bool decode_open;
+    bool between;           /* ARRIVED again, in this instant */
+    uint32_t output_tokens; /* of the decode leg */
+    /* Of the prefill leg, once it is over. */
+    int64_t queued_ns;
+    int64_t scheduled_ns;
+    int64_t prefill_end_ns;
+    uint32_t cached_tokens;
+    /* The KV on its way. */
+    struct kv_hold *hold; /* NULL = nothing is held */
+    uint32_t blocks;      /* asked for */
+    int64_t asked_ns;
+    int64_t here_ns;
+    uint32_t timer; /* HANDOVER or KV_POSTED */
+    uint32_t lease; /* KV_EXPIRED */
+    uint32_t flow;
+};
+
+struct disagg {
+    const struct scenario_disaggregation *config;
+    struct links *links;
+    struct split **by_flow; /* whose KV it is */
+    size_t flow_capacity;
+    double block_bytes;
+    uint32_t model_len; /* tokens that every engine can hold */
+    uint64_t between;
+};
+
+/* ---- life ------------------------------------------------------------------------ */
+
+struct disagg *sim_disagg_new(struct sim *sim)
+{
+    const struct scenario_disaggregation *config = &sim->scenario->disaggregation;
+    if (config->policy == NULL) {
+        return NULL;
+    }
+    struct disagg *disagg = mem_alloc(1, sizeof *disagg);
+    double *speeds = mem_alloc(sim->engine_count, sizeof *speeds);
+    disagg->config = config;
+    disagg->model_len = UINT32_MAX;
+    for (uint32_t i = 0; i < sim->engine_count; i++) {
+        const struct engine_config *engine = &sim->pool_of[i]->engine;
+        CHECK(sim->group_of[i] == NULL, "engine %u is a rank and has a role", i);
+        /* Every GPU of a group moves its own part over its own card. */
+        speeds[i] = config->nic_bytes_per_s * engine->tensor_parallel;
+        if (engine->max_model_len < disagg->model_len) {
+            disagg->model_len = engine->max_model_len;
+        }
+    }
+    const struct scenario_pool *pool = sim->pool_of[0];
+    disagg->block_bytes =
+        (double)model_kv_bytes_per_token(&pool->model, 1) * pool->engine.block_tokens;
+    disagg->links = links_new(speeds, sim->engine_count);
+    mem_free(speeds);
+    return disagg;
+}
+
+void sim_disagg_delete(struct disagg *disagg)
+{
+    if (disagg != NULL) {
+        links_delete(disagg->links);
+        mem_free(disagg->by_flow);
+        mem_free(disagg);
+    }
+}
+
+uint64_t sim_disagg_between(const struct disagg *disagg)
+{
+    return disagg == NULL ? 0 : disagg->between;
+}
+
+/* ---- timers and flows ------------------------------------------------------------ */
+
+static uint32_t timer_at(struct sim *sim, const struct timer *timer, int64_t time_ns,
+                         uint64_t number)
+{
+    const uint32_t slot = sim_timer_new(sim, timer);
+    evq_set(sim->events, sim->source_timers + slot, time_ns,
+            sim_rank(timer->kind, number));
+    return slot;
+}
+
+static void timer_drop(struct sim *sim, uint32_t *slot)
+{
+    if (*slot != NO_TIMER) {
+        sim_timer_give(sim, *slot);
+        *slot = NO_TIMER;
+    }
+}
+
+static void links_reschedule(struct sim *sim)
+{
+    const int64_t next_ns = links_next_ns(sim->disagg->links);
+    if (next_ns == INT64_MAX) {
+        evq_clear(sim->events, sim->source_links);
+    } else {
+        evq_set(sim->events, sim->source_links, next_ns, sim_rank(EVENT_KV_ARRIVED, 0));
+    }
+}
+
+static void hold_release(struct sim *sim, uint32_t engine, struct kv_hold *hold)
+{
+    replica_release(sim->engines[engine], hold, sim->now_ns);
+    sim_engine_reschedule(sim, engine);
+}
+
+/* ---- who ------------------------------------------------------------------------- */
+
+/* Tokens of the prompt that the policy thinks the chosen endpoint has. */
+static uint32_t believed_tokens(const struct sim *sim, uint32_t engine,
+                                const struct route_decision *decision,
+                                uint32_t prompt_tokens)
+{
+    const char *unit = sim->scenario->policy->match_unit;
+    uint64_t tokens = 0;
+    if (unit != NULL && strcmp(unit, "tokens") == 0) {
+        tokens = decision->matched_length;
+    } else if (unit != NULL && strcmp(unit, "characters") == 0) {
+        tokens = decision->matched_length / sim->scenario->chars_per_token;
+    } else if (unit != NULL && strcmp(unit, "KV blocks") == 0) {
+        tokens = (uint64_t)decision->matched_length *
+                 sim->pool_of[engine]->engine.block_tokens;
+    }
+    return tokens < prompt_tokens ? (uint32_t)tokens : prompt_tokens;
+}
+
+static uint32_t prefill_queue(const struct sim *sim, const struct gateway *prefill)
+{
+    uint32_t least = UINT32_MAX;
+    for (uint32_t i = 0; i < sim->engine_count; i++) {
+        const struct endpoint_view *view = gateway_endpoint(prefill, i);
+        if (view->accepting && view->inflight_prefill < least) {
+            least = view->inflight_prefill;
+        }
+    }
+    return least;
+}
+
+static bool wants_split(const struct sim *sim, const struct incoming *incoming,
+                        uint32_t engine, const struct route_decision *decision)
+{
+    const struct scenario_disaggregation *config = sim->disagg->config;
+    if (config->policy->split == NULL) {
+        return true;
+    }
+    const uint32_t prompt = incoming->record->prompt_tokens;
+    const struct pair_view view = {
+        .prompt_tokens = prompt,
+        .cached_tokens = believed_tokens(sim, engine, decision, prompt),
+        .prefill_queue = prefill_queue(sim, sim->fronts[incoming->front].prefill),
+    };
+    return config->policy->split(config->values, &view);
+}
+
+/* The prefill leg: to `engine`, which its gateway has chosen. */
+static void split_begin(struct sim *sim, const struct incoming *incoming,
+                        uint32_t engine, uint32_t decode_engine)
+{
+    const struct scenario_disaggregation *config = sim->disagg->config;
+    struct request *request =
+        sim_request_new(sim, incoming, engine, sim->disagg->model_len);
+    CHECK(request != NULL, "a prompt of %u tokens was checked",
+          incoming->record->prompt_tokens);
+    struct split *split = mem_alloc(1, sizeof *split);
+    *split = (struct split){
+        .request = request,
+        .prefill_engine = engine,
+        .decode_engine = decode_engine,
+        .prefill_open = true,
+        .decode_open = decode_engine != NO_ENGINE,
+        .output_tokens = request->output_tokens,
+        .queued_ns = OUTCOME_TIME_NONE,
+        .scheduled_ns = OUTCOME_TIME_NONE,
+        .prefill_end_ns = OUTCOME_TIME_NONE,
+        .asked_ns = OUTCOME_TIME_NONE,
+        .here_ns = OUTCOME_TIME_NONE,
+        .timer = NO_TIMER,
+        .lease = NO_TIMER,
+        .flow = NO_FLOW,
+    };
+    request->split = split;
+    request->leg = LEG_PREFILL;
+    if (config->policy->in_full == NULL || !config->policy->in_full(config->values)) {
+        request->output_tokens = 1;
+    }
+    sim_engine_submit(sim, request, engine);
+}
+
+/* The decoding engine first: it may do everything itself. */
+static void route_decode_first(struct sim *sim, const struct incoming *incoming)
+{
+    struct front *front = &sim->fronts[incoming->front];
+    uint32_t decode = NO_ENGINE;
+    uint32_t prefill = NO_ENGINE;
+    const struct route_decision decision = front_route(
+        front, sim->now_ns, incoming->record, incoming->arrival_ns, &decode);
+    if (decision.endpoint < 0) {
+        sim_request_drop(sim, incoming, OUTCOME_REJECTED);
+        return;
+    }
+    const bool fits = incoming->record->prompt_tokens < sim->disagg->model_len;
+    const bool apart = fits && wants_split(sim, incoming, decode, &decision);
+    if (!apart || front_route_prefill(front, sim->now_ns, incoming->record,
+                                      incoming->arrival_ns, &prefill)
+                          .endpoint < 0) {
+        sim_request_submit(sim, incoming, decode);
+        return;
+    }
+    if (prefill == decode) { /* one of both roles: nothing to carry */
+        gateway_end(front->prefill, sim->now_ns,
+                    &(struct attempt_end){
+                        .request_id = incoming->record->id,
+                        .endpoint_id = prefill,
+                        .prompt_tokens = incoming->record->prompt_tokens,
+                        .how = ATTEMPT_ABORTED,
+                    });
+        sim_request_submit(sim, incoming, decode);
+        return;
+    }
+    split_begin(sim, incoming, prefill, decode);
+}
+
+void sim_disagg_route(struct sim *sim, const struct incoming *incoming)
+{
+    struct front *front = &sim->fronts[incoming->front];
+    const bool fits = incoming->record->prompt_tokens < sim->disagg->model_len;
+    uint32_t prefill = NO_ENGINE;
+    if (sim->disagg->config->policy->decode_first || !fits) {
+        route_decode_first(sim, incoming);
+    } else if (front_route_prefill(front, sim->now_ns, incoming->record,
+                                   incoming->arrival_ns, &prefill)
+                   .endpoint < 0) {
+        sim_request_drop(sim, incoming, OUTCOME_REJECTED);
+    } else {
+        split_begin(sim, incoming, prefill, NO_ENGINE);
+    }
+}
+
+/* ---- from one engine to the other ------------------------------------------------ */
+
+static void prefill_close(struct sim *sim, struct split *split, struct attempt_end end)
+{
+    const struct request *request = split->request;
+    if (!split->prefill_open) {
+        return;
+    }
+    split->prefill_open = false;
+    end.endpoint_id = split->prefill_engine;
+    gateway_end(sim->fronts[request->front].prefill, sim->now_ns, &end);
+    load_remove(&sim->load, split->prefill_engine, sim->now_ns);
+}
+
+void sim_on_prefilled(void *context, struct request *request, struct kv_hold *hold,
+                      int64_t now_ns)
+{
+    struct sim *sim = context;
+    struct split *split = request->split;
+    const struct scenario_disaggregation *config = sim->disagg->config;
+    prefill_close(sim, split,
+                  (struct attempt_end){
+                      .request_id = request->record_id,
+                      .prompt_tokens = request->prompt_tokens,
+                      .cached_tokens = request->cached_tokens,
+                      .how = ATTEMPT_COMPLETED,
+                      .had_first_token = true,
+                      .output_tokens = request->output_tokens,
+                  });
+    split->queued_ns = request->queued_ns;
+    split->scheduled_ns = request->scheduled_ns;
+    split->cached_tokens = request->cached_tokens;
+    split->prefill_end_ns = now_ns;
+    split->hold = hold;
+    split->between = true;
+    sim->disagg->between++;
+    split->timer =
+        timer_at(sim, &(struct timer){.kind = EVENT_HANDOVER, .split = split}, now_ns,
+                 request->number);
+    if (hold != NULL && config->lease_ns > 0) {
+        split->lease =
+            timer_at(sim, &(struct timer){.kind = EVENT_KV_EXPIRED, .split = split},
+                     now_ns + config->lease_ns, request->number);
+    }
+}
+
+/* As the router knows it, when the first answer has come; its policy has no use for
+ * the prompt. */
+static bool decode_choose(struct sim *sim, struct split *split)
+{
+    const struct request *request = split->request;
+    const struct trace_record record = {
+        .id = request->record_id,
+        .session = request->session,
+        .prompt_tokens = request->prompt_tokens,
+        .priority = request->priority,
+        .model = sim->pool_of[split->prefill_engine]->model.name,
+    };
+    split->decode_open = front_route(&sim->fronts[request->front], sim->now_ns, &record,
+                                     request->arrival_ns, &split->decode_engine)
+                             .endpoint >= 0;
+    return split->decode_open;
+}
+
+/* How much of the prompt the first engine can hand out: whole blocks only before the
+ * partial last one was read, too (spec/vllm-engine.md 5.3). */
+static uint32_t remote_tokens(const struct sim *sim, const struct split *split)
+{
+    const struct engine_config *engine = &sim->pool_of[split->decode_engine]->engine;
+    const uint32_t prompt = split->request->prompt_tokens;
+    if (split->hold == NULL || split->decode_engine == split->prefill_engine) {
+        return 0; /* lost to a preemption, or in the engine's own cache */
+    }
+    return engine->compat == ENGINE_V010 ? prompt - prompt % engine->block_tokens
+                                         : prompt;
+}
+
+static void hand_over(struct sim *sim, struct split *split)
+{
+    struct request *request = split->request;
+    split->between = false;
+    sim->disagg->between--;
+    split->timer = NO_TIMER;
+    if (split->decode_engine == NO_ENGINE && !decode_choose(sim, split)) {
+        request_move(request, REQUEST_ENDED);
+        sim_finish(sim, request, OUTCOME_REJECTED);
+        return;
+    }
+    request->leg = LEG_DECODE;
+    request->engine = split->decode_engine;
+    request->queued_ns = OUTCOME_TIME_NONE;
+    request->scheduled_ns = OUTCOME_TIME_NONE;
+    request->first_token_ns = OUTCOME_TIME_NONE; /* thrown away */
+    request->output_tokens = split->output_tokens;
+    request->computed = 0;
+    request->produced = 0;
+    request->seen_tokens = 0;
+    request->cached_tokens = 0;
+    request->lost_tokens = 0;
+    request->last_step = 0;
+    request->skipped_step = 0;
+    request->released = false;
+    request->remote_tokens = remote_tokens(sim, split);
+    load_add(&sim->load, split->decode_engine, sim->now_ns);
+    if (request->remote_tokens == 0 && split->hold != NULL) {
+        timer_drop(sim, &split->lease);
+        hold_release(sim, split->prefill_engine, split->hold);
+        split->hold = NULL;
+    }
+    sim_engine_submit(sim, request, split->decode_engine);
+}
+
+void sim_on_load(void *context, struct request *request, uint32_t blocks,
+                 int64_t now_ns)
+{
+    struct sim *sim = context;
+    struct split *split = request->split;
+    const struct scenario_disaggregation *config = sim->disagg->config;
+    split->asked_ns = now_ns;
+    split->blocks = blocks;
+    timer_drop(sim, &split->lease);
+    const int64_t wait_ns =
+        blocks > 0 ? config->latency_ns + blocks * config->block_ns : 0;
+    split->timer =
+        timer_at(sim, &(struct timer){.kind = EVENT_KV_POSTED, .split = split},
+                 now_ns + wait_ns, request->number);
+}
+
+static void flow_note(struct disagg *disagg, uint32_t flow, struct split *split)
+{
+    void *array = disagg->by_flow;
+    const bool grown = mem_grow(&array, &disagg->flow_capacity, (size_t)flow + 1,
+                                sizeof(struct split *), UINT32_MAX / 2);
+    CHECK(grown, "flow %u", flow);
+    disagg->by_flow = array;
+    disagg->by_flow[flow] = split;
+    split->flow = flow;
+}
+
+/* The reads begin; with nothing to read the first engine is told that it may forget. */
+static void posted(struct sim *sim, struct split *split)
+{
+    struct disagg *disagg = sim->disagg;
+    split->timer = NO_TIMER;
+    if (split->blocks == 0) {
+        split->here_ns = sim->now_ns;
+        hold_release(sim, split->prefill_engine, split->hold);
+        split->hold = NULL;
+        return;
+    }
+    const uint32_t flow =
+        links_add(disagg->links, sim->now_ns, split->prefill_engine,
+                  split->decode_engine, split->blocks * disagg->block_bytes);
+    flow_note(disagg, flow, split);
+    links_reschedule(sim);
+}
+
+void sim_disagg_arrived(struct sim *sim)
+{
+    struct disagg *disagg = sim->disagg;
+    const uint32_t flow = links_end(disagg->links);
+    struct split *split = disagg->by_flow[flow];
+    split->flow = NO_FLOW;
+    split->here_ns = sim->now_ns;
+    sim->summary.kv_transfers++;
+    sim->summary.kv_transfer_bytes += split->blocks * disagg->block_bytes;
+    sim->summary.kv_transfer_ns += sim->now_ns - split->asked_ns;
+    links_reschedule(sim);
+    struct kv_hold *hold = split->hold;
+    split->hold = NULL;
+    replica_kv_arrived(sim->engines[split->decode_engine], split->request, sim->now_ns);
+    sim_engine_reschedule(sim, split->decode_engine);
+    hold_release(sim, split->prefill_engine, hold);
+}
+
+/* Nobody has asked for it in time: the reader has to compute the prompt itself. */
+static void expired(struct sim *sim, struct split *split)
+{
+    split->lease = NO_TIMER;
+    replica_kv_lost(sim->engines[split->decode_engine], split->request, sim->now_ns);
+    sim_engine_reschedule(sim, split->decode_engine);
+    sim->summary.kv_expired++;
+    hold_release(sim, split->prefill_engine, split->hold);
+    split->hold = NULL;
+}
+
+void sim_disagg_timer(struct sim *sim, const struct timer *timer)
+{
+    if (timer->kind == EVENT_KV_FREED) {
+        hold_release(sim, timer->index, timer->hold);
+    } else if (timer->kind == EVENT_KV_EXPIRED) {
+        expired(sim, timer->split);
+    } else if (timer->kind == EVENT_HANDOVER) {
+        hand_over(sim, timer->split);
+    } else {
+        posted(sim, timer->split);
+    }
+}
+
+/* ---- the end --------------------------------------------------------------------- */
+
+void sim_disagg_outcome(const struct request *request, struct request_outcome *outcome)
+{
+    const struct split *split = request->split;
+    outcome->prefill_engine = split->prefill_engine;
+    outcome->prefill_end_ns = split->prefill_end_ns;
+    outcome->kv_asked_ns = split->asked_ns;
+    outcome->kv_here_ns = split->here_ns;
+    if (request->leg == LEG_PREFILL) {
+        outcome->first_token_ns = OUTCOME_TIME_NONE; /* the client has seen none */
+    } else {
+        outcome->queued_ns = split->queued_ns;
+        outcome->scheduled_ns = split->scheduled_ns;
+        outcome->cached_tokens = split->cached_tokens;
+    }
+}
+
+void sim_disagg_end(struct sim *sim, struct request *request,
+                    const struct attempt_end *end)
+{
+    struct split *split = request->split;
+    prefill_close(sim, split, *end);
+    if (split->decode_open) {
+        struct attempt_end own = *end;
+        own.endpoint_id = split->decode_engine;
+        own.had_first_token = request->leg == LEG_DECODE && end->had_first_token;
+        gateway_end(sim->fronts[request->front].gateway, sim->now_ns, &own);
+    }
+    if (request->leg == LEG_DECODE) {
+        load_remove(&sim->load, request->engine, sim->now_ns);
+    }
+    timer_drop(sim, &split->timer);
+    timer_drop(sim, &split->lease);
+    if (split->flow != NO_FLOW) {
+        links_remove(sim->disagg->links, sim->now_ns, split->flow);
+        links_reschedule(sim);
+    }
+    if (split->between) {
+        sim->disagg->between--;
+    }
+    if (split->hold != NULL) {
+        timer_at(sim,
+                 &(struct timer){.kind = EVENT_KV_FREED,
+                                 .index = split->prefill_engine,
+                                 .hold = split->hold},
+                 sim->now_ns, request->number);
+    }
+    mem_free(split);
+    request->split = NULL;
+}

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * test_disagg.c: requests over two engines, worked out by hand (vector 11 of
+ * spec/vllm-engine.md among them). A step lasts 1 ms and 1 us for each token of a chunk
+ * in it; a token of Llama-3.1-8B has 131,072 bytes of KV, a block of 16 tokens
+ * 2,097,152, and a card moves 2,097,152,000 bytes/s: a block each millisecond.
+ */
+#include "base/mem.h"
+#include "sim/sim.h"
+#include "tests/harness.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { OUTCOMES_MAX = 8 };
+static const int64_t us = 1000;
+
+struct seen {
+    struct request_outcome outcome[OUTCOMES_MAX]; /* in order of their ends */
+    uint32_t count;
+    struct sim_summary summary;
+};
+
+static void saw_outcome(void *context, const struct request_outcome *outcome)
+{
+    struct seen *seen = context;
+    REQUIRE(seen->count < OUTCOMES_MAX);
+    seen->outcome[seen->count++] = *outcome;
+}
+
+/* decode: engines that decode; disagg: of the scenario; rows: of the trace, without its
+ * head. */
+struct fleet {
+    const char *engine;
+    const char *disagg;
+    const char *rows;
+    uint32_t decoders;
+};
+
+static void simulate(const struct fleet *fleet, bool step_by_step, struct seen *seen)
+{
+    static const char pool[] =
+        "replicas: %u, gpu: h100_sxm, model: llama_3_1_8b,\n"
+        "     cost: {model: linear, step: 1ms, per_chunk_token: 1us},\n"
+        "     engine: {max_num_batched_tokens: 4096, async_scheduling: false, "
+        "cpu_step: 0, cpu_sequence: 0, %s}}\n";
+    struct text rows = {0};
+    struct text yaml = {0};
+    struct err err = {0};
+    struct scenario *scenario = NULL;
+    struct workload *workload = NULL;
+    struct sim *sim = NULL;
+    text_printf(&rows,
+                "#version=1\nid,arrival,session,turn,parents,think,in,out,prio,"
+                "cancel,tenant,prompt\n%s",
+                fleet->rows);
+    const char *trace = harness_temp_file("trace.csv", text_str(&rows), rows.length);
+    text_printf(&yaml,
+                "workload: {trace: \"%s\", format: native}\n"
+                "routing: {policy: round_robin, disaggregation: {%s}}\n"
+                "network: {nic: 2097152000B, latency: 0}\n"
+                "cluster:\n  pools:\n",
+                trace, fleet->disagg);
+    text_add(&yaml, "  - {name: p, role: prefill, ");
+    text_printf(&yaml, pool, 1, fleet->engine);
+    text_add(&yaml, "  - {name: d, role: decode, ");
+    text_printf(&yaml, pool, fleet->decoders, fleet->engine);
+    const struct scenario_options options = {.config_dir = harness_source("configs")};
+    REQUIRE_OK(scenario_parse(&scenario, "two.yaml", text_str(&yaml), yaml.length,
+                              &options, &err),
+               &err);
+    REQUIRE_OK(workload_open_conf(&workload, scenario->workload, 1, ".", &err), &err);
+    const struct observer observer = {.context = seen, .on_outcome = saw_outcome};
+    const struct sim_options how = {.step_by_step = step_by_step,
+                                    .check_invariants = true};
+    *seen = (struct seen){0};
+    REQUIRE_OK(sim_new(&sim, scenario, workload, &observer, &how, &err), &err);
+    while (sim_run(sim, 1000, &err) == SIM_RUNNING) {
+    }
+    sim_summarise(sim, &seen->summary);
+    sim_delete(sim);
+    workload_close(workload);
+    scenario_delete(scenario);
+    text_fini(&rows);
+    text_fini(&yaml);
+}
+
+/* Prefill 1.1 ms. 7 blocks: 7 ms. One token is computed again: 1.001 ms, the first
+ * token; two more decodes. Before the partial block could be read: 6 ms, 4 tokens. */
+static void vector_11_last_block_read_or_computed(void)
+{
+    static const struct {
+        const char *engine;
+        int64_t here_ns;
+        int64_t first_ns;
+    } cases[] = {{"compat: head", 8100 * 1000, 9101 * 1000},
+                 {"compat: v010", 7100 * 1000, 8104 * 1000}};
+    for (size_t i = 0; i < 2; i++) {
+        for (int step_by_step = 0; step_by_step < 2; step_by_step++) {
+            struct seen seen;
+            simulate(&(struct fleet){cases[i].engine, "policy: pd_independent",
+                                     "1,0,0,0,,,100,3,0,,t,t1+100\n", 1},
+                     step_by_step == 1, &seen);
+            const struct request_outcome *outcome = &seen.outcome[0];
+            EXPECT_U64(seen.count, 1);
+            EXPECT_U64(outcome->prefill_engine, 0);
+            EXPECT_U64(outcome->engine, 1);
+            EXPECT_I64(outcome->prefill_end_ns, 1100 * us);
+            EXPECT_I64(outcome->kv_asked_ns, 1100 * us);
+            EXPECT_I64(outcome->kv_here_ns, cases[i].here_ns);
+            EXPECT_I64(outcome->first_token_ns, cases[i].first_ns);
+            EXPECT_I64(outcome->end_ns, cases[i].first_ns + 2000 * us);
+            EXPECT_U64(outcome->output_tokens, 3);
+        }
+    }
+}
+
+/* Two prompts of 64 tokens, one after the other in steps of 1.064 ms; 4 blocks each, to
+ * two engines over one card. The first has moved 1.064 blocks when the second comes:
+ * its other 2.936 take twice as long, to 8 ms. Then the second has 1.064 to go. */
+static void two_transfers_share_the_card_of_the_engine_that_prefills(void)
+{
+    struct seen seen;
+    simulate(&(struct fleet){"compat: head", "policy: pd_independent",
+                             "1,0,0,0,,,64,1,0,,t,t1+64\n2,0,0,0,,,64,1,0,,t,t2+64\n",
+                             2},
+             false, &seen);
+    EXPECT_U64(seen.count, 2);
+    for (uint32_t i = 0; i < 2; i++) {
+        EXPECT_U64(seen.outcome[i].engine, 1 + i);
+        EXPECT_I64(seen.outcome[i].first_token_ns,
+                   seen.outcome[i].kv_here_ns + 1001 * us);
+    }
+    EXPECT_I64(seen.outcome[0].kv_here_ns, 8000 * us);
+    EXPECT_I64(seen.outcome[1].kv_here_ns, 9064 * us);
+    EXPECT_U64(seen.summary.kv_transfers, 2);
+    EXPECT_NEAR(seen.summary.kv_transfer_bytes, 8.0 * 2097152, 0.5);
+}
+
+/* Its 9 usable blocks are held for the first prompt (5) when the second (5) comes: that
+ * one waits for the end of the transfer. */
+static void blocks_are_held_until_they_were_read(void)
+{
+    struct seen seen;
+    simulate(&(struct fleet){"compat: head, max_model_len: 140, "
+                             "num_gpu_blocks_override: 10",
+                             "policy: pd_independent",
+                             "1,0,0,0,,,80,1,0,,t,t1+80\n"
+                             "2,2000000,0,0,,,80,1,0,,t,t2+80\n",
+                             2},
+             false, &seen);
+    EXPECT_I64(seen.outcome[0].kv_here_ns, (1080 + 5000) * us);
+    EXPECT_I64(seen.outcome[1].scheduled_ns, 6080 * us);
+    EXPECT_I64(seen.outcome[1].prefill_end_ns, 7160 * us);
+}
+
+/* The client of the second goes while its KV is on the way, at 3 ms; a third prompt
+ * gets the blocks that were held for it. */
+static void a_client_that_leaves_frees_both_engines(void)
+{
+    struct seen seen;
+    simulate(&(struct fleet){"compat: head, max_model_len: 140, "
+                             "num_gpu_blocks_override: 10",
+                             "policy: pd_independent",
+                             "1,0,0,0,,,80,9,0,3000000,t,t1+80\n"
+                             "2,2000000,0,0,,,80,1,0,,t,t2+80\n",
+                             1},
+             false, &seen);
+    EXPECT_U64(seen.outcome[0].status, OUTCOME_CANCELLED);
+    EXPECT_I64(seen.outcome[0].end_ns, 3000 * us);
+    EXPECT_I64(seen.outcome[0].first_token_ns, OUTCOME_TIME_NONE);
+    EXPECT_I64(seen.outcome[1].scheduled_ns, 3000 * us);
+    EXPECT_U64(seen.outcome[1].status, OUTCOME_COMPLETED);
+    EXPECT_U64(seen.summary.kv_transfers, 1);
+}
+
+/* The decoding engine has one place, taken for 100 tokens: the second request's KV
+ * waits for 5 ms at most, then its prompt is computed there: 64 tokens. */
+static void kv_that_nobody_asks_for_expires(void)
+{
+    struct seen seen;
+    simulate(&(struct fleet){"compat: head, max_num_seqs: 1",
+                             "policy: pd_independent, lease: 5ms",
+                             "1,0,0,0,,,16,100,0,,t,t1+16\n"
+                             "2,4000000,0,0,,,64,1,0,,t,t2+64\n",
+                             1},
+             false, &seen);
+    EXPECT_U64(seen.summary.kv_expired, 1);
+    EXPECT_U64(seen.summary.kv_transfers, 1);
+    EXPECT_I64(seen.outcome[1].kv_asked_ns, OUTCOME_TIME_NONE);
+    EXPECT_I64(seen.outcome[1].first_token_ns, seen.outcome[0].end_ns + 1064 * us);
+}
+
+/* Release 0.1.3: 50 tokens at the first engine, 50 more at the second. */
+static void the_release_generates_everything_twice(void)
+{
+    struct seen full;
+    struct seen one;
+    simulate(
+        &(struct fleet){
+            "compat: head",
+            "policy: disaggregated_prefill, params: {full_generation: true}",
+            "1,0,0,0,,,64,50,0,,t,t1+64\n", 1},
+        false, &full);
+    simulate(&(struct fleet){"compat: head", "policy: disaggregated_prefill",
+                             "1,0,0,0,,,64,50,0,,t,t1+64\n", 1},
+             false, &one);
+    EXPECT_I64(one.outcome[0].first_token_ns, (1064 + 4000 + 1001) * us);
+    EXPECT_I64(full.outcome[0].first_token_ns,
+               one.outcome[0].first_token_ns + 49 * 1000 * us);
+}
+
+/* 32 tokens: below the threshold, so the decoding engine does it all. */
+static void short_prompts_stay_on_the_engine_that_decodes(void)
+{
+    struct seen seen;
+    simulate(&(struct fleet){"compat: head",
+                             "policy: pd_decode_first, params: {uncached_tokens: 33}",
+                             "1,0,0,0,,,32,1,0,,t,t1+32\n"
+                             "2,9000000,0,0,,,33,1,0,,t,t2+33\n",
+                             1},
+             false, &seen);
+    EXPECT_U64(seen.outcome[0].prefill_engine, UINT32_MAX);
+    EXPECT_U64(seen.outcome[0].engine, 1);
+    EXPECT_I64(seen.outcome[0].first_token_ns, 1032 * us);
+    EXPECT_U64(seen.outcome[1].prefill_engine, 0);
+    EXPECT_U64(seen.summary.split, 1);
+}
+
+/* The same prompt again: three of its four blocks are there, one is read. */
+static void only_blocks_that_are_missing_are_read(void)
+{
+    struct seen seen;
+    simulate(&(struct fleet){"compat: head", "policy: pd_independent",
+                             "1,0,0,0,,,64,1,0,,t,t1+64\n"
+                             "2,20000000,0,0,,,64,1,0,,t,t1+64\n",
+                             1},
+             false, &seen);
+    EXPECT_U64(seen.outcome[1].cached_tokens, 48); /* where it is computed */
+    EXPECT_I64(seen.outcome[1].prefill_end_ns, (20000 + 1016) * us);
+    EXPECT_I64(seen.outcome[1].kv_here_ns, (20000 + 1016 + 1000) * us);
+}
+
+HARNESS_MAIN("disagg", TEST(vector_11_last_block_read_or_computed),
+             TEST(two_transfers_share_the_card_of_the_engine_that_prefills),
+             TEST(blocks_are_held_until_they_were_read),
+             TEST(a_client_that_leaves_frees_both_engines),
+             TEST(kv_that_nobody_asks_for_expires),
+             TEST(the_release_generates_everything_twice),
+             TEST(short_prompts_stay_on_the_engine_that_decodes),
+             TEST(only_blocks_that_are_missing_are_read))
