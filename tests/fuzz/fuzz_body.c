@@ -49,8 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
         rebuild(reader, text, size);
     }
-    (void)body_read_form_model(reader, "multipart/form-data; boundary=b", text,
-                               size);
+    (void)body_read_form_model(reader, "multipart/form-data; boundary=b", text, size);
     body_reader_delete(reader);
     return 0;
 }
