@@ -126,7 +126,7 @@ static void link_lost(struct link *link, const char *why)
 static void fail_later(struct link *link, const char *why)
 {
     struct server *server = link->server;
-    (void)snprintf(link->why, sizeof link->why, "%s", why);
+    (void)snprintf(link->why, sizeof link->why, "%.100s", why);
     if (!link->failing) {
         link->failing = true;
         link->next_failed = server->failed;

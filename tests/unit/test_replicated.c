@@ -43,7 +43,8 @@ static void fill(struct fixture *fixture, const double factor[ARMS], double nois
 
 static void drop(struct fixture *fixture)
 {
-    for (size_t i = 0; i < ARMS * SEEDS; i++) {
+    const size_t count = sizeof fixture->runs / sizeof fixture->runs[0];
+    for (size_t i = 0; i < count; i++) {
         run_record_delete(fixture->runs[i]);
     }
 }

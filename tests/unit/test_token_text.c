@@ -40,7 +40,7 @@ static void text_and_ids_of_a_prompt_agree_whatever_its_cuts(void)
     uint32_t read[100];
     token_text_add(&one, whole, 1);
     token_text_add(&two, cut, 2);
-    EXPECT_U64(one.length, 100 * TOKEN_TEXT_BYTES);
+    EXPECT_U64(one.length, UINT64_C(100) * TOKEN_TEXT_BYTES);
     EXPECT_STR(text_str(&one), text_str(&two));
     EXPECT_U64(token_text_ids(cut, 2, direct, 100), 100);
     EXPECT_U64(token_text_read(text_str(&one), one.length, read, 100), 100);
