@@ -93,8 +93,8 @@ static void vector_11_last_block_read_or_computed(void)
         const char *engine;
         int64_t here_ns;
         int64_t first_ns;
-    } cases[] = {{"compat: head", 8100 * 1000, 9101 * 1000},
-                 {"compat: v010", 7100 * 1000, 8104 * 1000}};
+    } cases[] = {{"compat: head", INT64_C(8100000), INT64_C(9101000)},
+                 {"compat: v010", INT64_C(7100000), INT64_C(8104000)}};
     for (size_t i = 0; i < 2; i++) {
         for (int step_by_step = 0; step_by_step < 2; step_by_step++) {
             struct seen seen;
@@ -207,7 +207,7 @@ static void the_release_generates_everything_twice(void)
              false, &one);
     EXPECT_I64(one.outcome[0].first_token_ns, (1064 + 4000 + 1001) * us);
     EXPECT_I64(full.outcome[0].first_token_ns,
-               one.outcome[0].first_token_ns + 49 * 1000 * us);
+               one.outcome[0].first_token_ns + 49000 * us);
 }
 
 /* 32 tokens: below the threshold, so the decoding engine does it all. */
