@@ -113,10 +113,10 @@ static bool fail_as(const char *name, struct err *err)
 }
 
 /* Errors of a key's value are found before any work. */
-static bool check_probes(const struct sweep *sweep, struct err *err)
+static bool check_probes(const struct sweep *sweep, const bool *done, struct err *err)
 {
     for (size_t i = 0; i < sweep_plan_count(sweep->setup.plan); i++) {
-        if (!sweep_plan_job(sweep->setup.plan, i)->is_probe) {
+        if (done[i] || !sweep_plan_job(sweep->setup.plan, i)->is_probe) {
             continue;
         }
         struct runner_setup setup;
@@ -159,16 +159,24 @@ static void list_jobs(struct sweep *sweep, const bool *done)
     }
 }
 
-static bool open_sweep(struct sweep *sweep, struct err *err)
+/* Looks twice: nothing is made before all is checked, and until the lock is held
+ * another sweep may have done what remained. */
+static bool open_store(struct sweep *sweep, bool *done, struct err *err)
 {
     const char *path = sweep->setup.store_path;
-    if (!sweep_digest(&sweep->setup, &sweep->stored, err) ||
-        !check_probes(sweep, err) || !lock_file_take(&sweep->lock, path, err)) {
+    return sweep_look(path, sweep->stored, done, err) &&
+           check_probes(sweep, done, err) && lock_file_take(&sweep->lock, path, err) &&
+           make_store(path, sweep->stored, err) &&
+           sweep_look(path, sweep->stored, done, err);
+}
+
+static bool open_sweep(struct sweep *sweep, struct err *err)
+{
+    if (!sweep_digest(&sweep->setup, &sweep->stored, err)) {
         return false;
     }
     bool *done = mem_alloc(sweep->stored->run_count, sizeof *done);
-    const bool ok = make_store(path, sweep->stored, err) &&
-                    sweep_look(path, sweep->stored, done, err);
+    const bool ok = open_store(sweep, done, err);
     if (ok) {
         list_jobs(sweep, done);
     }

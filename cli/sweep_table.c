@@ -158,6 +158,30 @@ static void print_arms(const struct arms *arms, enum table_format format,
     table_delete(table);
 }
 
+/* An arm of several seeds whose runs are all alike. */
+static bool seed_changes_nothing(const struct arm *arm)
+{
+    return arm->count > 1 && estimate_of(arm, METRIC_E2E_MS_MEAN).sd <= 0;
+}
+
+static void print_notes(const struct arms *arms, struct text *out)
+{
+    bool several = false;
+    bool alike = false;
+    for (size_t i = 0; i < arms->count; i++) {
+        several = several || arms->arms[i].count > 1;
+        alike = alike || seed_changes_nothing(&arms->arms[i]);
+    }
+    if (several) {
+        text_add(out, "\nMeans over the seeds of each arm ± half of their 95 % "
+                      "interval.\n");
+    }
+    if (alike) {
+        text_add(out, "Caution: the seed changes nothing for some arms: the workload "
+                      "is recorded. Generate it to vary it.\n");
+    }
+}
+
 bool sweep_table(const char *store_path, enum table_format format, struct text *out,
                  struct err *err)
 {
@@ -171,6 +195,9 @@ bool sweep_table(const char *store_path, enum table_format format, struct text *
     ok = ok && sweep != NULL && read_arms(&arms, reader, sweep, err);
     if (ok) {
         print_arms(&arms, format, out);
+        if (format == TABLE_TEXT || format == TABLE_MD) {
+            print_notes(&arms, out);
+        }
     }
     arms_fini(&arms);
     stored_sweep_delete(sweep);

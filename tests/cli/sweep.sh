@@ -20,7 +20,8 @@ exits 0 sweep grid.yaml --shard 2/5 --dry-run --format csv
 # One thread or two, one piece or three: the same rows.
 exits 0 sweep grid.yaml --out whole.db --jobs 2 --quiet
 cp out printed
-[ "$(grep -c ' ± ' out)" -eq 4 ] || fail "the table has no line for each of 4 arms"
+grep -q '^Means over the seeds of each arm' out || fail "the table does not say what it shows"
+[ "$(grep -c ' rate [12] .* ± ' out)" -eq 4 ] || fail "the table has no line for each of 4 arms"
 exits 0 sweep grid.yaml --out one.db --jobs 1 --quiet
 same printed out
 for i in 1 2 3; do
@@ -46,6 +47,14 @@ alone=$(cut -d' ' -f2 out)
     group_concat(q.prompt_tokens || ':' || q.output_tokens) AS s FROM run r
     JOIN (SELECT * FROM request ORDER BY run_id, request_id) q USING (run_id)
     GROUP BY r.run_id)")" = 3 ] || fail "arms of one seed did not meet the same requests"
+
+cat >recorded.yaml <<'END'
+scenario: demo
+set: {end.requests: 50}
+grid: {policy: [round_robin, random], seed: [1, 2]}
+END
+exits 0 sweep recorded.yaml --out recorded.db --quiet
+grep -q 'Caution: the seed changes nothing for some arms' out || fail "no caution: $(cat out)"
 
 # Keys are there to group by.
 [ "$(sqlite3 whole.db "SELECT group_concat(number, ' ') FROM (SELECT DISTINCT number
