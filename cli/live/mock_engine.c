@@ -9,10 +9,10 @@
 #include "cli/live/mock_engine.h"
 
 #include "base/hash.h"
-#include "base/json.h"
 #include "base/mem.h"
 #include "cli/clock.h"
 #include "cli/live/live_engine.h"
+#include "cli/live/mock_adapters.h"
 #include "cli/live/mock_ask.h"
 #include "cli/live/mock_metrics.h"
 #include "cli/live/openai.h"
@@ -31,12 +31,6 @@ enum {
 /* So that a signal is heard soon. */
 static const int64_t turn_ns_max = 100000000;
 
-struct adapter {
-    char *name; /* NULL = free */
-    char *path;
-    uint32_t in_flight;
-};
-
 /* One completion under way. */
 struct answer {
     struct answer *previous;
@@ -46,9 +40,9 @@ struct answer {
     struct openai_answer facts;
     char id[NAME_BYTES];
     char *model;
-    struct adapter *adapter; /* NULL = the base model */
-    struct text transfer;    /* kv_transfer_params, JSON; empty = null */
-    struct text whole;       /* of an answer that is not streamed */
+    struct mock_adapter *adapter; /* NULL = the base model */
+    struct text transfer;         /* kv_transfer_params, JSON; empty = null */
+    struct text whole;            /* of an answer that is not streamed */
     uint64_t output_id;
     uint32_t handle;
     int64_t told_ns; /* engine time of the last tokens */
@@ -66,7 +60,7 @@ struct mock_engine {
     struct mock_metrics metrics;
     struct mock_ask ask; /* scratch */
     struct text scratch;
-    struct adapter adapters[MOCK_ADAPTERS_MAX];
+    struct mock_adapters adapters;
     char engine_id[NAME_BYTES];
     int64_t start_ns;
     int64_t created_unix_s;
@@ -118,96 +112,31 @@ static void reply_error(struct mock_engine *mock, struct web_exchange *exchange,
 
 /* --- adapters --------------------------------------------------------------------- */
 
-static struct adapter *adapter_find(struct mock_engine *mock, const char *name)
+static void adapters_reply(struct mock_engine *mock, struct web_exchange *exchange,
+                           bool loads)
 {
-    for (size_t i = 0; i < MOCK_ADAPTERS_MAX; i++) {
-        struct adapter *adapter = &mock->adapters[i];
-        if (adapter->name != NULL && strcmp(adapter->name, name) == 0) {
-            return adapter;
-        }
+    size_t byte_count = 0;
+    struct text said = {0};
+    const char *body = web_body(exchange, &byte_count);
+    const unsigned status =
+        loads ? mock_adapters_load(&mock->adapters, body, byte_count, &said)
+              : mock_adapters_unload(&mock->adapters, body, byte_count, &said);
+    if (status == 200) {
+        reply_text(exchange, "text/plain; charset=utf-8", &said);
+    } else {
+        reply_error(mock, exchange, status, text_str(&said));
     }
-    return NULL;
-}
-
-static struct adapter *adapter_free_place(struct mock_engine *mock)
-{
-    for (size_t i = 0; i < MOCK_ADAPTERS_MAX; i++) {
-        if (mock->adapters[i].name == NULL && mock->adapters[i].in_flight == 0) {
-            return &mock->adapters[i];
-        }
-    }
-    return NULL;
-}
-
-static void adapter_say(struct mock_engine *mock, struct web_exchange *exchange,
-                        const char *name, const char *done)
-{
-    mock->scratch.length = 0;
-    text_printf(&mock->scratch, "Success: LoRA adapter '%s' %s successfully.", name,
-                done);
-    reply_text(exchange, "text/plain; charset=utf-8", &mock->scratch);
-}
-
-static void load_adapter(struct mock_engine *mock, struct web_exchange *exchange,
-                         const struct json *body)
-{
-    const char *name = json_str(json_get(body, "lora_name"));
-    const char *path = json_str(json_get(body, "lora_path"));
-    if (name == NULL || path == NULL) {
-        reply_error(mock, exchange, 400,
-                    "Both 'lora_name' and 'lora_path' must be provided.");
-        return;
-    }
-    if (adapter_find(mock, name) != NULL || strpbrk(name, "\"\\,") != NULL) {
-        reply_error(mock, exchange, 400,
-                    "The lora adapter has already been loaded, or its name holds a "
-                    "quote, backslash or comma.");
-        return;
-    }
-    struct adapter *adapter = adapter_free_place(mock);
-    if (adapter == NULL) {
-        reply_error(mock, exchange, 400, "No room for another adapter.");
-        return;
-    }
-    adapter->name = mem_strdup(name);
-    adapter->path = mem_strdup(path);
-    adapter_say(mock, exchange, name, "added");
-}
-
-/* Requests under way go on, as in vLLM: only the name goes. */
-static void unload_adapter(struct mock_engine *mock, struct web_exchange *exchange,
-                           const struct json *body)
-{
-    const char *name = json_str(json_get(body, "lora_name"));
-    struct adapter *adapter = name != NULL ? adapter_find(mock, name) : NULL;
-    if (adapter == NULL) {
-        reply_error(mock, exchange, name != NULL ? 404 : 400,
-                    name != NULL ? "The lora adapter cannot be found."
-                                 : "'lora_name' needs to be provided.");
-        return;
-    }
-    adapter_say(mock, exchange, name, "removed");
-    mem_free(adapter->name);
-    mem_free(adapter->path);
-    adapter->name = NULL;
-    adapter->path = NULL;
+    text_fini(&said);
 }
 
 static void on_load_adapter(struct mock_engine *mock, struct web_exchange *exchange)
 {
-    size_t byte_count = 0;
-    struct json *body = NULL;
-    struct err err = {0};
-    const char *bytes = web_body(exchange, &byte_count);
-    const bool loads = strstr(http_target(web_head(exchange)), "unload") == NULL;
-    if (!json_parse(&body, "body", bytes, byte_count, &err)) {
-        reply_error(mock, exchange, 400, err.text);
-    } else if (loads) {
-        load_adapter(mock, exchange, body);
-    } else {
-        unload_adapter(mock, exchange, body);
-    }
-    json_delete(body);
+    adapters_reply(mock, exchange, true);
+}
+
+static void on_unload_adapter(struct mock_engine *mock, struct web_exchange *exchange)
+{
+    adapters_reply(mock, exchange, false);
 }
 
 /* --- completions ------------------------------------------------------------------ */
@@ -312,7 +241,7 @@ static void complete(struct mock_engine *mock, struct web_exchange *exchange, bo
         return;
     }
     const char *model = text_str(&ask->model);
-    struct adapter *adapter = adapter_find(mock, model);
+    struct mock_adapter *adapter = mock_adapters_find(&mock->adapters, model);
     if (ask->model.length > 0 && adapter == NULL &&
         strcmp(model, mock->setup.model) != 0) {
         struct text message = {0};
@@ -428,7 +357,7 @@ static void on_models(struct mock_engine *mock, struct web_exchange *exchange)
     text_add(out, "{\"object\":\"list\",\"data\":[");
     openai_model_card(out, &card);
     for (size_t i = 0; i < MOCK_ADAPTERS_MAX; i++) {
-        const struct adapter *adapter = &mock->adapters[i];
+        const struct mock_adapter *adapter = &mock->adapters.places[i];
         if (adapter->name != NULL) {
             card.id = adapter->name;
             card.root = adapter->path;
@@ -469,13 +398,7 @@ static void on_metrics(struct mock_engine *mock, struct web_exchange *exchange)
         .stats = live_engine_stats(mock->engine),
     };
     struct text adapters = {0};
-    for (size_t i = 0; i < MOCK_ADAPTERS_MAX; i++) {
-        const struct adapter *adapter = &mock->adapters[i];
-        if (adapter->name != NULL && adapter->in_flight > 0) {
-            text_printf(&adapters, "%s%s", adapters.length > 0 ? "," : "",
-                        adapter->name);
-        }
-    }
+    mock_adapters_running(&mock->adapters, &adapters);
     gauges.running_adapters = adapters.length > 0 ? adapters.bytes : NULL;
     live_engine_advance(mock->engine, engine_now_ns(mock));
     live_engine_peek(mock->engine, &gauges.sample);
@@ -524,7 +447,7 @@ static const struct route ROUTES[] = {
     {"GET", "/metrics", on_metrics},
     {"POST", "/tokenize", on_tokenize},
     {"POST", "/v1/load_lora_adapter", on_load_adapter},
-    {"POST", "/v1/unload_lora_adapter", on_load_adapter},
+    {"POST", "/v1/unload_lora_adapter", on_unload_adapter},
 };
 
 static bool path_is(const char *target, const char *path)
@@ -615,10 +538,7 @@ void mock_engine_delete(struct mock_engine *mock)
     body_reader_delete(mock->reader);
     mock_ask_fini(&mock->ask);
     text_fini(&mock->scratch);
-    for (size_t i = 0; i < MOCK_ADAPTERS_MAX; i++) {
-        mem_free(mock->adapters[i].name);
-        mem_free(mock->adapters[i].path);
-    }
+    mock_adapters_fini(&mock->adapters);
     mem_free(mock);
 }
 

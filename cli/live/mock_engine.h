@@ -13,8 +13,6 @@
 struct scenario_pool;
 struct mock_engine;
 
-enum { MOCK_ADAPTERS_MAX = 64 };
-
 struct mock_engine_setup {
     const struct scenario_pool *pool; /* borrowed for ever */
     const char *host;

@@ -20,8 +20,6 @@
 #include <time.h>
 #include <unistd.h>
 
-extern char **environ;
-
 static const int64_t patience_ns = INT64_C(30000000000);
 
 static void nap(void)
@@ -82,7 +80,9 @@ static void read_log(const struct server_child *child, char *out, size_t out_byt
     }
     out[length] = '\0';
     for (char *at = out; *at != '\0'; at++) {
-        *at = *at == '\n' ? ' ' : *at;
+        if (*at == '\n') {
+            *at = ' ';
+        }
     }
 }
 

@@ -337,7 +337,7 @@ static void accept_all(struct web *web)
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         void *array = web->conns;
         const bool grown = mem_grow(&array, &web->capacity, web->count + 1,
-                                    sizeof *web->conns, web->setup.connections_max);
+                                    sizeof(void *), web->setup.connections_max);
         CHECK(grown, "%zu connections", web->count);
         web->conns = array;
         struct web_exchange *conn = mem_alloc(1, sizeof *conn);
