@@ -64,8 +64,13 @@ static void print_pool(const struct scenario_pool *pool, struct text *out)
 
 static void print_routing(const struct scenario *scenario, struct text *out)
 {
+    const struct scenario_disaggregation *disagg = &scenario->disaggregation;
     text_printf(out, "routing\n  %-12s%s: %s\n", "policy", scenario->policy->name,
                 scenario->policy->help);
+    if (disagg->policy != NULL) {
+        text_printf(out, "  %-12s%s: %s\n  %-12s%s\n", "pairs", disagg->policy->name,
+                    disagg->policy->help, "prefill by", disagg->prefill->name);
+    }
     for (uint32_t i = 0; i < scenario->param_count; i++) {
         text_printf(out, "  %-12s%s = %.10g\n", i == 0 ? "parameters" : "",
                     scenario->param_names[i], scenario->param_values[i]);

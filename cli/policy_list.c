@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "base/nearest.h"
+#include "policies/pair.h"
 #include "policies/policy_set.h"
 
 #include <stdio.h>
@@ -40,10 +41,29 @@ static bool unknown(const struct policy_set *set, const char *name, struct err *
                    "unknown policy '%s'; 'stacksim policies' lists them", name);
 }
 
+/* A policy that may stand in the list, and where a scenario has its parameters. */
+struct listed {
+    const char *name;
+    const struct policy_param *params;
+    const char *key;
+};
+
+static bool find(const struct policy_set *set, const char *name, struct listed *found)
+{
+    const struct route_policy *route = policy_set_find(set, name);
+    const struct pair_policy *pair = pair_policy_find(name);
+    if (route != NULL) {
+        *found = (struct listed){route->name, route->params, "routing.params."};
+    } else if (pair != NULL) {
+        *found =
+            (struct listed){pair->name, pair->params, "routing.disaggregation.params."};
+    }
+    return route != NULL || pair != NULL;
+}
+
 /* A scenario may hold parameters of other policies and so leaves unknown ones alone;
  * here a typing error would go unseen. */
-static bool knows_param(const struct route_policy *policy, const char *key,
-                        size_t length)
+static bool knows_param(const struct listed *policy, const char *key, size_t length)
 {
     for (const struct policy_param *param = policy->params;
          param != NULL && param->name != NULL; param++) {
@@ -55,7 +75,7 @@ static bool knows_param(const struct route_policy *policy, const char *key,
 }
 
 /* ":key=value:key=value" behind the name. */
-static bool read_params(struct policy_choice *choice, const struct route_policy *policy,
+static bool read_params(struct policy_choice *choice, const struct listed *policy,
                         const char *text, struct err *err)
 {
     while (*text == ':') {
@@ -75,13 +95,13 @@ static bool read_params(struct policy_choice *choice, const struct route_policy 
                            (int)length, text);
         }
         if (choice->override_count == ARM_PARAMS_MAX ||
-            length + sizeof "routing.params." > ARM_PARAM_BYTES) {
+            length + strlen(policy->key) + 1 > ARM_PARAM_BYTES) {
             return err_set(err, ERR_USAGE,
                            "--policies: at most %d parameters of at most %d bytes each",
                            ARM_PARAMS_MAX, ARM_PARAM_BYTES);
         }
-        snprintf(choice->overrides[choice->override_count++], ARM_PARAM_BYTES,
-                 "routing.params.%.*s", (int)length, text);
+        snprintf(choice->overrides[choice->override_count++], ARM_PARAM_BYTES, "%s%.*s",
+                 policy->key, (int)length, text);
         text += length;
     }
     return true;
@@ -94,13 +114,13 @@ static bool add(struct policy_list *list, const struct policy_set *set, char *en
     char *colon = entry + strcspn(entry, ":");
     const char end = *colon;
     *colon = '\0';
-    const struct route_policy *policy = policy_set_find(set, entry);
-    if (policy == NULL) {
+    struct listed policy;
+    if (!find(set, entry, &policy)) {
         return unknown(set, entry, err);
     }
     *colon = end;
-    struct policy_choice choice = {.policy = policy->name};
-    snprintf(choice.name, sizeof choice.name, "%.60s%.60s", policy->name, colon);
+    struct policy_choice choice = {.policy = policy.name};
+    snprintf(choice.name, sizeof choice.name, "%.60s%.60s", policy.name, colon);
     for (size_t i = 0; i < list->count; i++) {
         if (strcmp(list->choices[i].name, choice.name) == 0) {
             return err_set(err, ERR_USAGE,
@@ -112,7 +132,7 @@ static bool add(struct policy_list *list, const struct policy_set *set, char *en
         return err_set(err, ERR_USAGE, "--policies: at most %d at once; compare fewer",
                        ARMS_MAX);
     }
-    if (!read_params(&choice, policy, colon, err)) {
+    if (!read_params(&choice, &policy, colon, err)) {
         return false;
     }
     list->choices[list->count++] = choice;

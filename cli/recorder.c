@@ -102,11 +102,11 @@ static struct run_info info_of(const struct scenario *scenario, const char *yaml
                                const char *cost_models, const char *folder)
 {
     return (struct run_info){
-        .name = scenario->policy->name,
+        .name = scenario_policy_name(scenario),
         .scenario_name = scenario->name,
         .scenario_yaml = yaml,
         .scenario_dir = folder == NULL ? scenario->base_dir : folder,
-        .policy = scenario->policy->name,
+        .policy = scenario_policy_name(scenario),
         .compat = COMPAT_NAMES[scenario->compat],
         .cost_model = cost_models,
         .program_commit = version_commit(),

@@ -54,6 +54,7 @@ struct scenario_disaggregation {
     const char *param_names[SCENARIO_PARAMS_MAX]; /* borrowed from conf */
     double param_values[SCENARIO_PARAMS_MAX];
     uint32_t param_count;
+    bool named;       /* in the place of a routing policy */
     int64_t lease_ns; /* how long KV waits for its reader; 0 = without end */
     /* The network between engines. */
     double nic_bytes_per_s; /* of one GPU, in each direction */
@@ -115,5 +116,8 @@ NODISCARD bool scenario_parse(struct scenario **out, const char *name, const cha
                               size_t byte_count, const struct scenario_options *options,
                               struct err *err);
 void scenario_delete(struct scenario *scenario);
+/* Of routing.policy or --policy, as people know the run: a pair policy's when they name
+ * one. */
+const char *scenario_policy_name(const struct scenario *scenario);
 
 #endif

@@ -19,9 +19,16 @@ bool scenario_pair_named(struct scenario *scenario, const char *name)
         return false;
     }
     scenario->disaggregation.policy = pair;
+    scenario->disaggregation.named = true;
     scenario->policy =
         route_policy_find(pair->route != NULL ? pair->route : "least_request");
     return true;
+}
+
+const char *scenario_policy_name(const struct scenario *scenario)
+{
+    const struct scenario_disaggregation *disagg = &scenario->disaggregation;
+    return disagg->named ? disagg->policy->name : scenario->policy->name;
 }
 
 static bool pair_unknown(const struct conf_node *map, const char *name, struct err *err)

@@ -12,9 +12,8 @@ static const double ttft_s = 2;
 static const double tight_ms = 10;
 static const double loose_ms = 50;
 
-#define TOGETHER   "cluster.pools.0.role=both", "cluster.pools.1.role=both"
-#define RATE(rate) "workload.generate.0.arrival.rate_per_s=" rate
-#define SHORT      "workload.generate.0.input.mu=4.6", "workload.generate.0.input.min=10"
+#define TOGETHER "cluster.pools.0.role=both", "cluster.pools.1.role=both"
+#define SHORT    "workload.generate.0.input.mu=4.6", "workload.generate.0.input.min=10"
 
 struct figures {
     double ttft_p50_ms;
@@ -53,16 +52,15 @@ static struct figures measure(const struct published_arm *arm)
 /* The highest of the rates at which 9 of 10 requests are within the tight targets. */
 static double rate_held(bool together)
 {
-    static const char *const rates[] = {RATE("6"),  RATE("8"),  RATE("10"), RATE("12"),
-                                        RATE("14"), RATE("16"), RATE("18"), RATE("20")};
     double held = 0;
-    for (size_t i = 0; i < sizeof rates / sizeof rates[0]; i++) {
+    for (int rate = 6; rate <= 20; rate += 2) {
+        char set[64];
+        snprintf(set, sizeof set, "workload.generate.0.arrival.rate_per_s=%d", rate);
         const struct published_arm apart = {
-            .label = rates[i], .policy = "least_request", .sets = {rates[i]}};
+            .label = set, .policy = "least_request", .sets = {set}};
         const struct published_arm both = {
-            .label = rates[i], .policy = "least_request", .sets = {rates[i], TOGETHER}};
-        held =
-            measure(together ? &both : &apart).tight >= 0.9 ? 6 + 2 * (double)i : held;
+            .label = set, .policy = "least_request", .sets = {set, TOGETHER}};
+        held = measure(together ? &both : &apart).tight >= 0.9 ? rate : held;
     }
     printf("%s: 90 %% within the targets up to %g/s\n", together ? "together" : "apart",
            held);
@@ -90,13 +88,14 @@ static void together_wins_under_loose_tpot(void)
 
 static void apart_loses_on_short_prompts(void)
 {
-    static const struct published_arm apart = {.label = "apart, short",
-                                               .policy = "least_request",
-                                               .sets = {SHORT, RATE("400")}};
+    static const struct published_arm apart = {
+        .label = "apart, short",
+        .policy = "least_request",
+        .sets = {SHORT, "workload.generate.0.arrival.rate_per_s=400"}};
     static const struct published_arm together = {
         .label = "together, short",
         .policy = "least_request",
-        .sets = {SHORT, RATE("400"), TOGETHER}};
+        .sets = {SHORT, "workload.generate.0.arrival.rate_per_s=400", TOGETHER}};
     const struct figures two = measure(&apart);
     const struct figures four = measure(&together);
     EXPECT(four.tight > 0.9);
@@ -110,11 +109,13 @@ static void a_threshold_keeps_short_prompts_where_they_decode(void)
     static const struct published_arm always = {
         .label = "pd_independent, short",
         .policy = "least_request",
-        .sets = {SHORT, RATE("40"), "routing.disaggregation.policy=pd_independent"}};
+        .sets = {SHORT, "workload.generate.0.arrival.rate_per_s=40",
+                 "routing.disaggregation.policy=pd_independent"}};
     static const struct published_arm conditional = {
         .label = "pd_conditional, short",
         .policy = "least_request",
-        .sets = {SHORT, RATE("40"), "routing.disaggregation.policy=pd_conditional",
+        .sets = {SHORT, "workload.generate.0.arrival.rate_per_s=40",
+                 "routing.disaggregation.policy=pd_conditional",
                  "routing.disaggregation.params.uncached_ratio=0"}};
     EXPECT(measure(&conditional).ttft_p50_ms < 0.7 * measure(&always).ttft_p50_ms);
 }
@@ -122,13 +123,15 @@ static void a_threshold_keeps_short_prompts_where_they_decode(void)
 /* One pair of engines, one long prompt each second: TTFT holds a whole answer. */
 static void the_release_pays_for_every_answer_twice(void)
 {
-    static const struct published_arm tag = {.label = "disaggregated_prefill, tag",
-                                             .policy = "disaggregated_prefill",
-                                             .sets = {RATE("1"), "routing.compat=tag"}};
+    static const struct published_arm tag = {
+        .label = "disaggregated_prefill, tag",
+        .policy = "disaggregated_prefill",
+        .sets = {"workload.generate.0.arrival.rate_per_s=1", "routing.compat=tag"}};
     static const struct published_arm fixed = {
         .label = "disaggregated_prefill, fixed",
         .policy = "disaggregated_prefill",
-        .sets = {RATE("1"), "routing.compat=tag-fixed"}};
+        .sets = {"workload.generate.0.arrival.rate_per_s=1",
+                 "routing.compat=tag-fixed"}};
     EXPECT(measure(&tag).ttft_p50_ms > 5 * measure(&fixed).ttft_p50_ms);
 }
 
