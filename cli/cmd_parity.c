@@ -38,7 +38,8 @@ struct parity_args {
 static const struct opt PARITY_OPTIONS[] = {
     {"--policies", "NAMES", OPT_STR, offsetof(struct parity_args, policies),
      "all that a router can run",
-     "Routing policies, separated by commas. "
+     "Routing policies, separated by commas, and disaggregated_prefill or "
+     "disaggregated_prefill_orchestrated. "
      "Example: --policies round_robin,prefix_aware"},
     {"--engines", "N", OPT_U64, offsetof(struct parity_args, engines), "3",
      "Mock engines behind the router. Example: --engines 4"},
@@ -91,8 +92,8 @@ static bool check(const struct parity_args *args, size_t positionals, struct err
                        "which trace or scenario? For example: stacksim "
                        "parity demo");
     }
-    if (args->engines == 0 || args->engines > PARITY_ENGINES_MAX) {
-        return err_set(err, ERR_USAGE, "--engines: %" PRIu64 "; from 1 to %d",
+    if (args->engines < 2 || args->engines > PARITY_ENGINES_MAX) {
+        return err_set(err, ERR_USAGE, "--engines: %" PRIu64 "; from 2 to %d",
                        args->engines, PARITY_ENGINES_MAX);
     }
     if (!(args->time_scale >= 0.001 && args->time_scale <= 1e6)) {
@@ -145,6 +146,15 @@ static bool names_add(struct policy_names *names, const struct policy_set *set,
                       const char *name, struct err *err)
 {
     const struct route_policy *policy = policy_set_find(set, name);
+    if (names->count == OPT_LIST_MAX) {
+        return err_set(err, ERR_USAGE, "--policies: more than %d", OPT_LIST_MAX);
+    }
+    if (parity_is_disaggregated(name)) {
+        names->items[names->count++] = strcmp(name, PARITY_DISAGGREGATED) == 0
+                                           ? PARITY_DISAGGREGATED
+                                           : "disaggregated_prefill";
+        return true;
+    }
     if (policy == NULL || (policy->needs & NEED_ORACLE) != 0) {
         return err_set(
             err, ERR_USAGE,
@@ -154,9 +164,6 @@ static bool names_add(struct policy_names *names, const struct policy_set *set,
                 : "--policies: %s asks the simulator for the truth; a router "
                   "has none",
             name);
-    }
-    if (names->count == OPT_LIST_MAX) {
-        return err_set(err, ERR_USAGE, "--policies: more than %d", OPT_LIST_MAX);
     }
     names->items[names->count++] = policy->name;
     return true;
@@ -173,7 +180,7 @@ static bool names_fill(struct policy_names *names, const struct policy_set *set,
                 return false;
             }
         }
-        return true;
+        return names_add(names, set, PARITY_DISAGGREGATED, err);
     }
     char *copy = mem_strdup(list);
     char *rest = NULL;

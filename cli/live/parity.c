@@ -157,6 +157,12 @@ bool parity_end(struct parity *parity, struct err *err)
     return good;
 }
 
+bool parity_is_disaggregated(const char *name)
+{
+    return strcmp(name, "disaggregated_prefill") == 0 ||
+           strcmp(name, PARITY_DISAGGREGATED) == 0;
+}
+
 /* --- one policy ------------------------------------------------------------------- */
 
 struct router_files {
@@ -183,11 +189,13 @@ static bool start_router(const struct parity *parity, const char *policy,
     const struct parity_setup *setup = &parity->setup;
     struct text urls = {0};
     struct text models = {0};
+    struct text labels = {0};
     char seed[24];
     (void)snprintf(seed, sizeof seed, "%" PRIu64, setup->seed);
     for (uint32_t i = 0; i < setup->engines; i++) {
         text_printf(&urls, "%s%s", i == 0 ? "" : ",", parity->engines[i].url);
         text_printf(&models, "%s%s", i == 0 ? "" : ",", setup->model);
+        text_add(&labels, i == 0 ? "prefill" : ",decode");
     }
     const char *argv[ARGUMENTS_MAX] = {
         parity->router,
@@ -213,14 +221,24 @@ static bool start_router(const struct parity *parity, const char *policy,
         "--record",
         files->record,
     };
-    size_t count = 22;
+    size_t count = 0;
+    while (argv[count] != NULL) {
+        count++;
+    }
     for (size_t i = 0; i < setup->plugin_count && i < PARITY_PLUGINS_MAX; i++) {
         argv[count++] = "--policy-plugin";
         argv[count++] = setup->plugins[i];
     }
+    if (parity_is_disaggregated(policy)) {
+        argv[count++] = "--static-model-labels";
+        argv[count++] = text_str(&labels);
+        argv[count++] = "--prefill-model-labels=prefill";
+        argv[count++] = "--decode-model-labels=decode";
+    }
     const bool good = server_child_start(router, argv, files->log, err);
     text_fini(&urls);
     text_fini(&models);
+    text_fini(&labels);
     return good;
 }
 

@@ -32,6 +32,11 @@ struct parity_setup {
     size_t plugin_count;
 };
 
+/* Ways of routing that are no policies but two legs of one, round robin each; the first
+ * engine computes prompts, the others decode. */
+bool parity_is_disaggregated(const char *name);
+#define PARITY_DISAGGREGATED "disaggregated_prefill_orchestrated"
+
 struct parity; /* mock engines that run */
 
 NODISCARD bool parity_new(struct parity **out, const struct parity_setup *setup,
@@ -47,8 +52,8 @@ struct parity_result {
     bool interrupted;       /* nothing else is filled */
     struct text difference; /* the first one, two lines; empty when equal */
 };
-/* One policy: a router, the trace, the comparison. result starts zeroed; the caller
- * frees its text. */
+/* One policy, or a name of parity_is_disaggregated: a router, the trace, the
+ * comparison. result starts zeroed; the caller frees its text. */
 NODISCARD bool parity_policy(struct parity *parity, const char *policy,
                              struct parity_result *result, struct err *err);
 

@@ -23,6 +23,13 @@ for run in "chat $by_load" "prefix $by_prefix"; do
     done
 done
 
+# Two legs, two decisions; the second one goes to an engine that decodes.
+legs=disaggregated_prefill_orchestrated
+exits 0 parity "$samples/chat.csv.zst" --policies $legs --limit 50 --keep keep --quiet
+grep -Eq "^$legs +100 decisions  equal$" out || fail "two legs: $(cat out)"
+[ "$(tail -n +2 keep/$legs.decisions.csv | cut -d, -f4 | sort | uniq -c | tr -s ' ' | tr '\n' ';')" \
+    = ' 50 0; 25 1; 25 2;' ] || fail "two legs went elsewhere: $(cut -d, -f4 keep/$legs.decisions.csv)"
+
 # They are decisions worth the name: more than one endpoint, and inputs of every kind.
 for policy in ${by_load//,/ } ${by_prefix//,/ }; do
     [ "$(tail -n +2 keep/$policy.decisions.csv | cut -d, -f4 | sort -u | wc -l)" -ge 2 ] ||
