@@ -21,12 +21,29 @@ struct stage {
     int64_t start_ns;
     int64_t end_ns;
 };
-enum { STAGES_MAX = 4 };
+enum { STAGES_MAX = 7 };
 
 static size_t stages_of(const struct request_outcome *outcome,
                         struct stage stages[STAGES_MAX])
 {
-    const struct stage all[STAGES_MAX] = {
+    const bool split = outcome->prefill_engine != UINT32_MAX;
+    const int64_t prefill_end_ns =
+        split ? outcome->prefill_end_ns : outcome->first_token_ns;
+    /* Without a transfer the second engine's time is one stage. */
+    const bool moved = outcome->kv_asked_ns != OUTCOME_TIME_NONE;
+    const struct stage apart[STAGES_MAX] = {
+        {"gateway", "gateway, way to the engine", outcome->arrival_ns,
+         outcome->queued_ns},
+        {"queue", "waiting in the engine", outcome->queued_ns, outcome->scheduled_ns},
+        {"prefill", "prefill", outcome->scheduled_ns, prefill_end_ns},
+        {"decode_queue", "waiting in the second engine", prefill_end_ns,
+         moved ? outcome->kv_asked_ns : outcome->first_token_ns},
+        {"transfer", "KV on the network", outcome->kv_asked_ns, outcome->kv_here_ns},
+        {"first_step", "to the first token", outcome->kv_here_ns,
+         outcome->first_token_ns},
+        {"decode", "decode", outcome->first_token_ns, outcome->end_ns},
+    };
+    const struct stage whole[STAGES_MAX] = {
         {"gateway", "gateway, way to the engine", outcome->arrival_ns,
          outcome->queued_ns},
         {"queue", "waiting in the engine", outcome->queued_ns, outcome->scheduled_ns},
@@ -36,11 +53,12 @@ static size_t stages_of(const struct request_outcome *outcome,
     };
     size_t count = 0;
     for (size_t i = 0; i < STAGES_MAX; i++) {
-        if (all[i].start_ns == OUTCOME_TIME_NONE) {
-            break;
+        const struct stage *stage = split ? &apart[i] : &whole[i];
+        if (stage->name == NULL || stage->start_ns == OUTCOME_TIME_NONE) {
+            continue;
         }
-        stages[count] = all[i];
-        if (all[i].end_ns == OUTCOME_TIME_NONE) {
+        stages[count] = *stage;
+        if (stage->end_ns == OUTCOME_TIME_NONE) {
             stages[count].end_ns = outcome->end_ns;
         }
         count++;
@@ -66,12 +84,18 @@ static void print_life(const struct explain *explain, struct text *out)
                  route_reason_name(explain->decision.reason));
         print_moment(out, explain->routed_ns, what);
     }
+    const bool split = outcome->prefill_engine != UINT32_MAX;
     const struct {
         int64_t at_ns;
         const char *what;
     } moments[] = {
         {outcome->queued_ns, "the engine takes it from its input"},
         {outcome->scheduled_ns, "first part of a batch"},
+        {split ? outcome->prefill_end_ns : OUTCOME_TIME_NONE,
+         "the prompt is computed: to the engine that decodes"},
+        {split ? outcome->kv_asked_ns : OUTCOME_TIME_NONE,
+         "that one has blocks and asks for the KV"},
+        {split ? outcome->kv_here_ns : OUTCOME_TIME_NONE, "the KV is there"},
         {outcome->first_token_ns, "first token"},
     };
     for (size_t i = 0; i < sizeof moments / sizeof moments[0]; i++) {

@@ -29,6 +29,9 @@ for policy in round_robin pd_conditional disaggregated-prefill-orchestrated; do
     same fast slow
 done
 
+exits 0 explain apart.yaml 5
+grep -q "KV on the network" out || fail "explain does not tell the transfer's time"
+
 exits 0 check apart.yaml
 grep -q "pairs *pd_independent" out || fail "check does not name the pair policy"
 grep -q "prefill by *least_work" out || fail "check does not name the prefill policy"
