@@ -2,10 +2,12 @@
  *
  * cmd_replay.c: `stacksim replay`: a trace against a server, measured like a run.
  */
+#include "base/outfile.h"
 #include "base/unit.h"
 #include "cli/clock.h"
 #include "cli/command.h"
 #include "cli/interrupt.h"
+#include "cli/live/bench_json.h"
 #include "cli/live/client.h"
 #include "cli/live/live_workload.h"
 #include "cli/paths.h"
@@ -30,6 +32,7 @@ struct replay_args {
     const char *session_header;
     const char *config_dir;
     const char *out;
+    const char *bench_json;
     const char *name;
     const char *format;
     double time_scale;
@@ -75,6 +78,9 @@ static const struct opt REPLAY_OPTIONS[] = {
      "Name of the run in tables and in the store. Example: --name 'round_robin, live'"},
     {"--no-requests", NULL, OPT_FLAG, offsetof(struct replay_args, no_requests), "off",
      "Store summaries only, no row per request. Example: --out big.db --no-requests"},
+    {"--bench-json", "FILE", OPT_STR, offsetof(struct replay_args, bench_json), "none",
+     "Write the result as `vllm bench serve --save-result --save-detailed` does. "
+     "Example: --bench-json out/bench.json"},
     {"--format", "FORMAT", OPT_STR, offsetof(struct replay_args, format), "table",
      "Form of the result on standard output: table, csv, json or md. "
      "Example: --format json"},
@@ -92,6 +98,7 @@ struct replay_run {
     struct live_workload source;
     struct run_record *run;
     struct target *store;
+    struct outfile *bench;
     struct client *client;
     struct text cost_model;
     char started_utc[24];
@@ -261,7 +268,9 @@ static bool open_all(struct replay_run *replay, const char *source, struct err *
         !target_open(&replay->store, args->out, args->append, err)) {
         return false;
     }
-    if (!live_workload_open(&replay->source, source, args->config_dir, err)) {
+    if ((args->bench_json != NULL &&
+         !outfile_open(&replay->bench, args->bench_json, err)) ||
+        !live_workload_open(&replay->source, source, args->config_dir, err)) {
         return false;
     }
     struct run_info info;
@@ -302,6 +311,30 @@ static bool store(struct replay_run *replay, struct err *err)
     return true;
 }
 
+static bool write_bench(struct replay_run *replay, struct err *err)
+{
+    struct outfile *file = replay->bench;
+    struct text out = {0};
+    if (file == NULL) {
+        return true;
+    }
+    struct bench_facts facts = {
+        .backend = replay->args->chat ? "openai-chat" : "openai",
+        .model = client_model(replay->client),
+        .date = replay->started_utc,
+    };
+    facts.gaps_ns = client_gaps_ns(replay->client, &facts.gap_count);
+    bench_json_write(&facts, replay->run, &out);
+    fwrite(out.bytes, 1, out.length, outfile_stream(file));
+    text_fini(&out);
+    replay->bench = NULL;
+    if (!outfile_commit(file, err)) {
+        return false;
+    }
+    say_wrote(replay->args->bench_json);
+    return true;
+}
+
 static bool print_result(const struct replay_run *replay, enum table_format format,
                          struct err *err)
 {
@@ -320,8 +353,10 @@ static int execute(struct replay_run *replay, const char *source,
 {
     struct err err = {0};
     const struct path_use uses[] = {{"the trace", source, false},
-                                    {"--out", replay->args->out, true}};
-    if (!paths_check(uses, 2, &err) || !open_all(replay, source, &err)) {
+                                    {"--out", replay->args->out, true},
+                                    {"--bench-json", replay->args->bench_json, true}};
+    if (!paths_check(uses, sizeof uses / sizeof uses[0], &err) ||
+        !open_all(replay, source, &err)) {
         return say_error(&err);
     }
     const enum drive_end end = drive(replay, &err);
@@ -334,7 +369,8 @@ static int execute(struct replay_run *replay, const char *source,
         return say_interrupted(so_far, replay->args->out);
     }
     if (end == DRIVE_FAILED || !finish(replay, &err) ||
-        !print_result(replay, format, &err) || !store(replay, &err)) {
+        !print_result(replay, format, &err) || !store(replay, &err) ||
+        !write_bench(replay, &err)) {
         return say_error(&err);
     }
     struct client_counts counts;
@@ -368,6 +404,7 @@ static int run_replay(int argc, char *const *argv)
     client_delete(replay.client);
     run_record_delete(replay.run);
     target_abort(replay.store);
+    outfile_abort(replay.bench);
     live_workload_close(&replay.source);
     text_fini(&replay.cost_model);
     return code;

@@ -10,6 +10,7 @@ command -v curl >/dev/null || {
 
 # start ARGUMENTS...: leaves the process in $engine and its address in $url.
 start() {
+    : >engine.err # before the old one can be read
     "$STACKSIM_BIN" mock-engine --port 0 --time-scale 20 "$@" 2>engine.err &
     engine=$!
     for _ in $(seq 200); do

@@ -8,6 +8,7 @@ sample="$STACKSIM_SOURCE/traces/samples/chat.csv.zst"
 
 # start ARGUMENTS...: leaves the process in $engine and its address in $url.
 start() {
+    : >engine.err # before the old one can be read
     "$STACKSIM_BIN" mock-engine --port 0 --time-scale 50 "$@" 2>engine.err &
     engine=$!
     url=
@@ -45,6 +46,13 @@ if command -v sqlite3 >/dev/null; then
 fi
 exits 0 report live.db
 grep -q replay out || fail "report does not show the replay"
+
+# As vllm's own benchmark writes it; calibrate's reader knows the form.
+exits 0 replay "$sample" --url "$url" --time-scale 50 --limit 30 --bench-json bench.json --quiet
+for key in '"completed":30' '"failed":0' '"mean_ttft_ms":[0-9]' '"p99_itl_ms":[0-9]' \
+    '"backend":"openai"' '"model_id":"llama_3_1_8b"'; do
+    grep -Eq "$key" bench.json || fail "no $key in $(head -c 300 bench.json)"
+done
 
 # Chat and token ids carry the same prompts.
 for how in --chat --prompt-ids; do
