@@ -170,10 +170,11 @@ static int64_t next_boundary_ns(struct replica *replica, int64_t now_ns)
     return replica->boundary_ns;
 }
 
-/* Something has changed that the next boundary has to see. */
+/* Something has changed that the next boundary has to see. A rank in lock-step has no
+ * boundary of its own: idle or not, it waits for that of its group. */
 static void look_again(struct replica *replica, int64_t now_ns)
 {
-    if (idle(replica)) {
+    if (idle(replica) && !replica->setup.lockstep) {
         wake(replica, now_ns);
     } else {
         run_cut(replica, now_ns);
