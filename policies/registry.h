@@ -13,7 +13,7 @@
 #define ROUTE(name) extern const struct route_policy route_##name;
 #define ADMIT(name) extern const struct admit_policy admit_##name;
 #define ORDER(name) extern const struct order_policy order_##name;
-#define PAIR(name) extern const struct pair_policy pair_##name;
+#define PAIR(name)  extern const struct pair_policy pair_##name;
 #include "policies/registry.def"
 
 #endif
