@@ -48,7 +48,9 @@ struct disagg {
     struct split **by_flow; /* whose KV it is */
     size_t flow_capacity;
     double block_bytes;
-    uint32_t model_len; /* tokens that every engine can hold */
+    double *bytes_per_s; /* by engine: of its cards, in each direction */
+    double layers;       /* of the model */
+    uint32_t model_len;  /* tokens that every engine can hold */
     uint64_t between;
 };
 
@@ -61,14 +63,14 @@ struct disagg *sim_disagg_new(struct sim *sim)
         return NULL;
     }
     struct disagg *disagg = mem_alloc(1, sizeof *disagg);
-    double *speeds = mem_alloc(sim->engine_count, sizeof *speeds);
+    disagg->bytes_per_s = mem_alloc(sim->engine_count, sizeof(double));
     disagg->config = config;
     disagg->model_len = UINT32_MAX;
     for (uint32_t i = 0; i < sim->engine_count; i++) {
         const struct engine_config *engine = &sim->pool_of[i]->engine;
         CHECK(sim->group_of[i] == NULL, "engine %u is a rank and has a role", i);
         /* Every GPU of a group moves its own part over its own card. */
-        speeds[i] = config->nic_bytes_per_s * engine->tensor_parallel;
+        disagg->bytes_per_s[i] = config->nic_bytes_per_s * engine->tensor_parallel;
         if (engine->max_model_len < disagg->model_len) {
             disagg->model_len = engine->max_model_len;
         }
@@ -76,8 +78,8 @@ struct disagg *sim_disagg_new(struct sim *sim)
     const struct scenario_pool *pool = sim->pool_of[0];
     disagg->block_bytes =
         (double)model_kv_bytes_per_token(&pool->model, 1) * pool->engine.block_tokens;
-    disagg->links = links_new(speeds, sim->engine_count);
-    mem_free(speeds);
+    disagg->layers = pool->model.layers;
+    disagg->links = links_new(disagg->bytes_per_s, sim->engine_count);
     return disagg;
 }
 
@@ -86,6 +88,7 @@ void sim_disagg_delete(struct disagg *disagg)
     if (disagg != NULL) {
         links_delete(disagg->links);
         mem_free(disagg->by_flow);
+        mem_free(disagg->bytes_per_s);
         mem_free(disagg);
     }
 }
@@ -401,6 +404,25 @@ static void flow_note(struct disagg *disagg, uint32_t flow, struct split *split)
     split->flow = flow;
 }
 
+/* What is still to be moved when the prompt is computed. With layers moved as they are
+ * ready, all but the last one had the time of the others' computation, if the cards
+ * were free: t_transfer - t_prefill (L - 1) / L is left, and t_transfer / L at least
+ * (spec/vllm-engine.md 5.5, which adds the two). */
+static double bytes_left(const struct disagg *disagg, const struct split *split)
+{
+    const double bytes = split->blocks * disagg->block_bytes;
+    if (!disagg->config->layer_overlap) {
+        return bytes;
+    }
+    const double from = disagg->bytes_per_s[split->prefill_engine];
+    const double to = disagg->bytes_per_s[split->decode_engine];
+    const double part = (disagg->layers - 1) / disagg->layers;
+    const double prefill_s =
+        (double)(split->prefill_end_ns - split->scheduled_ns) / 1e9;
+    const double moved = prefill_s * part * (from < to ? from : to);
+    return bytes - (moved < bytes * part ? moved : bytes * part);
+}
+
 /* The reads begin; with nothing to read the first engine is told that it may forget. */
 static void posted(struct sim *sim, struct split *split)
 {
@@ -412,9 +434,8 @@ static void posted(struct sim *sim, struct split *split)
         split->hold = NULL;
         return;
     }
-    const uint32_t flow =
-        links_add(disagg->links, sim->now_ns, split->prefill_engine,
-                  split->decode_engine, split->blocks * disagg->block_bytes);
+    const uint32_t flow = links_add(disagg->links, sim->now_ns, split->prefill_engine,
+                                    split->decode_engine, bytes_left(disagg, split));
     flow_note(disagg, flow, split);
     links_reschedule(sim);
 }

@@ -60,6 +60,7 @@ struct scenario_disaggregation {
     double nic_bytes_per_s; /* of one GPU, in each direction */
     int64_t latency_ns;     /* from the order to the first byte */
     int64_t block_ns;       /* to post the reads of one KV block */
+    bool layer_overlap;     /* layers move while later ones are computed */
 };
 
 struct scenario {

@@ -152,7 +152,8 @@ static bool network_read(struct scenario_disaggregation *disagg,
     if (!conf_map(root, "network", &network, err) ||
         !conf_bytes(network, "nic", &nic, err) ||
         !conf_duration_ns(network, "latency", &disagg->latency_ns, err) ||
-        !conf_duration_ns(network, "block_post", &disagg->block_ns, err)) {
+        !conf_duration_ns(network, "block_post", &disagg->block_ns, err) ||
+        !conf_bool(network, "layer_overlap", &disagg->layer_overlap, err)) {
         return false;
     }
     if (conf_get(network, "nic") != NULL) {

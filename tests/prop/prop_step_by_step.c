@@ -189,8 +189,11 @@ static void write_disaggregation(struct rng *rng, struct text *out)
     static const char *const leases[] = {"0", "1ms", "100ms"};
     text_printf(out, "    , disaggregation: {policy: %s,\n      lease: %s}}\n",
                 pick(rng, pairs, sizeof pairs / sizeof pairs[0]), pick(rng, leases, 3));
-    text_printf(out, "network: {nic: %s, latency: %" PRIu64 "us, block_post: 4us}\n",
-                pick(rng, speeds, 3), draw(rng, 0, 1) * 50);
+    text_printf(out,
+                "network: {nic: %s, latency: %" PRIu64 "us, block_post: 4us, "
+                "layer_overlap: %s}\n",
+                pick(rng, speeds, 3), draw(rng, 0, 1) * 50,
+                rng_below(rng, 4) == 0 ? "true" : "false");
 }
 
 static void write_scenario(struct rng *rng, const char *trace, uint64_t seed,

@@ -35,6 +35,7 @@ struct fleet {
     const char *disagg;
     const char *rows;
     uint32_t decoders;
+    const char *network; /* "layer_overlap: true"; NULL = nothing more */
 };
 
 static void simulate(const struct fleet *fleet, bool step_by_step, struct seen *seen)
@@ -58,9 +59,10 @@ static void simulate(const struct fleet *fleet, bool step_by_step, struct seen *
     text_printf(&yaml,
                 "workload: {trace: \"%s\", format: native}\n"
                 "routing: {policy: round_robin, disaggregation: {%s}}\n"
-                "network: {nic: 2097152000B, latency: 0}\n"
+                "network: {nic: 2097152000B, latency: 0%s%s}\n"
                 "cluster:\n  pools:\n",
-                trace, fleet->disagg);
+                trace, fleet->disagg, fleet->network != NULL ? ", " : "",
+                fleet->network != NULL ? fleet->network : "");
     text_add(&yaml, "  - {name: p, role: prefill, ");
     text_printf(&yaml, pool, 1, fleet->engine);
     text_add(&yaml, "  - {name: d, role: decode, ");
@@ -99,7 +101,7 @@ static void vector_11_last_block_read_or_computed(void)
         for (int step_by_step = 0; step_by_step < 2; step_by_step++) {
             struct seen seen;
             simulate(&(struct fleet){cases[i].engine, "policy: pd_independent",
-                                     "1,0,0,0,,,100,3,0,,t,t1+100\n", 1},
+                                     "1,0,0,0,,,100,3,0,,t,t1+100\n", 1, NULL},
                      step_by_step == 1, &seen);
             const struct request_outcome *outcome = &seen.outcome[0];
             EXPECT_U64(seen.count, 1);
@@ -123,7 +125,7 @@ static void two_transfers_share_the_card_of_the_engine_that_prefills(void)
     struct seen seen;
     simulate(&(struct fleet){"compat: head", "policy: pd_independent",
                              "1,0,0,0,,,64,1,0,,t,t1+64\n2,0,0,0,,,64,1,0,,t,t2+64\n",
-                             2},
+                             2, NULL},
              false, &seen);
     EXPECT_U64(seen.count, 2);
     for (uint32_t i = 0; i < 2; i++) {
@@ -147,7 +149,7 @@ static void blocks_are_held_until_they_were_read(void)
                              "policy: pd_independent",
                              "1,0,0,0,,,80,1,0,,t,t1+80\n"
                              "2,2000000,0,0,,,80,1,0,,t,t2+80\n",
-                             2},
+                             2, NULL},
              false, &seen);
     EXPECT_I64(seen.outcome[0].kv_here_ns, (1080 + 5000) * us);
     EXPECT_I64(seen.outcome[1].scheduled_ns, 6080 * us);
@@ -164,7 +166,7 @@ static void a_client_that_leaves_frees_both_engines(void)
                              "policy: pd_independent",
                              "1,0,0,0,,,80,9,0,3000000,t,t1+80\n"
                              "2,2000000,0,0,,,80,1,0,,t,t2+80\n",
-                             1},
+                             1, NULL},
              false, &seen);
     EXPECT_U64(seen.outcome[0].status, OUTCOME_CANCELLED);
     EXPECT_I64(seen.outcome[0].end_ns, 3000 * us);
@@ -183,7 +185,7 @@ static void kv_that_nobody_asks_for_expires(void)
                              "policy: pd_independent, lease: 5ms",
                              "1,0,0,0,,,16,100,0,,t,t1+16\n"
                              "2,4000000,0,0,,,64,1,0,,t,t2+64\n",
-                             1},
+                             1, NULL},
              false, &seen);
     EXPECT_U64(seen.summary.kv_expired, 1);
     EXPECT_U64(seen.summary.kv_transfers, 1);
@@ -200,10 +202,10 @@ static void the_release_generates_everything_twice(void)
         &(struct fleet){
             "compat: head",
             "policy: disaggregated_prefill, params: {full_generation: true}",
-            "1,0,0,0,,,64,50,0,,t,t1+64\n", 1},
+            "1,0,0,0,,,64,50,0,,t,t1+64\n", 1, NULL},
         false, &full);
     simulate(&(struct fleet){"compat: head", "policy: disaggregated_prefill",
-                             "1,0,0,0,,,64,50,0,,t,t1+64\n", 1},
+                             "1,0,0,0,,,64,50,0,,t,t1+64\n", 1, NULL},
              false, &one);
     EXPECT_I64(one.outcome[0].first_token_ns, (1064 + 4000 + 1001) * us);
     EXPECT_I64(full.outcome[0].first_token_ns,
@@ -218,13 +220,28 @@ static void short_prompts_stay_on_the_engine_that_decodes(void)
                              "policy: pd_decode_first, params: {uncached_tokens: 33}",
                              "1,0,0,0,,,32,1,0,,t,t1+32\n"
                              "2,9000000,0,0,,,33,1,0,,t,t2+33\n",
-                             1},
+                             1, NULL},
              false, &seen);
     EXPECT_U64(seen.outcome[0].prefill_engine, UINT32_MAX);
     EXPECT_U64(seen.outcome[0].engine, 1);
     EXPECT_I64(seen.outcome[0].first_token_ns, 1032 * us);
     EXPECT_U64(seen.outcome[1].prefill_engine, 0);
     EXPECT_U64(seen.summary.split, 1);
+}
+
+/* 32 layers: 31/32 of the prefill's 1.064 ms hide 1.03075 of 4 ms. With 3 tokens the
+ * one block, 1 ms, would need 0.97 ms; of a prefill of 1.003 ms that is all but the
+ * last layer's 31.25 us. */
+static void layers_move_while_later_ones_are_computed(void)
+{
+    struct seen seen;
+    simulate(&(struct fleet){"compat: head", "policy: pd_independent",
+                             "1,0,0,0,,,64,1,0,,t,t1+64\n"
+                             "2,20000000,0,0,,,3,1,0,,t,t2+3\n",
+                             1, "layer_overlap: true"},
+             false, &seen);
+    EXPECT_I64(seen.outcome[0].kv_here_ns, 1064000 + 2969250);
+    EXPECT_I64(seen.outcome[1].kv_here_ns, 20000000 + 1003000 + 31250);
 }
 
 /* The same prompt again: three of its four blocks are there, one is read. */
@@ -234,7 +251,7 @@ static void only_blocks_that_are_missing_are_read(void)
     simulate(&(struct fleet){"compat: head", "policy: pd_independent",
                              "1,0,0,0,,,64,1,0,,t,t1+64\n"
                              "2,20000000,0,0,,,64,1,0,,t,t1+64\n",
-                             1},
+                             1, NULL},
              false, &seen);
     EXPECT_U64(seen.outcome[1].cached_tokens, 48); /* where it is computed */
     EXPECT_I64(seen.outcome[1].prefill_end_ns, (20000 + 1016) * us);
@@ -248,4 +265,5 @@ HARNESS_MAIN("disagg", TEST(vector_11_last_block_read_or_computed),
              TEST(kv_that_nobody_asks_for_expires),
              TEST(the_release_generates_everything_twice),
              TEST(short_prompts_stay_on_the_engine_that_decodes),
+             TEST(layers_move_while_later_ones_are_computed),
              TEST(only_blocks_that_are_missing_are_read))
