@@ -168,11 +168,17 @@ void live_engine_cancel(struct live_engine *engine, int64_t now_ns, uint32_t han
     }
 }
 
+/* A request that was preempted with its first token under way is said to have it a step
+ * before it comes, or a step after that. The engine's own word decides. */
 static void look(void *context, struct request *request)
 {
     struct live_engine *engine = context;
-    tell(engine, request, engine->now_ns,
-         replica_output_tokens(engine->replica, request, engine->now_ns));
+    if (request->first_token_ns == OUTCOME_TIME_NONE) {
+        return;
+    }
+    const uint32_t tokens =
+        replica_output_tokens(engine->replica, request, engine->now_ns);
+    tell(engine, request, engine->now_ns, tokens > 0 ? tokens : 1);
 }
 
 void live_engine_advance(struct live_engine *engine, int64_t now_ns)

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { REQUESTS = 250, IDS_MAX = 1 << 17 };
+enum { REQUESTS = 1500, IDS_MAX = 1 << 17 };
 
 struct fate {
     uint64_t id;
@@ -52,7 +52,7 @@ static void on_outcome(void *context, const struct request_outcome *outcome)
 static const char YAML[] = "name: test\n"
                            "seed: 1\n"
                            "workload: {trace: none}\n"
-                           "end: {requests: 250}\n"
+                           "end: {requests: 1500}\n"
                            "cluster:\n"
                            "  pools:\n"
                            "    - name: p\n"
@@ -161,7 +161,7 @@ static void compare(const char *sample)
     REQUIRE(simulated.count == REQUESTS);
     qsort(simulated.items, REQUESTS, sizeof simulated.items[0], by_id);
     uint64_t cached = 0;
-    for (uint64_t seed = 0; seed < 4; seed++) {
+    for (uint64_t seed = 0; seed < 2; seed++) {
         memset(&lived, 0, sizeof lived);
         live(harness_source(sample), seed, &lived);
         REQUIRE(lived.count == REQUESTS);
