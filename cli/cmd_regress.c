@@ -76,8 +76,8 @@ static bool load(struct regress_call *call, const struct regress_args *args,
     return regress_format_parse(args->format, &call->format, err) &&
            (args->rules == NULL ||
             regress_rules_load(&call->rules, args->rules, err)) &&
-           stored_runs_read(&call->baseline, args->baseline, err) &&
-           stored_runs_read(&call->candidate, args->candidate, err);
+           stored_runs_read(&call->baseline, args->baseline, false, err) &&
+           stored_runs_read(&call->candidate, args->candidate, false, err);
 }
 
 static int judge(struct regress_call *call, const struct regress_args *args)

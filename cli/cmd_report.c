@@ -159,7 +159,10 @@ static int report_on(const struct report_args *args, enum table_format format,
     struct stored_runs shown = {0};
     const struct run_record **runs = NULL;
     size_t count = 0;
-    bool ok = stored_runs_read(&shown, store_path, &err) &&
+    /* What machines read are the metrics alone, of any number of runs. */
+    const bool rows = !args->no_report || args->timeline != NULL ||
+                      format == TABLE_TEXT || format == TABLE_MD;
+    bool ok = stored_runs_read(&shown, store_path, rows, &err) &&
               choose(&shown, args->runs, &runs, &count, &err);
     if (ok) {
         print_table(runs, count, format);

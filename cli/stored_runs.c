@@ -20,7 +20,8 @@ void stored_runs_fini(struct stored_runs *stored)
     *stored = (struct stored_runs){0};
 }
 
-bool stored_runs_read(struct stored_runs *stored, const char *path, struct err *err)
+bool stored_runs_read(struct stored_runs *stored, const char *path, bool rows,
+                      struct err *err)
 {
     struct store_reader *store = NULL;
     *stored = (struct stored_runs){0};
@@ -35,7 +36,9 @@ bool stored_runs_read(struct stored_runs *stored, const char *path, struct err *
     stored->runs = mem_alloc(count, sizeof(struct run_record *));
     bool ok = true;
     while (ok && stored->count < count) {
-        ok = store_read_run(store, stored->count, &stored->runs[stored->count], err);
+        struct run_record **run = &stored->runs[stored->count];
+        ok = rows ? store_read_run(store, stored->count, run, err)
+                  : store_read_summary(store, stored->count, run, err);
         stored->count += ok ? 1 : 0;
     }
     store_close(store);

@@ -20,8 +20,9 @@ struct stored_runs {
     size_t count;
 };
 
-/* A store without a run is an error. To be released in every case. */
-NODISCARD bool stored_runs_read(struct stored_runs *stored, const char *path,
+/* Without rows those of requests and samples are left in the store. A store without a
+ * run is an error. To be released in every case. */
+NODISCARD bool stored_runs_read(struct stored_runs *stored, const char *path, bool rows,
                                 struct err *err);
 void stored_runs_fini(struct stored_runs *stored);
 

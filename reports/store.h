@@ -79,7 +79,7 @@ NODISCARD bool store_read_sweep(struct store_reader *store, struct stored_sweep 
 /* The index-th run with all its rows; the caller deletes it. */
 NODISCARD bool store_read_run(struct store_reader *store, size_t index,
                               struct run_record **out, struct err *err);
-/* The same without any rows: info, totals and metrics. */
+/* The same without rows of requests and samples. */
 NODISCARD bool store_read_summary(struct store_reader *store, size_t index,
                                   struct run_record **out, struct err *err);
 

@@ -199,9 +199,11 @@ static bool read_rows(struct store_reader *store, const struct row_table *table,
     return fine;
 }
 
-static bool read_all_rows(struct store_reader *store, int64_t run_id,
+/* big: rows of requests and samples, too. */
+static bool read_all_rows(struct store_reader *store, int64_t run_id, bool big,
                           struct run_record *run, struct err *err)
 {
+    enum { SMALL_TABLES = 2 };
     const int64_t first = run_id << SCHEMA_ROW_BITS;
     const int64_t last = first + ((INT64_C(1) << SCHEMA_ROW_BITS) - 1);
     const struct row_table tables[] = {
@@ -227,7 +229,8 @@ static bool read_all_rows(struct store_reader *store, int64_t run_id,
          " ORDER BY row_id",
          first, last, add_sample},
     };
-    for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
+    const size_t count = big ? sizeof tables / sizeof tables[0] : SMALL_TABLES;
+    for (size_t i = 0; i < count; i++) {
         if (!read_rows(store, &tables[i], run, err)) {
             return false;
         }
@@ -235,24 +238,30 @@ static bool read_all_rows(struct store_reader *store, int64_t run_id,
     return true;
 }
 
-bool store_read_summary(struct store_reader *store, size_t index,
-                        struct run_record **out, struct err *err)
-{
-    return store_run_select(store->sql, store_run_id(store, index), out, err);
-}
-
-bool store_read_run(struct store_reader *store, size_t index, struct run_record **out,
-                    struct err *err)
+static bool read_run(struct store_reader *store, size_t index, bool big,
+                     struct run_record **out, struct err *err)
 {
     const int64_t run_id = store_run_id(store, index);
     struct run_record *run;
     if (!store_run_select(store->sql, run_id, &run, err)) {
         return false;
     }
-    if (!read_all_rows(store, run_id, run, err)) {
+    if (!read_all_rows(store, run_id, big, run, err)) {
         run_record_delete(run);
         return false;
     }
     *out = run;
     return true;
+}
+
+bool store_read_summary(struct store_reader *store, size_t index,
+                        struct run_record **out, struct err *err)
+{
+    return read_run(store, index, false, out, err);
+}
+
+bool store_read_run(struct store_reader *store, size_t index, struct run_record **out,
+                    struct err *err)
+{
+    return read_run(store, index, true, out, err);
 }

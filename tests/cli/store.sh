@@ -29,6 +29,8 @@ exits 0 report out1/demo.db --out pages
 exits 0 run demo "${small[@]}" --policy session --out out1/demo.db --append --name third
 exits 0 report out1/demo.db --no-report --format csv
 [ "$(wc -l <out)" -eq 4 ] || fail "the store shows $(wc -l <out) lines, expected 4"
+cp out csv
+sed -n 2p csv | cut -d, -f5,6 | grep -qx '4,200' || fail "csv does not count engines and requests"
 exits 0 report out1/demo.db --no-report --format csv --runs third,round_robin
 [ "$(wc -l <out)" -eq 3 ] || fail "--runs shows $(wc -l <out) lines, expected 3"
 sed -n 2p out | grep -q third || fail "--runs does not keep the order asked for"
