@@ -11,6 +11,14 @@
 
 #include <string.h>
 
+static void check_job(const struct sweep_job *job)
+{
+    for (size_t i = 0; i < job->override_count; i++) {
+        CHECK(strchr(job->overrides[i], '=') != NULL, "'%s' sets nothing",
+              job->overrides[i]);
+    }
+}
+
 static void check_plan(struct sweep_plan *plan)
 {
     const struct stored_sweep *stored = sweep_plan_stored(plan, "x");
@@ -19,11 +27,7 @@ static void check_plan(struct sweep_plan *plan)
     CHECK(stored->run_count == count, "%zu names of %zu runs", stored->run_count,
           count);
     for (size_t i = 0; i < count; i++) {
-        const struct sweep_job *job = sweep_plan_job(plan, i);
-        for (size_t k = 0; k < job->override_count; k++) {
-            CHECK(strchr(job->overrides[k], '=') != NULL, "'%s' sets nothing",
-                  job->overrides[k]);
-        }
+        check_job(sweep_plan_job(plan, i));
     }
     CHECK(sweep_plan_job(plan, 0)->is_probe, "the first run is not checked");
 }
