@@ -42,6 +42,9 @@ struct pair_policy {
     /* The prefill leg produces the whole output, which is thrown away. NULL = one
      * token. */
     bool (*in_full)(const double *values);
+    /* A client that asks for one token at most has its decode leg routed as another
+     * prefill leg. Only with the decode leg chosen later; NULL = no. */
+    bool (*one_token_stays)(const double *values);
 };
 
 /* By name or alias; NULL when unknown. */

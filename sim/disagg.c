@@ -25,6 +25,8 @@ struct split {
     uint32_t decode_engine; /* NO_ENGINE until it is chosen */
     bool prefill_open;      /* attempts that their gateways have not seen end */
     bool decode_open;
+    bool one_token;         /* is all that the client asks for */
+    bool stays;             /* the decode leg is routed as a prefill leg, too */
     bool between;           /* ARRIVED again, in this instant */
     uint32_t output_tokens; /* of the decode leg */
     /* Of the prefill leg, once it is over. */
@@ -198,6 +200,7 @@ static void split_begin(struct sim *sim, const struct incoming *incoming,
         .prefill_open = true,
         .decode_open = decode_engine != NO_ENGINE,
         .output_tokens = request->output_tokens,
+        .one_token = incoming->record->output_tokens_max == 1,
         .queued_ns = OUTCOME_TIME_NONE,
         .scheduled_ns = OUTCOME_TIME_NONE,
         .prefill_end_ns = OUTCOME_TIME_NONE,
@@ -323,9 +326,16 @@ static bool decode_choose(struct sim *sim, struct split *split)
         .priority = request->priority,
         .model = sim->pool_of[split->prefill_engine]->model.name,
     };
-    split->decode_open = front_route(&sim->fronts[request->front], sim->now_ns, &record,
-                                     request->arrival_ns, &split->decode_engine)
-                             .endpoint >= 0;
+    const struct scenario_disaggregation *config = sim->disagg->config;
+    struct front *front = &sim->fronts[request->front];
+    split->stays = split->one_token && config->policy->one_token_stays != NULL &&
+                   config->policy->one_token_stays(config->values);
+    const struct route_decision decision =
+        split->stays ? front_route_prefill(front, sim->now_ns, &record,
+                                           request->arrival_ns, &split->decode_engine)
+                     : front_route(front, sim->now_ns, &record, request->arrival_ns,
+                                   &split->decode_engine);
+    split->decode_open = decision.endpoint >= 0;
     return split->decode_open;
 }
 
@@ -500,6 +510,19 @@ void sim_disagg_outcome(const struct request *request, struct request_outcome *o
     }
 }
 
+static struct gateway *decode_gateway(const struct sim *sim,
+                                      const struct request *request)
+{
+    const struct front *front = &sim->fronts[request->front];
+    return request->split->stays ? front->prefill : front->gateway;
+}
+
+struct gateway *sim_disagg_gateway(const struct sim *sim, const struct request *request)
+{
+    return request->leg == LEG_PREFILL ? sim->fronts[request->front].prefill
+                                       : decode_gateway(sim, request);
+}
+
 void sim_disagg_end(struct sim *sim, struct request *request,
                     const struct attempt_end *end)
 {
@@ -509,7 +532,7 @@ void sim_disagg_end(struct sim *sim, struct request *request,
         struct attempt_end own = *end;
         own.endpoint_id = split->decode_engine;
         own.had_first_token = request->leg == LEG_DECODE && end->had_first_token;
-        gateway_end(sim->fronts[request->front].gateway, sim->now_ns, &own);
+        gateway_end(decode_gateway(sim, request), sim->now_ns, &own);
     }
     if (request->leg == LEG_DECODE) {
         load_remove(&sim->load, request->engine, sim->now_ns);

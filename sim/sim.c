@@ -20,9 +20,10 @@ enum { URL_BYTES = 128 };
 static void on_first_token(void *context, struct request *request, int64_t now_ns)
 {
     struct sim *sim = context;
-    const struct front *front = &sim->fronts[request->front];
-    gateway_first_token(request->leg == LEG_PREFILL ? front->prefill : front->gateway,
-                        now_ns, request->record_id, request->engine,
+    struct gateway *gateway = request->split != NULL
+                                  ? sim_disagg_gateway(sim, request)
+                                  : sim->fronts[request->front].gateway;
+    gateway_first_token(gateway, now_ns, request->record_id, request->engine,
                         request->prompt_tokens);
 }
 

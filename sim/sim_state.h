@@ -180,6 +180,9 @@ void sim_disagg_timer(struct sim *sim, const struct timer *timer);
 void sim_disagg_arrived(struct sim *sim);
 /* Requests that are between their engines in this instant. */
 uint64_t sim_disagg_between(const struct disagg *disagg);
+/* That of the leg which a request with two legs is in. */
+struct gateway *sim_disagg_gateway(const struct sim *sim,
+                                   const struct request *request);
 /* A request with two legs ends: what its outcome says of them; gateways, timers, KV. */
 void sim_disagg_outcome(const struct request *request, struct request_outcome *outcome);
 void sim_disagg_end(struct sim *sim, struct request *request,

@@ -183,7 +183,7 @@ static void write_disaggregation(struct rng *rng, struct text *out)
     static const char *const pairs[] = {
         "pd_independent", "pd_decode_first, params: {uncached_tokens: 60}",
         "pd_conditional, params: {uncached_tokens: 150, prefill_queue_max: 3}",
-        "disaggregated_prefill, params: {full_generation: true}",
+        "disaggregated_prefill, params: {full_generation: true, one_token_stays: true}",
         "disaggregated_prefill_orchestrated"};
     static const char *const speeds[] = {"200MB", "2GB", "50GB"};
     static const char *const leases[] = {"0", "1ms", "100ms"};

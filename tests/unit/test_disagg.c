@@ -53,7 +53,7 @@ static void simulate(const struct fleet *fleet, bool step_by_step, struct seen *
     struct sim *sim = NULL;
     text_printf(&rows,
                 "#version=1\nid,arrival,session,turn,parents,think,in,out,prio,"
-                "cancel,tenant,prompt\n%s",
+                "cancel,max_out,prompt\n%s",
                 fleet->rows);
     const char *trace = harness_temp_file("trace.csv", text_str(&rows), rows.length);
     text_printf(&yaml,
@@ -101,7 +101,7 @@ static void vector_11_last_block_read_or_computed(void)
         for (int step_by_step = 0; step_by_step < 2; step_by_step++) {
             struct seen seen;
             simulate(&(struct fleet){cases[i].engine, "policy: pd_independent",
-                                     "1,0,0,0,,,100,3,0,,t,t1+100\n", 1, NULL},
+                                     "1,0,0,0,,,100,3,0,,,t1+100\n", 1, NULL},
                      step_by_step == 1, &seen);
             const struct request_outcome *outcome = &seen.outcome[0];
             EXPECT_U64(seen.count, 1);
@@ -124,8 +124,8 @@ static void two_transfers_share_the_card_of_the_engine_that_prefills(void)
 {
     struct seen seen;
     simulate(&(struct fleet){"compat: head", "policy: pd_independent",
-                             "1,0,0,0,,,64,1,0,,t,t1+64\n2,0,0,0,,,64,1,0,,t,t2+64\n",
-                             2, NULL},
+                             "1,0,0,0,,,64,1,0,,,t1+64\n2,0,0,0,,,64,1,0,,,t2+64\n", 2,
+                             NULL},
              false, &seen);
     EXPECT_U64(seen.count, 2);
     for (uint32_t i = 0; i < 2; i++) {
@@ -147,8 +147,8 @@ static void blocks_are_held_until_they_were_read(void)
     simulate(&(struct fleet){"compat: head, max_model_len: 140, "
                              "num_gpu_blocks_override: 10",
                              "policy: pd_independent",
-                             "1,0,0,0,,,80,1,0,,t,t1+80\n"
-                             "2,2000000,0,0,,,80,1,0,,t,t2+80\n",
+                             "1,0,0,0,,,80,1,0,,,t1+80\n"
+                             "2,2000000,0,0,,,80,1,0,,,t2+80\n",
                              2, NULL},
              false, &seen);
     EXPECT_I64(seen.outcome[0].kv_here_ns, (1080 + 5000) * us);
@@ -164,8 +164,8 @@ static void a_client_that_leaves_frees_both_engines(void)
     simulate(&(struct fleet){"compat: head, max_model_len: 140, "
                              "num_gpu_blocks_override: 10",
                              "policy: pd_independent",
-                             "1,0,0,0,,,80,9,0,3000000,t,t1+80\n"
-                             "2,2000000,0,0,,,80,1,0,,t,t2+80\n",
+                             "1,0,0,0,,,80,9,0,3000000,,t1+80\n"
+                             "2,2000000,0,0,,,80,1,0,,,t2+80\n",
                              1, NULL},
              false, &seen);
     EXPECT_U64(seen.outcome[0].status, OUTCOME_CANCELLED);
@@ -183,8 +183,8 @@ static void kv_that_nobody_asks_for_expires(void)
     struct seen seen;
     simulate(&(struct fleet){"compat: head, max_num_seqs: 1",
                              "policy: pd_independent, lease: 5ms",
-                             "1,0,0,0,,,16,100,0,,t,t1+16\n"
-                             "2,4000000,0,0,,,64,1,0,,t,t2+64\n",
+                             "1,0,0,0,,,16,100,0,,,t1+16\n"
+                             "2,4000000,0,0,,,64,1,0,,,t2+64\n",
                              1, NULL},
              false, &seen);
     EXPECT_U64(seen.summary.kv_expired, 1);
@@ -202,14 +202,34 @@ static void the_release_generates_everything_twice(void)
         &(struct fleet){
             "compat: head",
             "policy: disaggregated_prefill, params: {full_generation: true}",
-            "1,0,0,0,,,64,50,0,,t,t1+64\n", 1, NULL},
+            "1,0,0,0,,,64,50,0,,,t1+64\n", 1, NULL},
         false, &full);
     simulate(&(struct fleet){"compat: head", "policy: disaggregated_prefill",
-                             "1,0,0,0,,,64,50,0,,t,t1+64\n", 1, NULL},
+                             "1,0,0,0,,,64,50,0,,,t1+64\n", 1, NULL},
              false, &one);
     EXPECT_I64(one.outcome[0].first_token_ns, (1064 + 4000 + 1001) * us);
     EXPECT_I64(full.outcome[0].first_token_ns,
                one.outcome[0].first_token_ns + 49000 * us);
+}
+
+/* Release 0.1.3, a client with max_tokens 1: the prefilling engine once more, which has
+ * three of the four blocks. */
+static void one_token_is_computed_twice_on_one_engine(void)
+{
+    struct seen seen;
+    simulate(
+        &(struct fleet){
+            "compat: head",
+            "policy: disaggregated_prefill, params: {one_token_stays: true}",
+            "1,0,0,0,,,64,50,0,,1,t1+64\n"
+            "2,9000000,0,0,,,64,50,0,,2,t2+64\n",
+            1, NULL},
+        false, &seen);
+    EXPECT_U64(seen.outcome[0].engine, 0);
+    EXPECT_U64(seen.outcome[0].output_tokens, 1);
+    EXPECT_I64(seen.outcome[0].first_token_ns, (1064 + 1016) * us);
+    EXPECT_U64(seen.outcome[1].engine, 1);
+    EXPECT_U64(seen.summary.kv_transfers, 1);
 }
 
 /* 32 tokens: below the threshold, so the decoding engine does it all. */
@@ -218,8 +238,8 @@ static void short_prompts_stay_on_the_engine_that_decodes(void)
     struct seen seen;
     simulate(&(struct fleet){"compat: head",
                              "policy: pd_decode_first, params: {uncached_tokens: 33}",
-                             "1,0,0,0,,,32,1,0,,t,t1+32\n"
-                             "2,9000000,0,0,,,33,1,0,,t,t2+33\n",
+                             "1,0,0,0,,,32,1,0,,,t1+32\n"
+                             "2,9000000,0,0,,,33,1,0,,,t2+33\n",
                              1, NULL},
              false, &seen);
     EXPECT_U64(seen.outcome[0].prefill_engine, UINT32_MAX);
@@ -236,8 +256,8 @@ static void layers_move_while_later_ones_are_computed(void)
 {
     struct seen seen;
     simulate(&(struct fleet){"compat: head", "policy: pd_independent",
-                             "1,0,0,0,,,64,1,0,,t,t1+64\n"
-                             "2,20000000,0,0,,,3,1,0,,t,t2+3\n",
+                             "1,0,0,0,,,64,1,0,,,t1+64\n"
+                             "2,20000000,0,0,,,3,1,0,,,t2+3\n",
                              1, "layer_overlap: true"},
              false, &seen);
     EXPECT_I64(seen.outcome[0].kv_here_ns, 1064000 + 2969250);
@@ -249,8 +269,8 @@ static void only_blocks_that_are_missing_are_read(void)
 {
     struct seen seen;
     simulate(&(struct fleet){"compat: head", "policy: pd_independent",
-                             "1,0,0,0,,,64,1,0,,t,t1+64\n"
-                             "2,20000000,0,0,,,64,1,0,,t,t1+64\n",
+                             "1,0,0,0,,,64,1,0,,,t1+64\n"
+                             "2,20000000,0,0,,,64,1,0,,,t1+64\n",
                              1, NULL},
              false, &seen);
     EXPECT_U64(seen.outcome[1].cached_tokens, 48); /* where it is computed */
@@ -264,6 +284,7 @@ HARNESS_MAIN("disagg", TEST(vector_11_last_block_read_or_computed),
              TEST(a_client_that_leaves_frees_both_engines),
              TEST(kv_that_nobody_asks_for_expires),
              TEST(the_release_generates_everything_twice),
+             TEST(one_token_is_computed_twice_on_one_engine),
              TEST(short_prompts_stay_on_the_engine_that_decodes),
              TEST(layers_move_while_later_ones_are_computed),
              TEST(only_blocks_that_are_missing_are_read))

@@ -5,6 +5,7 @@
  */
 #include "policies/pair.h"
 #include "tests/harness.h"
+#include "tests/policy_fixture.h"
 
 /* With these values by name; the defaults of the compat level for the rest. */
 static bool splits(const char *name, enum compat compat,
@@ -77,7 +78,7 @@ static void conditional_stays_away_from_a_queue(void)
                    &(struct pair_view){1500, 0, 2}));
 }
 
-static void the_release_alone_generates_in_full(void)
+static void the_release_alone_has_its_defects(void)
 {
     static const bool in_full[] = {
         [COMPAT_TAG] = true, [COMPAT_TAG_FIXED] = false, [COMPAT_HEAD] = false};
@@ -91,11 +92,39 @@ static void the_release_alone_generates_in_full(void)
                                   (enum compat)compat, &none, values, &err),
             &err);
         EXPECT(pair->in_full(values) == in_full[compat]);
+        EXPECT(pair->one_token_stays(values) == in_full[compat]);
     }
+}
+
+static uint32_t fixed_pick(enum compat compat)
+{
+    struct gateway *gateway =
+        fixture_gateway("first_endpoint", compat, 1, (struct fixture_param){0});
+    uint32_t engine = UINT32_MAX;
+    gateway_join(gateway, "http://c:8000", NULL, 1);
+    gateway_join(gateway, "http://a:8000", NULL, 1);
+    gateway_join(gateway, "http://b:8000", NULL, 1);
+    const struct route_decision decision =
+        gateway_route(gateway, 0, &(struct request_view){.prompt_tokens = 1}, &engine);
+    EXPECT(decision.reason == REASON_FIXED);
+    gateway_end(gateway, 0,
+                &(struct attempt_end){
+                    .endpoint_id = engine, .prompt_tokens = 1, .how = ATTEMPT_ABORTED});
+    gateway_delete(gateway);
+    return engine;
+}
+
+/* In order of discovery, not of urls. */
+static void first_endpoint_is_the_last_one_at_head(void)
+{
+    EXPECT_U64(fixed_pick(COMPAT_TAG), 0);
+    EXPECT_U64(fixed_pick(COMPAT_TAG_FIXED), 0);
+    EXPECT_U64(fixed_pick(COMPAT_HEAD), 2);
 }
 
 HARNESS_MAIN("pair", TEST(every_pair_policy_is_found_and_explains_itself),
              TEST(decode_first_counts_what_is_not_cached),
              TEST(conditional_needs_both_bounds_to_keep_a_prompt),
              TEST(conditional_stays_away_from_a_queue),
-             TEST(the_release_alone_generates_in_full))
+             TEST(the_release_alone_has_its_defects),
+             TEST(first_endpoint_is_the_last_one_at_head))
