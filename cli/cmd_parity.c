@@ -198,7 +198,7 @@ static bool names_fill(struct policy_names *names, const struct policy_set *set,
 static int print_result(const char *policy, const struct parity_result *result)
 {
     if (result->equal && result->decisions > 0) {
-        printf("%-22s %6" PRIu64 " decisions  equal", policy, result->decisions);
+        printf("%-34s %6" PRIu64 " decisions  equal", policy, result->decisions);
         if (result->failed > 0) {
             printf("  (%" PRIu64 " of %" PRIu64 " requests failed)", result->failed,
                    result->requests);
@@ -207,9 +207,9 @@ static int print_result(const char *policy, const struct parity_result *result)
         return EXIT_DONE;
     }
     if (result->equal) {
-        printf("%-22s no decision was made\n", policy);
+        printf("%-34s no decision was made\n", policy);
     } else {
-        printf("%-22s %6" PRIu64 " decisions  DIFFERENT, first here:\n%s", policy,
+        printf("%-34s %6" PRIu64 " decisions  DIFFERENT, first here:\n%s", policy,
                result->decisions, text_str(&result->difference));
     }
     return EXIT_FAILED;
