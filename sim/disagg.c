@@ -16,7 +16,9 @@
 
 #include <string.h>
 
-enum { NO_TIMER = UINT32_MAX, NO_FLOW = UINT32_MAX, NO_ENGINE = UINT32_MAX };
+#define NO_TIMER  UINT32_MAX
+#define NO_FLOW   UINT32_MAX
+#define NO_ENGINE UINT32_MAX
 
 /* The two legs of a request; its own fields are those of the leg it is in. */
 struct split {
