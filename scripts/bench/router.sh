@@ -15,7 +15,8 @@
 # engines, keep connections to them open, buffer no answer and write no access log.
 #
 # bench-router-soak sends REQUESTS requests, answers and streams in turn, and tells how
-# the resident memory went: after the first tenth, at the end, at its peak.
+# the resident memory went: after the first tenth, at the end, at its peak. Its window of
+# statistics is one second: that memory follows the rate, not the count of requests.
 set -eu
 for program in wrk nginx; do
     if ! command -v "$program" >/dev/null 2>&1; then
@@ -64,8 +65,11 @@ done
 engine1=127.0.0.1:$(cat "$work/engine1")
 engine2=127.0.0.1:$(cat "$work/engine2")
 
+window_s=60
+[ "$target" != bench-router-soak ] || window_s=1
 "$build/stackrouter" --host=127.0.0.1 --port=0 --routing-logic=roundrobin \
     --static-backends="http://$engine1,http://$engine2" --static-models=m,m \
+    --request-stats-window="$window_s" \
     2>"$work/router" &
 router_pid=$!
 children+=("$router_pid")
