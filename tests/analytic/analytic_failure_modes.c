@@ -51,14 +51,15 @@ static const struct stress {
     const char *calm;   /* without the stress: the figure is over that of this run */
 } stresses[STRESSES] = {
     [SCRAPE_AGE] = {"failure-modes/scrape-age.yaml", "mean TTFT in ms", ttft_mean_ms,
-                    50, 200},
+                    50, 200, NULL},
     /* Arrivals end after 30 s. */
     [HOT_PREFIX] = {"failure-modes/hot-prefix.yaml", "end of the last request in s",
-                    drained_s, 36, 50},
+                    drained_s, 36, 50, NULL},
     [ONE_SHOT_PREFIXES] = {"failure-modes/one-shot-prefixes.yaml",
-                           "memory of the policy in MB", policy_megabytes, 1.5, 8},
+                           "memory of the policy in MB", policy_megabytes, 1.5, 8,
+                           NULL},
     [LONG_DECODE] = {"failure-modes/long-decode.yaml", "preemptions", preemptions, 80,
-                     200},
+                     200, NULL},
     [FOUR_ROUTERS] = {"failure-modes/four-routers.yaml", "mean TTFT over one router's",
                       ttft_mean_ms, 1.4, 2.2, "routing.replicas=1"},
     [EVENT_LOSS] = {"failure-modes/event-loss.yaml", "mean TTFT over that without loss",
