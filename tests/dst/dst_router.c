@@ -555,6 +555,34 @@ static void each_type_is_probed_with_its_own_request(void)
     }
 }
 
+/* As release 0.1.3: the answer of a model that was never there. */
+static void the_release_does_not_tell_down_from_unknown(void)
+{
+    struct net *net = net_new(&(struct net_setup){
+        .backends = "http://127.0.0.1:1", .models = "m", .types = "chat", .tag = true});
+    net_wait(net, 3 * second_ns); /* nothing answers there */
+    struct net_end *client = net_client(net);
+    net_post(client, "/v1/completions", BODY);
+    net_settle(net, 65536);
+    expect_answers(client, "400 {\"error\":\"Model m not found.\"};");
+    net_delete(net);
+}
+
+/* Its probe names a field that no engine knows, so that engines refuse it. */
+static void the_release_misspells_the_probe_of_score(void)
+{
+    struct net *net = net_new(&(struct net_setup){.backends = "http://127.0.0.1:1",
+                                                  .models = "m",
+                                                  .types = "score",
+                                                  .tag = true});
+    net_wait(net, PROXY_TICK_NS);
+    REQUIRE(last_engine(net, "127.0.0.1") != NULL);
+    const char *seen = text_str(&last_engine(net, "127.0.0.1")->script.seen);
+    EXPECT_HAS(seen, "\"text_1\":\"Test\",\"test_2\":\"Test2\"}");
+    EXPECT(strstr(seen, "text_2") == NULL);
+    net_delete(net);
+}
+
 /* --- clients ---------------------------------------------------------------------- */
 
 static void a_client_that_leaves_ends_the_engines_work(void)
@@ -726,6 +754,40 @@ static void prefill_comes_first_and_its_kv_is_passed_on(void)
                        "options\":{\"include_usage\":true},\"seed\":12345678901234567,"
                        "\"kv_transfer_params\":{\"remote_engine_id\":\"e\",\"remote_"
                        "port\":7,\"remote_host\":\"kv-p\"}}");
+    expect_clean(net);
+}
+
+/* Labels still say who prefills, and the pair under way keeps its KV. */
+static void pairs_survive_a_new_configuration(void)
+{
+    struct net_setup setup = {.backends = "http://kv-p:1,http://ok-d:1",
+                              .models = "m,m",
+                              .labels = "p,d",
+                              .policy = "disaggregated_prefill_orchestrated"};
+    struct net *net = net_new(&setup);
+    struct err err = {0};
+    struct net_end *client = net_client(net);
+    net_post(client, "/v1/completions", BODY);
+    net_deliver(net, client, 65536);
+    REQUIRE(last_engine(net, "kv-p") != NULL);
+    setup.backends = "http://kv-p:1,http://ok-d:1,http://kv-q:1,http://ok-e:1";
+    setup.models = "m,m,m,m";
+    setup.labels = "p,d,p,d";
+    REQUIRE_OK(fleet_apply(net->fleet, net->now_ns, net_config(&setup), &err), &err);
+    net_settle(net, 3);
+    expect_has(client, "\"remote_host\":\"kv-p\"}");
+    for (int i = 0; i < 4; i++) {
+        net_post(client, "/v1/completions", BODY);
+        net_settle(net, 65536);
+    }
+    expect_has(client, "\"remote_host\":\"kv-q\"}");
+    EXPECT(last_engine(net, "ok-d") != NULL && last_engine(net, "ok-e") != NULL);
+    for (size_t i = 0; i < net->end_count; i++) {
+        const struct net_end *end = net->ends[i];
+        const bool prefills = end->engine && strncmp(end->script.name, "kv-", 3) == 0;
+        EXPECT(!prefills ||
+               strstr(text_str(&end->script.seen), "\"remote_host\":\"") == NULL);
+    }
     expect_clean(net);
 }
 
@@ -943,6 +1005,21 @@ static void errors_are_reported_without_a_word_of_the_client(void)
     EXPECT_U64(sentry->sent, 1);
     expect_clean(net);
     sentry_delete(sentry);
+}
+
+static void without_an_address_nothing_is_reported(void)
+{
+    struct net *net =
+        net_new(&(struct net_setup){.backends = "http://refuse-a:1", .models = "m"});
+    struct net_end *client = net_client(net);
+    net_post(client, "/v1/completions", BODY);
+    net_settle(net, 65536);
+    expect_has(client, "500 ");
+    for (size_t i = 0; i < net->end_count; i++) {
+        const struct net_end *end = net->ends[i];
+        EXPECT(!end->engine || strcmp(end->script.name, "refuse-a") == 0);
+    }
+    expect_clean(net);
 }
 
 static void a_dead_reporter_holds_nothing_up(void)
@@ -1239,6 +1316,8 @@ HARNESS_MAIN("router", TEST(requests_take_turns_and_connections_are_reused),
              TEST(a_backend_that_fails_thrice_is_left_alone_for_a_while),
              TEST(probes_take_a_backend_out_and_bring_it_back),
              TEST(each_type_is_probed_with_its_own_request),
+             TEST(the_release_misspells_the_probe_of_score),
+             TEST(the_release_does_not_tell_down_from_unknown),
              TEST(a_client_that_leaves_ends_the_engines_work),
              TEST(a_slow_client_makes_its_engine_wait),
              TEST(a_client_that_takes_nothing_is_dropped),
@@ -1247,11 +1326,13 @@ HARNESS_MAIN("router", TEST(requests_take_turns_and_connections_are_reused),
              TEST(streams_survive_a_new_configuration),
              TEST(one_engine_may_serve_two_models),
              TEST(prefill_comes_first_and_its_kv_is_passed_on),
+             TEST(pairs_survive_a_new_configuration),
              TEST(an_error_of_the_prefiller_is_the_answer),
              TEST(a_missing_pool_is_named), TEST(a_client_that_leaves_ends_the_prefill),
              TEST(adapters_are_listed_and_routed_to_who_has_them),
              TEST(a_sleeping_engine_gets_no_requests), TEST(the_access_log_is_a_trace),
              TEST(kv_events_draw_requests_to_who_holds_the_prompt),
              TEST(errors_are_reported_without_a_word_of_the_client),
+             TEST(without_an_address_nothing_is_reported),
              TEST(a_dead_reporter_holds_nothing_up),
              TEST(chance_finds_no_lost_request_and_the_record_replays))
