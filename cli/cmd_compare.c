@@ -169,6 +169,7 @@ static bool publish_set(struct compare_call *call, const struct replicated *set,
         .store_path = text_str(&call->store_path),
         .command = call->command,
         .verdict = text_str(&call->verdict),
+        .seeds = set->seeds > 1 ? set : NULL,
     };
     return call->args->no_report || pages_write(&pages, err);
 }

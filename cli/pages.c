@@ -38,6 +38,7 @@ bool pages_write(const struct pages *pages, struct err *err)
             .plots = plots,
             .command = pages->command,
             .verdict = pages->verdict,
+            .seeds = pages->seeds,
             .store_path = pages->store_path,
         };
         ok = report_write_html(&report, text_str(&path), err);

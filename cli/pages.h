@@ -10,6 +10,7 @@
 
 #include <stddef.h>
 
+struct replicated;
 struct run_record;
 
 struct pages {
@@ -19,6 +20,7 @@ struct pages {
     const char *store_path; /* shown on the page */
     const char *command;    /* that repeats it, shown on the page */
     const char *verdict;    /* lines; NULL = what follows from these runs alone */
+    const struct replicated *seeds; /* NULL: one; else `runs` are of the first seed */
 };
 
 NODISCARD bool pages_write(const struct pages *pages, struct err *err);

@@ -96,7 +96,7 @@ static const struct table_column fixed_columns[] = {
 enum { FIXED_COLUMNS = sizeof fixed_columns / sizeof fixed_columns[0] };
 
 /* Latencies are the first metrics of the list (reports/summary.h). */
-static bool is_in_part(enum metric metric, enum compare_part part)
+bool compare_is_in_part(enum metric metric, enum compare_part part)
 {
     if (part == COMPARE_ALL) {
         return true;
@@ -112,7 +112,7 @@ static size_t choose_metrics(const struct runs *runs, enum compare_part part,
 {
     for (size_t i = 0; i < METRIC_COUNT; i++) {
         const enum metric metric = (enum metric)i;
-        if (is_in_part(metric, part) && is_known(runs, metric)) {
+        if (compare_is_in_part(metric, part) && is_known(runs, metric)) {
             chosen[count++] = metric;
         }
     }

@@ -40,6 +40,9 @@ void compare_verdict(const struct run_record *const *runs, size_t count,
 /* Within 1 % of the larger: no difference that anyone should act on. */
 bool compare_equal_in_practice(double left, double right);
 
+/* COMPARE_ALL takes every metric, the other parts headline metrics alone. */
+bool compare_is_in_part(enum metric metric, enum compare_part part);
+
 enum paired_metric { PAIRED_TTFT, PAIRED_E2E };
 
 struct paired {

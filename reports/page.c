@@ -69,9 +69,13 @@ static const char *const style[] = {
     "pre{margin:0;padding:.9rem;overflow-x:auto;background:var(--card);"
     "border-top:1px solid var(--line);font-size:.8125rem;line-height:1.45}\n"
     "code{font-size:.9em;overflow-wrap:anywhere}\n",
-    ".picture{overflow-x:auto}\n"
-    "@media(max-width:600px){figure svg{min-width:600px}main{padding:1.25rem .8rem "
-    "3rem}h1{font-size:1.4rem}"
+    "details.plain{border:0;margin:0}details.plain>summary{padding:0 0 .35rem;"
+    "font-weight:400}\n"
+    "summary:focus-visible,pre:focus-visible{outline:2px solid var(--best)}\n"
+    /* A picture shrinks with its page; its words must not. */
+    "@media(max-width:600px){figure svg g[font-size]{font-size:19px}"
+    "tbody th{min-width:8.5rem;max-width:9.5rem;white-space:normal;"
+    "overflow-wrap:anywhere}main{padding:1.25rem .8rem 3rem}h1{font-size:1.4rem}"
     ".verdict{font-size:1.1rem}figure{padding:.5rem}"
     "dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:.5rem}}\n"
     "@media print{:root{color-scheme:light;--ink:#000;--soft:#444;--line:#bbb;"
@@ -79,7 +83,7 @@ static const char *const style[] = {
     "--warnback:#fff}main{max-width:none;padding:0}.scroll{overflow:visible;border:0}"
     "table{font-size:6.5pt}th,td{padding:.15rem .25rem;white-space:normal}"
     "thead button{padding:.15rem .25rem}tbody th,thead th:first-child{position:static}"
-    "figure svg{filter:none;min-width:0;max-width:170mm}h2{break-after:avoid}"
+    "figure svg{filter:none;max-width:170mm}h2{break-after:avoid}"
     ".verdict{border-color:#000}}\n",
 };
 

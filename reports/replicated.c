@@ -11,6 +11,8 @@
 #include <stdio.h>
 
 enum { ARMS_BESIDE = 4, SHOWN_BYTES = 400 };
+/* More arms are not told one by one: nobody reads a sentence of thirty. */
+enum { ARMS_TOLD = 6, NAMES_TOLD = 5 };
 static const double level = 0.95;
 
 static double value_of(const struct replicated *set, size_t arm, size_t seed,
@@ -169,6 +171,31 @@ static struct table *table_beside(const struct replicated *set, size_t first)
     return table;
 }
 
+struct table *replicated_table(const struct replicated *set, enum compare_part part)
+{
+    struct table_column columns[1 + METRIC_COUNT] = {
+        {"run", "run", NULL, "the arm, over all seeds", true}};
+    enum metric chosen[METRIC_COUNT];
+    size_t count = 0;
+    for (size_t i = 0; i < METRIC_COUNT; i++) {
+        const enum metric metric = (enum metric)i;
+        if (compare_is_in_part(metric, part) && is_known(set, metric)) {
+            const struct metric_info *info = metric_info(metric);
+            chosen[count++] = metric;
+            columns[count] = (struct table_column){info->name, info->heading,
+                                                   info->unit, info->help, false};
+        }
+    }
+    struct table *table = table_new(columns, 1 + count);
+    for (size_t arm = 0; arm < set->arms; arm++) {
+        table_put_text(table, set->names[arm]);
+        for (size_t i = 0; i < count; i++) {
+            put_estimate(table, set, arm, chosen[i]);
+        }
+    }
+    return table;
+}
+
 static void put_number(struct table *table, double value)
 {
     table_put_f64(table, value, 6, NULL);
@@ -311,6 +338,95 @@ static void add_against(struct text *out, const struct replicated *set,
     }
 }
 
+static void add_each(struct text *out, const struct replicated *set, enum metric metric,
+                     size_t best, const struct contrast *contrasts)
+{
+    const char *separator = " ";
+    for (size_t arm = 0; arm < set->arms; arm++) {
+        if (arm != best && contrasts[arm].pairs > 0) {
+            text_add(out, separator);
+            add_against(out, set, metric, arm, &contrasts[arm]);
+            separator = ", ";
+        }
+    }
+}
+
+/* The best arm among all others, in groups. */
+struct field {
+    const struct replicated *set;
+    enum metric metric;
+    size_t best;
+    const struct contrast *contrasts;
+};
+
+static double mean_of(const struct field *field, size_t arm)
+{
+    return replicated_estimate(field->set, arm, field->metric).mean;
+}
+
+static bool is_found(const struct field *field, size_t arm, enum finding finding)
+{
+    const struct contrast *contrast = &field->contrasts[arm];
+    return arm != field->best && contrast->pairs > 0 &&
+           finding_of(contrast, mean_of(field, field->best), mean_of(field, arm)) ==
+               finding;
+}
+
+static void add_names(struct text *out, const struct field *field, enum finding finding,
+                      const char *lead)
+{
+    size_t count = 0;
+    for (size_t arm = 0; arm < field->set->arms; arm++) {
+        if (!is_found(field, arm, finding)) {
+            continue;
+        }
+        if (count < NAMES_TOLD) {
+            text_printf(out, "%s%s", count == 0 ? lead : ", ", field->set->names[arm]);
+        }
+        count++;
+    }
+    if (count > NAMES_TOLD) {
+        text_printf(out, " and %zu more", count - NAMES_TOLD);
+    }
+}
+
+/* The nearest and the furthest of the arms that are worse. */
+static void add_worse(struct text *out, const struct field *field)
+{
+    const struct replicated *set = field->set;
+    size_t count = 0;
+    size_t nearest = 0;
+    size_t furthest = 0;
+    for (size_t arm = 0; arm < set->arms; arm++) {
+        if (!is_found(field, arm, FOUND_DIFFERENCE)) {
+            continue;
+        }
+        const double mean = mean_of(field, arm);
+        if (count == 0 || is_better(field->metric, mean, mean_of(field, nearest))) {
+            nearest = arm;
+        }
+        if (count == 0 || is_better(field->metric, mean_of(field, furthest), mean)) {
+            furthest = arm;
+        }
+        count++;
+    }
+    if (count == 0) {
+        return;
+    }
+    const double to = mean_of(field, field->best);
+    const bool is_lower = metric_info(field->metric)->better == METRIC_LOWER;
+    const char *side = is_lower ? "below" : "above";
+    text_add(out, "; ");
+    add_gap(out, mean_of(field, nearest), to, side);
+    text_printf(out, " %s", set->names[nearest]);
+    if (count > 1) {
+        text_printf(out, ", the nearest of %zu others, and ", count);
+        add_gap(out, mean_of(field, furthest), to, side);
+        text_printf(out, " %s, the last", set->names[furthest]);
+    }
+    text_add(out, " (p < 0.05)");
+}
+
 static void add_metric(struct text *out, const struct replicated *set,
                        enum metric metric, const char *noun)
 {
@@ -321,18 +437,19 @@ static void add_metric(struct text *out, const struct replicated *set,
     char shown[SHOWN_BYTES];
     const struct estimate estimate = replicated_estimate(set, best, metric);
     show(&estimate, metric, shown);
-    text_printf(out, "%s has the %s %s over %zu seeds: %s %s;", set->names[best],
+    text_printf(out, "%s has the %s %s over %zu seeds: %s %s", set->names[best],
                 metric_info(metric)->better == METRIC_LOWER ? "lowest" : "highest",
                 noun, set->seeds, shown, metric_info(metric)->unit);
     struct contrast *contrasts = mem_alloc(set->arms, sizeof *contrasts);
     contrasts_of(set, metric, best, contrasts);
-    const char *separator = " ";
-    for (size_t arm = 0; arm < set->arms; arm++) {
-        if (arm != best && contrasts[arm].pairs > 0) {
-            text_add(out, separator);
-            add_against(out, set, metric, arm, &contrasts[arm]);
-            separator = ", ";
-        }
+    if (set->arms <= ARMS_TOLD) {
+        text_add(out, ";");
+        add_each(out, set, metric, best, contrasts);
+    } else {
+        const struct field field = {set, metric, best, contrasts};
+        add_names(out, &field, FOUND_EQUAL, "; equal in practice to ");
+        add_names(out, &field, FOUND_NOTHING, "; no detectable difference from ");
+        add_worse(out, &field);
     }
     text_add(out, ".\n");
     mem_free(contrasts);

@@ -10,6 +10,7 @@
 #define STACKSIM_REPORTS_REPLICATED_H
 
 #include "base/text.h"
+#include "reports/compare.h"
 #include "reports/run.h"
 #include "reports/table.h"
 #include "stats/replicate.h"
@@ -32,6 +33,9 @@ struct contrast replicated_contrast(const struct replicated *set, size_t base,
  * formats get one row per arm and metric. */
 void replicated_print(const struct replicated *set, enum table_format format,
                       struct text *out);
+/* One row per arm, one column per headline metric of this part, "mean ± half": for
+ * pages. The caller deletes it. */
+struct table *replicated_table(const struct replicated *set, enum compare_part part);
 /* Sentences, one per line; the first one is the verdict. */
 void replicated_verdict(const struct replicated *set, struct text *out);
 

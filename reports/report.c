@@ -20,6 +20,8 @@
 
 /* More lines than this are of no use to a reader. */
 enum { ENGINE_ROWS_MAX = 256 };
+/* Where every run has a line of its own, more lines than this are folded away. */
+enum { LINES_OPEN = 6 };
 
 static const char *title_of(const struct report *report, struct text *room)
 {
@@ -35,10 +37,16 @@ static const char *title_of(const struct report *report, struct text *room)
 static void add_counts(const struct report *report, struct text *out)
 {
     const struct run_record *const first = report->runs[0];
-    text_printf(
-        out, "<p class=\"soft\">%zu run%s of %" PRIu64 " requests on %zu engine%s",
-        report->run_count, report->run_count == 1 ? "" : "s", first->totals.requests,
-        first->engine_count, first->engine_count == 1 ? "" : "s");
+    if (report->seeds != NULL) {
+        text_printf(out, "<p class=\"soft\">%zu runs: %zu seeds of ",
+                    report->seeds->arms * report->seeds->seeds, report->seeds->seeds);
+    } else {
+        text_add(out, "<p class=\"soft\">");
+    }
+    text_printf(out, "%zu run%s of %" PRIu64 " requests on %zu engine%s",
+                report->run_count, report->run_count == 1 ? "" : "s",
+                first->totals.requests, first->engine_count,
+                first->engine_count == 1 ? "" : "s");
     if (first->info.started_utc[0] != '\0') {
         text_add(out, ", ");
         html_add(out, first->info.started_utc);
@@ -97,7 +105,9 @@ static void add_table(const struct table *table, const char *label, struct text 
 static void add_part(const struct report *report, enum compare_part part,
                      const char *title, struct text *out)
 {
-    struct table *const table = compare_table(report->runs, report->run_count, part);
+    struct table *const table =
+        report->seeds != NULL ? replicated_table(report->seeds, part)
+                              : compare_table(report->runs, report->run_count, part);
     text_printf(out, "<h3>%s</h3>\n", title);
     add_table(table, title, out);
     table_delete(table);
@@ -108,6 +118,12 @@ static void add_comparison(const struct report *report, struct text *out)
     text_add(out, "<h2>Figures</h2>\n");
     add_part(report, COMPARE_LATENCY, "Latency", out);
     add_part(report, COMPARE_FLEET, "Throughput and fleet", out);
+    if (report->seeds != NULL) {
+        text_printf(out,
+                    "<p class=\"soft\">Means over %zu seeds ± half of their "
+                    "95&nbsp;%% interval (Student's t).</p>\n",
+                    report->seeds->seeds);
+    }
     text_add(out,
              "<p class=\"soft\">Latencies are of completed requests, from the "
              "arrival at the gateway. The best value of a column is marked unless "
@@ -148,6 +164,10 @@ static bool add_plots(const struct report *report, struct text *out, struct err 
         text_add(out, "<p>");
         html_add(out, plots->note);
         text_add(out, "</p>\n");
+    }
+    if (report->seeds != NULL) {
+        text_add(out, "<p>Pictures show the first seed alone; the store holds the runs "
+                      "of all.</p>\n");
     }
     if (report->run_count > PLOT_RUNS_MAX) {
         text_printf(out, "<p>Pictures of single runs show the first %d.</p>\n",
@@ -208,8 +228,10 @@ static void add_engines(const struct report *report, struct text *out)
             put_engine(table, report->runs[i], at);
         }
     }
-    text_add(out, "<h2>Engines</h2>\n<details>\n<summary>Every engine of every "
-                  "run</summary>\n");
+    text_printf(out,
+                "<h2>Engines</h2>\n<details>\n<summary>Every engine of every "
+                "run%s</summary>\n",
+                report->seeds != NULL ? " of the first seed" : "");
     add_table(table, "Engines", out);
     text_add(out, "</details>\n");
     table_delete(table);
@@ -223,6 +245,18 @@ static void add_fact(struct text *out, const char *name, const char *value)
     text_printf(out, "<dt>%s</dt><dd>", name);
     html_add(out, value);
     text_add(out, "</dd>\n");
+}
+
+/* A value per run, out of the way until asked for. */
+static void add_folded_fact(struct text *out, const char *name, const char *lines,
+                            size_t count)
+{
+    text_printf(out,
+                "<dt>%s</dt><dd><details class=\"plain\"><summary>one for each of %zu "
+                "runs</summary>",
+                name, count);
+    html_add(out, lines);
+    text_add(out, "</details></dd>\n");
 }
 
 typedef const char *string_of(const struct run_record *run, struct text *room);
@@ -243,7 +277,11 @@ static void add_shared_fact(struct text *out, const struct report *report,
                     here);
         text_fini(&room);
     }
-    add_fact(out, name, is_same ? expected : text_str(&all));
+    if (is_same || report->run_count <= LINES_OPEN) {
+        add_fact(out, name, is_same ? expected : text_str(&all));
+    } else {
+        add_folded_fact(out, name, text_str(&all), report->run_count);
+    }
     text_fini(&all);
     text_fini(&first);
 }
@@ -322,6 +360,16 @@ static const char *wall_of(const struct run_record *run, struct text *room)
     return text_str(room);
 }
 
+static void add_seeds(const struct replicated *seeds, struct text *out)
+{
+    struct text list = {0};
+    for (size_t i = 0; i < seeds->seeds; i++) {
+        text_printf(&list, "%s%" PRIu64, i == 0 ? "" : ", ", seeds->runs[i]->info.seed);
+    }
+    add_fact(out, "seeds", text_str(&list));
+    text_fini(&list);
+}
+
 static void add_provenance(const struct report *report, struct text *out)
 {
     text_add(out, "<h2>What this rests on</h2>\n<dl>\n");
@@ -329,7 +377,11 @@ static void add_provenance(const struct report *report, struct text *out)
     add_shared_fact(out, report, "cost model", cost_of);
     add_shared_fact(out, report, "router behaviour", compat_of);
     add_shared_fact(out, report, "targets (SLO)", slo_of);
-    add_shared_fact(out, report, "seed", seed_of);
+    if (report->seeds != NULL) {
+        add_seeds(report->seeds, out);
+    } else {
+        add_shared_fact(out, report, "seed", seed_of);
+    }
     add_fact(out, "warm-up",
              "none cut: every request counts from the first arrival on, so the filling "
              "of empty engines and cold prefix caches is part of the figures");
@@ -340,28 +392,44 @@ static void add_provenance(const struct report *report, struct text *out)
     add_fact(out, "command", report->command);
     add_fact(out, "rows", report->store_path);
     text_add(out, "</dl>\n");
+}
+
+static void add_limits(const struct report *report, struct text *out)
+{
     text_add(
         out,
         "<h3>Known limits</h3>\n<ul>\n"
         "<li>Times are computed by the cost model above, not measured. Where it is "
-        "not calibrated, trust the order of runs more than the milliseconds.</li>\n"
-        "<li>One seed per run: intervals cover the spread of requests within the "
-        "run, not what another seed or another day would bring.</li>\n"
+        "not calibrated, trust the order of runs more than the milliseconds.</li>\n");
+    text_add(out, report->seeds != NULL
+                      ? "<li>Intervals cover what other seeds would bring under this "
+                        "scenario, not what another day or another mix would.</li>\n"
+                      : "<li>One seed per run: intervals cover the spread of requests "
+                        "within the run, not what another seed or another day would "
+                        "bring.</li>\n");
+    text_add(
+        out,
         "<li>Network time between client, router and engines is only as good as the "
         "scenario states it.</li>\n</ul>\n");
 }
 
 static void add_scenarios(const struct report *report, struct text *out)
 {
+    const bool is_folded = report->run_count > LINES_OPEN;
     text_add(out, "<h2>Scenarios in full</h2>\n");
+    if (is_folded) {
+        text_printf(out, "<details class=\"plain\">\n<summary>%zu runs</summary>\n",
+                    report->run_count);
+    }
     for (size_t i = 0; i < report->run_count; i++) {
         const struct run_info *const info = &report->runs[i]->info;
         text_add(out, "<details>\n<summary>");
         html_add(out, info->name);
-        text_add(out, "</summary>\n<pre>");
+        text_add(out, "</summary>\n<pre tabindex=\"0\">");
         html_add(out, info->scenario_yaml);
         text_add(out, "</pre>\n</details>\n");
     }
+    text_add(out, is_folded ? "</details>\n" : "");
 }
 
 static bool add_page(const struct report *report, struct text *out, struct err *err)
@@ -380,8 +448,9 @@ static bool add_page(const struct report *report, struct text *out, struct err *
         return false;
     }
     add_engines(report, out);
-    add_provenance(report, out);
     add_scenarios(report, out);
+    add_provenance(report, out);
+    add_limits(report, out);
     page_end(out);
     return true;
 }

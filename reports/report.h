@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "reports/plot.h"
+#include "reports/replicated.h"
 #include "reports/run.h"
 
 struct report {
@@ -17,6 +18,9 @@ struct report {
     const char *command;          /* that repeats it; NULL = unknown */
     const char *store_path;       /* where the rows are; NULL = nowhere */
     const char *verdict;          /* lines; NULL = what follows from these runs alone */
+    /* All seeds of the arms, whose first seed `runs` are: figures are means over them.
+     * NULL: one seed. */
+    const struct replicated *seeds;
 };
 
 /* Writes the page whole or not at all. SVGs are read from plots and put inline. */
