@@ -4,7 +4,8 @@
 # Gates speed by instructions instead of seconds: small runs of the release preset under
 # callgrind, each held against its pinned count in instructions.txt. A count is the same
 # on an idle machine and on a busy one, and moves by parts of a percent from one CPU or
-# C library to another.
+# C library to another. It begins with main(): what the loader does for the libraries
+# that we link is theirs, and changes with every release of a distribution.
 #
 # usage: scripts/bench/instructions.sh          fails when a run takes over 5 % more
 #        scripts/bench/instructions.sh --pin    writes today's counts into the file;
@@ -41,7 +42,8 @@ mkdir -p "$work"
 count() {
     name=$1
     shift
-    env -i valgrind --tool=callgrind --callgrind-out-file="$work/$name.callgrind" \
+    env -i valgrind --tool=callgrind --toggle-collect=main \
+        --callgrind-out-file="$work/$name.callgrind" \
         "$STACKSIM_BIN" run "$@" --config-dir configs --quiet --format json \
         >"$work/$name.json" 2>"$work/$name.log" || {
         tail -n 20 "$work/$name.log" >&2
