@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * request_stats.c: rings of (time, value), trimmed when read or written.
+ * request_stats.c: rings of (time, values), trimmed when read or written.
  *
  * The stack trims every endpoint's window at every request. Trimming only what is read
  * gives the same numbers, because times never go back, and costs nothing for endpoints
@@ -14,9 +14,11 @@
 #include "base/map.h"
 #include "base/mem.h"
 
+/* One value, or several that came almost together. */
 struct sample {
-    int64_t time_ns;
-    int64_t value_ns;
+    int64_t time_ns; /* of the first */
+    int64_t sum_ns;
+    uint64_t values;
 };
 
 /* A ring of a power of two; oldest first. */
@@ -25,6 +27,7 @@ struct window {
     size_t capacity;
     size_t head;
     size_t count;
+    uint64_t values; /* of all samples */
 };
 
 struct endpoint_stats {
@@ -101,9 +104,15 @@ void request_stats_delete(struct request_stats *stats)
 static void window_trim(struct window *window, int64_t before_ns)
 {
     while (window->count > 0 && window->samples[window->head].time_ns < before_ns) {
+        window->values -= window->samples[window->head].values;
         window->head = (window->head + 1) & (window->capacity - 1);
         window->count--;
     }
+}
+
+static struct sample *window_at(const struct window *window, size_t index)
+{
+    return &window->samples[(window->head + index) & (window->capacity - 1)];
 }
 
 static void window_grow(struct request_stats *stats, struct window *window)
@@ -111,7 +120,7 @@ static void window_grow(struct request_stats *stats, struct window *window)
     const size_t capacity = window->capacity > 0 ? window->capacity * 2 : WINDOW_MIN;
     struct sample *samples = mem_alloc(capacity, sizeof *samples);
     for (size_t i = 0; i < window->count; i++) {
-        samples[i] = window->samples[(window->head + i) & (window->capacity - 1)];
+        samples[i] = *window_at(window, i);
     }
     stats->window_bytes += (capacity - window->capacity) * sizeof *samples;
     mem_free(window->samples);
@@ -124,26 +133,30 @@ static void window_update(struct request_stats *stats, struct window *window,
                           int64_t now_ns, int64_t value_ns)
 {
     window_trim(window, now_ns - stats->setup.window_ns);
-    if (window->count == REQUEST_STATS_WINDOW_MAX) {
-        window->head = (window->head + 1) & (window->capacity - 1);
-        window->count--;
+    window->values++;
+    if (window->count >= REQUEST_STATS_EXACT_MAX) {
+        struct sample *last = window_at(window, window->count - 1);
+        if (now_ns - last->time_ns < stats->setup.window_ns / REQUEST_STATS_EXACT_MAX) {
+            last->sum_ns += value_ns;
+            last->values++;
+            return;
+        }
     }
     if (window->count == window->capacity) {
         window_grow(stats, window);
     }
-    const size_t at = (window->head + window->count) & (window->capacity - 1);
-    window->samples[at] = (struct sample){.time_ns = now_ns, .value_ns = value_ns};
     window->count++;
+    *window_at(window, window->count - 1) =
+        (struct sample){.time_ns = now_ns, .sum_ns = value_ns, .values = 1};
 }
 
 static double window_mean(const struct window *window)
 {
     double sum = 0;
     for (size_t i = 0; i < window->count; i++) {
-        const size_t at = (window->head + i) & (window->capacity - 1);
-        sum += (double)window->samples[at].value_ns;
+        sum += (double)window_at(window, i)->sum_ns;
     }
-    return window->count > 0 ? sum / (double)window->count : -1.0;
+    return window->values > 0 ? sum / (double)window->values : -1.0;
 }
 
 static uint64_t open_key(uint64_t request_id, uint32_t endpoint_id)
@@ -234,7 +247,7 @@ uint64_t request_stats_arrivals(const struct request_stats *stats, int64_t now_n
 {
     struct window *arrivals = &stats->endpoints[endpoint_id].arrivals;
     window_trim(arrivals, now_ns - stats->setup.window_ns);
-    return arrivals->count;
+    return arrivals->values;
 }
 
 void request_stats_read(const struct request_stats *stats, int64_t now_ns,
