@@ -60,10 +60,12 @@ static struct parked *parked_new(const struct trace_record *record, int64_t now_
            record->segment_count * sizeof *parked->segments);
     parked->model = name_copy(record->model);
     parked->tenant = name_copy(record->tenant);
+    parked->adapter = name_copy(record->adapter);
     parked->record = *record;
     parked->record.segments = parked->segments;
     parked->record.model = parked->model;
     parked->record.tenant = parked->tenant;
+    parked->record.adapter = parked->adapter;
     parked->arrival_ns = now_ns;
     parked->timer = UINT32_MAX;
     return parked;
@@ -74,6 +76,7 @@ void admission_drop(struct parked *parked)
     mem_free(parked->segments);
     mem_free(parked->model);
     mem_free(parked->tenant);
+    mem_free(parked->adapter);
     mem_free(parked);
 }
 

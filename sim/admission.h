@@ -19,8 +19,9 @@ struct admission;
 struct parked {
     struct trace_record record; /* points to what follows */
     struct segment *segments;
-    char *model;  /* NULL = none */
-    char *tenant; /* NULL = none */
+    char *model;   /* NULL = none */
+    char *tenant;  /* NULL = none */
+    char *adapter; /* NULL = none */
     int64_t arrival_ns;
     uint64_t number;  /* as given to admission_arrive */
     uint32_t account; /* its tenant in sim/fairness.h */

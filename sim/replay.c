@@ -72,6 +72,8 @@ static bool record_keep(struct replay_queue *replay, const struct trace_record *
         record->model == NULL ? NULL : arena_strdup(replay->arena, record->model);
     held->record.tenant =
         record->tenant == NULL ? NULL : arena_strdup(replay->arena, record->tenant);
+    held->record.adapter =
+        record->adapter == NULL ? NULL : arena_strdup(replay->arena, record->adapter);
     map_put(replay->by_id, record->id, (uint32_t)replay->held_count);
     replay->held_count++;
     return true;

@@ -19,6 +19,7 @@ struct fixture_row {
     struct segment pieces[FIXTURE_PIECES];
     char model[32];
     char tenant[32];
+    char adapter[32];
 };
 
 struct fixture {
@@ -43,6 +44,7 @@ static inline void fixture_drain(struct fixture *fixture)
         row->record.segments = row->pieces;
         strncpy(row->model, record->model != NULL ? record->model : "", 31);
         strncpy(row->tenant, record->tenant != NULL ? record->tenant : "", 31);
+        strncpy(row->adapter, record->adapter != NULL ? record->adapter : "", 31);
         EXPECT_U64(segment_tokens(record->segments, record->segment_count),
                    record->prompt_tokens);
     }

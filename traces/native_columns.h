@@ -21,6 +21,7 @@
     X(OUT_PRED, "out_pred")                                                            \
     X(MODEL, "model")                                                                  \
     X(TENANT, "tenant")                                                                \
+    X(ADAPTER, "adapter")                                                              \
     X(PRIO, "prio")                                                                    \
     X(CANCEL, "cancel")                                                                \
     X(PROMPT, "prompt")

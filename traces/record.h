@@ -32,6 +32,7 @@ struct trace_record {
     const struct segment *segments; /* normalised */
     const char *model;              /* NULL = the only one */
     const char *tenant;             /* NULL = none */
+    const char *adapter;            /* LoRA adapter; NULL = the base model */
 };
 
 #endif

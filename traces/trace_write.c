@@ -192,7 +192,8 @@ bool trace_writer_add(struct trace_writer *writer, const struct trace_record *re
     put_number(writer, NATIVE_MAX_OUT, record->output_tokens_max, 0);
     put_number(writer, NATIVE_OUT_PRED, record->output_tokens_guess, 0);
     if (!put_name(writer, NATIVE_MODEL, record->model, err) ||
-        !put_name(writer, NATIVE_TENANT, record->tenant, err)) {
+        !put_name(writer, NATIVE_TENANT, record->tenant, err) ||
+        !put_name(writer, NATIVE_ADAPTER, record->adapter, err)) {
         return false;
     }
     put_number(writer, NATIVE_PRIO, record->priority, 0);

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "traces/generators/population.h"
+#include "traces/popularity.h"
 #include "traces/reader.h"
 
 #include <math.h>
@@ -28,9 +29,10 @@ struct workload {
     struct head *heads;
     struct head *lent; /* whose record is out */
     double rate_factor;
-    uint64_t limit; /* UINT64_MAX: none */
-    uint64_t count; /* records lent */
-    struct trace_record scaled;
+    uint64_t limit;                /* UINT64_MAX: none */
+    uint64_t count;                /* records lent */
+    struct trace_record changed;   /* copy of the record that is lent, if it was */
+    struct popularity *popularity; /* of adapters; NULL = as recorded */
     struct text origin;
     struct text lineage;
     struct text *notes; /* made on demand */
@@ -67,6 +69,7 @@ void workload_close(struct workload *workload)
         struct source *const source = workload->heads[i].source;
         source->type->close(source);
     }
+    popularity_close(workload->popularity);
     text_fini(&workload->origin);
     text_fini(&workload->lineage);
     text_fini(workload->notes);
@@ -194,6 +197,17 @@ fail:
     return false;
 }
 
+/* `adapters:` holds for the whole workload, whatever it is. */
+static bool adapters_open(struct popularity **out, const struct conf_node *map,
+                          uint64_t seed, struct err *err)
+{
+    const struct conf_node *adapters = NULL;
+    if (!conf_map(map, "adapters", &adapters, err)) {
+        return false;
+    }
+    return adapters == NULL || popularity_open(out, adapters, seed, err);
+}
+
 bool workload_open_conf(struct workload **out, const struct conf_node *map,
                         uint64_t seed, const char *base_dir, struct err *err)
 {
@@ -205,8 +219,25 @@ bool workload_open_conf(struct workload **out, const struct conf_node *map,
     if (trace == generate) {
         return conf_fail(map, err, "workload: give one of 'trace' and 'generate'");
     }
-    return trace ? open_conf_trace(out, map, seed, base_dir, err)
-                 : open_generate(out, map, seed, err);
+    struct popularity *popularity = NULL;
+    if (!adapters_open(&popularity, map, seed, err)) {
+        return false;
+    }
+    const bool opened = trace ? open_conf_trace(out, map, seed, base_dir, err)
+                              : open_generate(out, map, seed, err);
+    if (!opened) {
+        popularity_close(popularity);
+        return false;
+    }
+    if (popularity != NULL) {
+        struct text words = {0};
+        popularity_describe(popularity, &words);
+        text_printf(&(*out)->origin, "; %s", text_str(&words));
+        text_printf(&(*out)->lineage, "; %s", text_str(&words));
+        text_fini(&words);
+        (*out)->popularity = popularity;
+    }
+    return true;
 }
 
 static enum workload_result head_fill(struct head *head, struct err *err)
@@ -258,10 +289,20 @@ static enum workload_result merge_next(struct workload *workload,
 static const struct trace_record *scale(struct workload *workload,
                                         const struct trace_record *record)
 {
-    workload->scaled = *record;
+    workload->changed = *record;
     const double at_ns = (double)record->arrival_ns / workload->rate_factor;
-    workload->scaled.arrival_ns = at_ns < 9.2e18 ? llrint(at_ns) : INT64_MAX;
-    return &workload->scaled;
+    workload->changed.arrival_ns = at_ns < 9.2e18 ? llrint(at_ns) : INT64_MAX;
+    return &workload->changed;
+}
+
+static const struct trace_record *name_adapter(struct workload *workload,
+                                               const struct trace_record *record)
+{
+    if (record != &workload->changed) {
+        workload->changed = *record;
+    }
+    workload->changed.adapter = popularity_draw(workload->popularity, record);
+    return &workload->changed;
 }
 
 enum workload_result workload_next(struct workload *workload,
@@ -280,6 +321,9 @@ enum workload_result workload_next(struct workload *workload,
     workload->count++;
     if (workload->rate_factor != 1.0) {
         *record = scale(workload, *record);
+    }
+    if (workload->popularity != NULL && (*record)->adapter == NULL) {
+        *record = name_adapter(workload, *record);
     }
     return WORKLOAD_RECORD;
 }

@@ -18,9 +18,9 @@ static void all_columns_are_read_by_name(void)
         "a.trace",
         HEAD "#unit=us\n#order=arrival\n#rows=2\n#source=somebody's \n#remark=x\n"
              "out,in,arrival,id,session,turn,parents,think,max_out,out_pred,model,"
-             "tenant,prio,cancel,prompt\n"
-             "5,40,1.5,7,3,0,,,64,9,\"a,b\",acme,-2,250,t1+32;u7+8\n"
-             "6,50,2,9,3,1,7;8,0,,,,,,,t1+32;u7@0+8;o7+5;u9+5\n",
+             "tenant,adapter,prio,cancel,prompt\n"
+             "5,40,1.5,7,3,0,,,64,9,\"a,b\",acme,legal,-2,250,t1+32;u7+8\n"
+             "6,50,2,9,3,1,7;8,0,,,,,,,,t1+32;u7@0+8;o7+5;u9+5\n",
         NULL);
     REQUIRE(read->count == 2);
     const struct trace_record *const first = &read->rows[0].record;
@@ -35,11 +35,13 @@ static void all_columns_are_read_by_name(void)
     EXPECT_I64(first->cancel_ns, 250000);
     EXPECT_STR(read->rows[0].model, "a,b");
     EXPECT_STR(read->rows[0].tenant, "acme");
+    EXPECT_STR(read->rows[0].adapter, "legal");
     const struct trace_record *const second = &read->rows[1].record;
     EXPECT_U64(second->parent_count, 2);
     EXPECT_U64(second->parents[1], 8);
     EXPECT_I64(second->think_ns, 0);
     EXPECT(second->model == NULL);
+    EXPECT(second->adapter == NULL);
     REQUIRE(second->segment_count == 4);
     EXPECT_U64(read->rows[1].pieces[2].stream, segment_stream(SEGMENT_OUTPUT, 7));
     EXPECT_HAS(workload_origin(read->workload), "a.trace (native) of somebody's");
@@ -171,7 +173,7 @@ static void only_used_columns_are_written(void)
 {
     static const char text[] =
         HEAD "#block_size=16\n#source=here\narrival,in,out,prompt,"
-             "model,think\n1,40,3,b1+2;b9,,\n2,8,1,,\"x \"\"y\"\"\",0\n";
+             "model,adapter,think\n1,40,3,b1+2;b9,,x1,\n2,8,1,,\"x \"\"y\"\"\",,0\n";
     const char *const path = harness_temp_file("in.trace", text, sizeof(text) - 1);
     const char *const copy = harness_temp("out.trace");
     const struct trace_options none = {0};
@@ -189,8 +191,8 @@ static void only_used_columns_are_written(void)
     (void)fclose(file);
     EXPECT_STR(got, "#format=stacksim-trace\n#version=1\n#unit=ns\n#order=arrival\n"
                     "#block_size=16\n#rows=2\n#source=here\n"
-                    "arrival,think,in,out,model,prompt\n"
-                    "1,,40,3,,b1+2;b9\n2,0,8,1,\"x \"\"y\"\"\",\n");
+                    "arrival,think,in,out,model,adapter,prompt\n"
+                    "1,,40,3,,x1,b1+2;b9\n2,0,8,1,\"x \"\"y\"\"\",,\n");
 }
 
 static void unwritable_target_is_told_and_leaves_nothing(void)

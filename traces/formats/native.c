@@ -251,6 +251,12 @@ static bool read_names(const struct native *native, struct trace_input *input,
             return input_fail(input, err, field.column, field.key, "too many tenants");
         }
     }
+    if (has_field(native, NATIVE_ADAPTER, &field)) {
+        record->adapter = input_string(input, field.bytes, field.byte_count);
+        if (record->adapter == NULL) {
+            return input_fail(input, err, field.column, field.key, "too many adapters");
+        }
+    }
     if (has_field(native, NATIVE_PRIO, &field) &&
         (!number_count(field.bytes, field.byte_count, &priority) ||
          priority < INT16_MIN || priority > INT16_MAX)) {

@@ -318,6 +318,7 @@ static void fill_record(struct chat *chat, struct session *session)
         .segments = session->pieces,
         .model = population->model,
         .tenant = population->tenant,
+        .adapter = population->adapter,
     };
     session->last_id = chat->record.id;
     session->last_emitted = true;

@@ -12,6 +12,7 @@ bool population_read(struct population *population, const struct conf_node *map,
     const char *name = NULL; /* for people only */
     const char *model = NULL;
     const char *tenant = NULL;
+    const char *adapter = NULL;
     double priority = 0;
     population->duration_ns = INT64_MAX;
     if (!conf_str(map, "name", &name, err) ||
@@ -20,6 +21,7 @@ bool population_read(struct population *population, const struct conf_node *map,
         !conf_f64(map, "priority", &priority, -32768, 32767, err) ||
         !conf_str(map, "model", &model, err) ||
         !conf_str(map, "tenant", &tenant, err) ||
+        !conf_str(map, "adapter", &adapter, err) ||
         !conf_bool(map, "predicted", &population->predicted, err)) {
         return false;
     }
@@ -34,6 +36,7 @@ bool population_read(struct population *population, const struct conf_node *map,
     population->priority = (int32_t)priority;
     population->model = model != NULL ? mem_strdup(model) : NULL;
     population->tenant = tenant != NULL ? mem_strdup(tenant) : NULL;
+    population->adapter = adapter != NULL ? mem_strdup(adapter) : NULL;
     return true;
 }
 
@@ -41,6 +44,7 @@ void population_fini(struct population *population)
 {
     mem_free(population->model);
     mem_free(population->tenant);
+    mem_free(population->adapter);
 }
 
 bool population_open(struct source **out, const struct conf_node *map, uint64_t seed,

@@ -24,6 +24,7 @@ struct population {
     int32_t priority;
     char *model;    /* NULL = the only one */
     char *tenant;   /* NULL = none */
+    char *adapter;  /* LoRA; NULL = the base model */
     bool predicted; /* the gateway is told the output length */
 };
 

@@ -222,6 +222,7 @@ bool single_open(struct source **out, const struct conf_node *map,
         .segments = single->segments,
         .model = population->model,
         .tenant = population->tenant,
+        .adapter = population->adapter,
     };
     text_add(&single->base.origin, "single, ");
     arrival_describe(single->arrival, &single->base.origin);
