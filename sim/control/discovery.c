@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * discovery.c: what the router's list says, and when (spec/production-stack.md 2.2,
+ * 2.3). The last change on its way to the router is the one that counts: a watch
+ * delivers in order.
+ */
+#include "base/mem.h"
+#include "sim/control/control_state.h"
+
+static void list_set(struct control *control, struct pod *pod, bool listed)
+{
+    if (pod->listed == listed) {
+        return;
+    }
+    const struct control_hooks *hooks = &control->setup.hooks;
+    const bool fixed = control->setup.discovery.mode == DISCOVERY_STATIC;
+    pod->listed = listed;
+    hooks->on_listed(hooks->context, slot_of(control, pod), listed,
+                     fixed ? 0 : pod->incarnation - 1);
+    say(control, false, listed ? "EndpointAdded" : "EndpointRemoved", "router", "%s",
+        control_pod_name(control, slot_of(control, pod)));
+}
+
+/* ---- Kubernetes ------------------------------------------------------------------ */
+
+static void notice_send(struct control *control, struct pod *pod, bool listed)
+{
+    const uint32_t source = source_notice(control, slot_of(control, pod));
+    pod->to_list = listed;
+    due_at(control, source, control->now_ns + control->setup.discovery.delay_ns);
+}
+
+void discovery_changed(struct control *control, struct pod *pod)
+{
+    const struct control_discovery *discovery = &control->setup.discovery;
+    if (discovery->mode != DISCOVERY_K8S) {
+        return;
+    }
+    const bool ending = pod->phase == POD_ENDING;
+    if (ending && discovery->keeps_ending) {
+        return; /* nobody looks at deletionTimestamp */
+    }
+    notice_send(control, pod, pod->phase == POD_READY);
+}
+
+/* The watch is down for a moment after every re-list. */
+static bool between_watches(const struct control *control)
+{
+    const struct control_discovery *discovery = &control->setup.discovery;
+    return discovery->relist_ns > 0 && control->now_ns >= discovery->relist_ns &&
+           control->now_ns % discovery->relist_ns < discovery->gap_ns;
+}
+
+bool discovery_deleted(struct control *control, struct pod *pod)
+{
+    if (control->setup.discovery.mode != DISCOVERY_K8S) {
+        return true;
+    }
+    if (pod->listed && pod->phase == POD_NONE && between_watches(control)) {
+        evq_clear(control->events, source_notice(control, slot_of(control, pod)));
+        return false;
+    }
+    notice_send(control, pod, false);
+    return true;
+}
+
+/* The router asks for the models: nobody answers for a pod that has gone meanwhile. */
+void discovery_notice(struct control *control, struct pod *pod)
+{
+    list_set(control, pod, pod->to_list && pod->up);
+}
+
+/* ---- a static list --------------------------------------------------------------- */
+
+/* The next backend of the pass: asked now, answered later. */
+static void check_send(struct control *control)
+{
+    const struct control_discovery *discovery = &control->setup.discovery;
+    const uint32_t slot = control->check_slot;
+    const struct pod *pod = &control->pods[slot];
+    const bool silent = pod->phase == POD_HUNG || pod->phase == POD_LOST;
+    int64_t wait_ns = silent ? discovery->check_timeout_ns : 0;
+    control->well[slot] = pod->up && !discovery->check_always_fails;
+    if (pod->up) {
+        wait_ns = discovery->check_ns;
+        control->setup.hooks.on_check(control->setup.hooks.context, slot);
+    }
+    due_at(control, source_checks(control), control->now_ns + wait_ns);
+}
+
+static bool in_list(const struct control *control, uint32_t slot)
+{
+    const struct pod *pod = &control->pods[slot];
+    return pod->number < pool_of(control, pod)->replicas;
+}
+
+static void check_next(struct control *control)
+{
+    while (control->check_slot < control->slot_count &&
+           !in_list(control, control->check_slot)) {
+        control->check_slot++;
+    }
+    if (control->check_slot < control->slot_count) {
+        check_send(control);
+        return;
+    }
+    for (uint32_t i = 0; i < control->slot_count; i++) {
+        if (in_list(control, i)) {
+            list_set(control, &control->pods[i], control->well[i]);
+        }
+    }
+    due_at(control, source_checks(control),
+           control->now_ns + control->setup.discovery.check_interval_ns);
+}
+
+void discovery_begin(struct control *control)
+{
+    const struct control_discovery *discovery = &control->setup.discovery;
+    control->check_slot = control->slot_count;
+    if (discovery->mode == DISCOVERY_STATIC) {
+        for (uint32_t i = 0; i < control->slot_count; i++) {
+            if (in_list(control, i)) {
+                list_set(control, &control->pods[i], true);
+            }
+        }
+        if (discovery->checks) {
+            due_at(control, source_checks(control), 0);
+        }
+    }
+}
+
+void discovery_check_due(struct control *control)
+{
+    const bool begins = control->check_slot >= control->slot_count;
+    control->check_slot = begins ? 0 : control->check_slot + 1;
+    check_next(control);
+}
