@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "policies/candidates.h"
 #include "policies/request_stats.h"
+#include "policies/served.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -33,6 +34,7 @@ static const bool tracks_open_requests = false;
 struct group {
     char *model;
     struct candidates *candidates;
+    bool shared; /* the candidates belong to `served` */
 };
 
 struct endpoint {
@@ -57,6 +59,7 @@ struct gateway {
     struct group *groups;
     size_t group_capacity;
     uint32_t group_count;
+    struct served served;        /* beside the models that endpoints joined with */
     struct map *group_of_model;  /* by hash */
     struct request_stats *stats; /* NULL unless the policy needs it */
     struct map *open;            /* DCHECK builds: attempts that have not ended */
@@ -167,8 +170,11 @@ void gateway_delete(struct gateway *gateway)
     }
     for (uint32_t i = 0; i < gateway->group_count; i++) {
         mem_free(gateway->groups[i].model);
-        candidates_delete(gateway->groups[i].candidates);
+        if (!gateway->groups[i].shared) {
+            candidates_delete(gateway->groups[i].candidates);
+        }
     }
+    served_fini(&gateway->served);
     request_stats_delete(gateway->stats);
     candidates_delete(gateway->all);
     mem_free(gateway->scores);
@@ -246,7 +252,9 @@ static struct candidates *find_group(const struct gateway *gateway, const char *
     return gateway->groups[group].candidates;
 }
 
-static struct candidates *make_group(struct gateway *gateway, const char *model)
+/* shared NULL: with candidates of its own. */
+static struct candidates *make_group(struct gateway *gateway, const char *model,
+                                     struct candidates *shared)
 {
     void *groups = gateway->groups;
     const bool grown =
@@ -256,7 +264,9 @@ static struct candidates *make_group(struct gateway *gateway, const char *model)
     gateway->groups = groups;
     struct group *group = &gateway->groups[gateway->group_count];
     group->model = mem_strdup(model);
-    group->candidates = candidates_new(gateway->endpoints_max);
+    group->shared = shared != NULL;
+    group->candidates =
+        shared != NULL ? shared : candidates_new(gateway->endpoints_max);
     map_put(gateway->group_of_model, text_hash(model), gateway->group_count);
     gateway->group_count++;
     return group->candidates;
@@ -314,6 +324,7 @@ static void offer(struct gateway *gateway, struct endpoint *endpoint, bool accep
     if (endpoint->group != NULL) {
         change(endpoint->group, &endpoint->view);
     }
+    served_offer(&gateway->served, &endpoint->view, accepting);
 }
 
 uint32_t gateway_join(struct gateway *gateway, const char *url, const char *model,
@@ -326,7 +337,7 @@ uint32_t gateway_join(struct gateway *gateway, const char *url, const char *mode
     endpoint->group = NULL;
     if (model != NULL) {
         struct candidates *group = find_group(gateway, model);
-        endpoint->group = group != NULL ? group : make_group(gateway, model);
+        endpoint->group = group != NULL ? group : make_group(gateway, model, NULL);
     }
     struct endpoint_view *view = &endpoint->view;
     view->id = id;
@@ -339,6 +350,24 @@ uint32_t gateway_join(struct gateway *gateway, const char *url, const char *mode
     offer(gateway, endpoint, true);
     tell_change(gateway, ENDPOINT_JOINED, endpoint);
     return id;
+}
+
+void gateway_serve(struct gateway *gateway, const char *model,
+                   const uint32_t *endpoint_ids, uint32_t count)
+{
+    CHECK(count > 0 && find_group(gateway, model) == NULL, "%s is served already",
+          model);
+    struct candidates *set = served_find(&gateway->served, endpoint_ids, count);
+    if (set == NULL) {
+        set = served_add(&gateway->served, endpoint_ids, count, gateway->endpoints_max);
+        for (uint32_t i = 0; i < count; i++) {
+            const struct endpoint *endpoint = endpoint_at(gateway, endpoint_ids[i]);
+            if (endpoint->view.accepting) {
+                candidates_add(set, &endpoint->view);
+            }
+        }
+    }
+    (void)make_group(gateway, model, set);
 }
 
 void gateway_leave(struct gateway *gateway, uint32_t endpoint_id)
@@ -395,6 +424,7 @@ static void update_inflight(struct gateway *gateway, const struct endpoint *endp
     if (endpoint->group != NULL) {
         candidates_update(endpoint->group, &endpoint->view);
     }
+    served_update(&gateway->served, &endpoint->view);
 }
 
 static uint64_t attempt_key(uint64_t request_id, uint32_t endpoint_id)

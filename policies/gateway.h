@@ -63,6 +63,12 @@ void gateway_log_to(struct gateway *gateway, const struct decision_sink *sink);
 uint32_t gateway_join(struct gateway *gateway, const char *url, const char *model,
                       double weight);
 void gateway_leave(struct gateway *gateway, uint32_t endpoint_id);
+/* Requests for this model (a LoRA adapter has the name of one) go to these endpoints
+ * from now on, as far as they accept; ids that were given out, ascending, at least one.
+ * The name is nobody's yet (CHECK). Names of the same endpoints cost no more than one.
+ */
+void gateway_serve(struct gateway *gateway, const char *model,
+                   const uint32_t *endpoint_ids, uint32_t count);
 void gateway_set_accepting(struct gateway *gateway, uint32_t endpoint_id,
                            bool accepting);
 /* Stays valid, and its counters current, until gateway_delete. */
@@ -74,8 +80,8 @@ unsigned gateway_needs(const struct gateway *gateway);
 
 /* Decides and commits: counters, window and callbacks are done on return. The endpoint
  * id is filled in *endpoint_id when the decision has one. A request that names no model
- * goes to any endpoint; else to endpoints that joined with that name. Times must not go
- * back from call to call (CHECK). */
+ * goes to any endpoint; else to endpoints that joined with that name or serve it
+ * (gateway_serve). Times must not go back from call to call (CHECK). */
 struct route_decision gateway_route(struct gateway *gateway, int64_t now_ns,
                                     const struct request_view *request,
                                     uint32_t *endpoint_id);

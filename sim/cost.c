@@ -113,11 +113,11 @@ static int64_t host_fx(const struct cost *cost, uint32_t sequences)
 int64_t cost_step_fx(const struct cost *cost, const struct batch_shape *shape)
 {
     if (shape->chunks == 0) {
-        return cost_decode(cost, shape->decodes, shape->decode_context,
-                           shape->decode_context_max)
+        return cost_decode_beside(cost, shape->extra_fx, shape->decodes,
+                                  shape->decode_context, shape->decode_context_max)
             .first_fx;
     }
-    const int64_t gpu_fx = cost->model->step_fx(cost->state, shape);
+    const int64_t gpu_fx = cost->model->step_fx(cost->state, shape) + shape->extra_fx;
     const int64_t cpu_fx = host_fx(cost, shape->decodes + shape->chunks);
     if (!cost->overlaps) {
         return gpu_fx + cpu_fx;
@@ -128,9 +128,17 @@ int64_t cost_step_fx(const struct cost *cost, const struct batch_shape *shape)
 struct decode_cost cost_decode(const struct cost *cost, uint32_t decodes,
                                uint64_t context, uint32_t context_max)
 {
+    return cost_decode_beside(cost, 0, decodes, context, context_max);
+}
+
+struct decode_cost cost_decode_beside(const struct cost *cost, int64_t extra_fx,
+                                      uint32_t decodes, uint64_t context,
+                                      uint32_t context_max)
+{
     CHECK(decodes > 0, "a step without sequences");
     struct decode_cost step =
         cost->model->decode(cost->state, decodes, context, context_max);
+    step.first_fx += extra_fx;
     const int64_t cpu_fx = host_fx(cost, decodes);
     if (!cost->overlaps) {
         step.first_fx += cpu_fx;

@@ -33,6 +33,7 @@ struct batch_shape {
     uint64_t chunk_context;      /* sum k: tokens computed before, over chunks */
     uint64_t chunk_pairs_twice;  /* sum q (2 k + q): twice the causal token pairs */
     uint64_t chunk_squares;      /* sum q^2 */
+    int64_t extra_fx; /* of the GPU, beside what the model knows: adapters' kernels */
 };
 
 struct decode_cost {
@@ -65,6 +66,11 @@ int64_t cost_step_fx(const struct cost *cost, const struct batch_shape *shape);
 /* n = decodes >= 1, context = K, context_max = kmax. */
 struct decode_cost cost_decode(const struct cost *cost, uint32_t decodes,
                                uint64_t context, uint32_t context_max);
+
+/* The same with so much more to do on the GPU in each step. */
+struct decode_cost cost_decode_beside(const struct cost *cost, int64_t extra_fx,
+                                      uint32_t decodes, uint64_t context,
+                                      uint32_t context_max);
 
 /* One step of data-parallel ranks that share every step boundary: as long as that of
  * the slowest. A rank without work has a shape of zeros; not all have. The model may

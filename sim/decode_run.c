@@ -60,13 +60,14 @@ void run_plan(struct replica *replica)
         const struct step *step = &replica->steps[i];
         /* A step may have left members out without changing the set since. */
         if (!step->decode_only || step->version != set->version ||
-            step->decodes != set->count) {
+            step->decodes != set->count || step->stall_ns > 0) {
             return;
         }
     }
     const struct step *now = &replica->steps[0];
     const struct decode_cost run =
-        cost_decode(replica->setup.cost, now->decodes, now->context, now->context_max);
+        cost_decode_beside(replica->setup.cost, now->extra_fx, now->decodes,
+                           now->context, now->context_max);
     const uint64_t until_last = decode_set_first(set)->last_step - set->formed;
     uint64_t most = run_steps_max(&run) - 1;
     most = most < until_last ? most : until_last;
@@ -134,9 +135,10 @@ void run_settle(struct replica *replica)
         step->index += ahead;
         step->context += ahead * step->decodes;
         step->context_max += replica->decodes.knows_longest ? (uint32_t)ahead : 0;
-        step->length_fx = cost_decode(replica->setup.cost, step->decodes, step->context,
-                                      step->context_max)
-                              .first_fx;
+        step->length_fx =
+            cost_decode_beside(replica->setup.cost, step->extra_fx, step->decodes,
+                               step->context, step->context_max)
+                .first_fx;
     }
     replica->returned = replica->steps[0].index - 1;
     replica->ahead = 0;

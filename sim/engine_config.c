@@ -215,7 +215,8 @@ bool engine_config_load(struct engine_config *engine, const struct conf_node *ma
     }
     *engine = (struct engine_config){.compat = (enum engine_compat)compat};
     defaults_set(engine, gpu, model);
-    if (!keys_read(engine, map, err) || !order_read(engine, map, err)) {
+    if (!keys_read(engine, map, err) || !order_read(engine, map, err) ||
+        !lora_config_load(&engine->lora, map, model, err)) {
         return false;
     }
     defaults_clamp(engine, map);
@@ -244,8 +245,9 @@ struct memory {
     double usable;
     double weights;
     double reserve;
-    double page; /* one KV block */
-    double left; /* < 0: not even the weights fit */
+    double adapters; /* slots for LoRA */
+    double page;     /* one KV block */
+    double left;     /* < 0: not even the weights fit */
 };
 
 static struct memory memory_split(const struct engine_config *engine,
@@ -256,9 +258,10 @@ static struct memory memory_split(const struct engine_config *engine,
         .usable = (double)gpu->memory_bytes * engine->gpu_memory_utilization,
         .weights = (double)model_weight_bytes(model, tp),
         .reserve = reserve_bytes(engine),
+        .adapters = lora_slots_bytes(&engine->lora, model, tp),
         .page = (double)model_kv_bytes_per_token(model, tp) * engine->block_tokens,
     };
-    memory.left = memory.usable - memory.weights - memory.reserve;
+    memory.left = memory.usable - memory.weights - memory.reserve - memory.adapters;
     return memory;
 }
 
@@ -309,6 +312,11 @@ bool engine_kv_blocks(const struct engine_config *engine, const struct gpu_spec 
     const struct memory memory = memory_split(engine, gpu, model, tp);
     const double fit = memory.left / memory.page;
     char what[96];
+    char adapters[64] = "";
+    if (memory.adapters > 0) {
+        (void)snprintf(adapters, sizeof adapters, " + %.1f GiB for %u LoRA slots",
+                       memory.adapters / gib, engine->lora.max_loras);
+    }
     if (engine->kv_blocks_override > 0) {
         *blocks = engine->kv_blocks_override;
     } else if (fit < 2.0) {
@@ -316,10 +324,10 @@ bool engine_kv_blocks(const struct engine_config *engine, const struct gpu_spec 
         return conf_fail(
             where, err,
             "%s does not fit %s at tensor_parallel %u: weights %.1f GiB + %.1f GiB for "
-            "activations and the like do not fit %.1f GiB (%.1f GiB x %.2f "
+            "activations and the like%s do not fit %.1f GiB (%.1f GiB x %.2f "
             "gpu_memory_utilization); %s",
             model->name, gpu->name, tp, memory.weights / gib, memory.reserve / gib,
-            memory.usable / gib, (double)gpu->memory_bytes / gib,
+            adapters, memory.usable / gib, (double)gpu->memory_bytes / gib,
             engine->gpu_memory_utilization, what);
     } else {
         *blocks = fit < BLOCKS_MAX ? (uint32_t)fit : BLOCKS_MAX;

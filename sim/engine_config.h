@@ -8,6 +8,7 @@
 #include "base/conf.h"
 #include "policies/order.h"
 #include "sim/facts.h"
+#include "sim/lora.h"
 
 /* Whose behaviour (spec/vllm-engine.md, conventions). */
 enum engine_compat { ENGINE_V085, ENGINE_V010, ENGINE_V019, ENGINE_HEAD };
@@ -29,8 +30,9 @@ struct engine_config {
     double gpu_memory_utilization; /* 0..1 */
     uint64_t memory_reserve_bytes; /* activations, graphs, non-torch; 0 = by budget */
     uint32_t kv_blocks_override;   /* num_gpu_blocks_override; 0 = compute */
-    int64_t cpu_step_ns;           /* host work per step */
-    int64_t cpu_sequence_ns;       /* and per sequence in it */
+    struct lora_config lora;
+    int64_t cpu_step_ns;     /* host work per step */
+    int64_t cpu_sequence_ns; /* and per sequence in it */
 };
 
 /* Defaults of the compat level for this GPU and model (spec/vllm-engine.md 1.5), then

@@ -135,6 +135,7 @@ static struct request_outcome outcome_of(const struct sim *sim,
         .cached_tokens = request->cached_tokens,
         .preemptions = request->preemptions,
         .recomputed_tokens = request->recomputed_tokens,
+        .aside_ns = request->aside_ns,
         .prefill_engine = UINT32_MAX,
     };
     if (request->split != NULL) {

@@ -4,6 +4,7 @@
  */
 #include "base/check.h"
 #include "base/mem.h"
+#include "policies/adapters.h"
 #include "sim/replica_state.h"
 
 /* ---- boundaries
@@ -58,6 +59,7 @@ static void step_deliver(struct replica *replica, const struct step *step,
 
 static void cancel_one(struct replica *replica, struct request *request, int64_t now_ns)
 {
+    running_aside_end(replica, request, now_ns);
     if (request->state == REQUEST_WAITING) {
         request_list_remove(&replica->waiting, request);
     } else if (request->state == REQUEST_LOADING) {
@@ -195,7 +197,10 @@ void replica_submit(struct replica *replica, struct request *request, int64_t no
     request->queued_ns = next_boundary_ns(replica, now_ns);
     running_queue(replica, request, false);
     const bool full = replica->running.count >= replica->engine.max_num_seqs;
-    if (!full && (first || replica->engine.order->before != NULL)) {
+    /* Who stands before it may be set aside: then it is looked at. */
+    const bool overtakes =
+        replica->engine.order->before != NULL || replica->adapters != NULL;
+    if (!full && (first || overtakes)) {
         run_cut(replica, now_ns);
     }
 }
@@ -239,6 +244,12 @@ void replica_stop(struct replica *replica, int64_t now_ns)
 {
     run_cut(replica, now_ns);
     run_settle(replica);
+    struct request *const firsts[] = {replica->waiting.first, replica->loading.first};
+    for (size_t i = 0; i < sizeof firsts / sizeof firsts[0]; i++) {
+        for (struct request *at = firsts[i]; at != NULL; at = at->next) {
+            running_aside_end(replica, at, now_ns);
+        }
+    }
 }
 
 void replica_peek(const struct replica *replica, int64_t time_ns,
@@ -301,6 +312,44 @@ void replica_visit(const struct replica *replica,
     }
 }
 
+/* Adds the list's adapters to `ids`, ascending, unless `others` or the list have them.
+ * Requests are many and adapters few: a search per request finds nearly all. */
+static uint32_t ids_add(const struct request_list *list, const uint64_t *names,
+                        const struct endpoint_adapters *others, uint64_t *ids,
+                        uint32_t count)
+{
+    for (const struct request *at = list->first; at != NULL; at = at->next) {
+        if (at->adapter == ADAPTER_NONE) {
+            continue;
+        }
+        const uint64_t id = names[at->adapter];
+        if (adapters_hold(ids, count, id) ||
+            adapters_hold(others->active, others->active_count, id)) {
+            continue;
+        }
+        uint32_t place = count++;
+        for (; place > 0 && ids[place - 1] > id; place--) {
+            ids[place] = ids[place - 1];
+        }
+        ids[place] = id;
+    }
+    return count;
+}
+
+void replica_adapters(const struct replica *replica, const uint64_t *ids,
+                      uint64_t *active, uint64_t *waiting,
+                      struct endpoint_adapters *adapters)
+{
+    const struct endpoint_adapters nobody = {0};
+    adapters->active = active;
+    adapters->active_count = ids_add(&replica->running, ids, &nobody, active, 0);
+    adapters->waiting = waiting;
+    adapters->waiting_count = ids_add(&replica->waiting, ids, adapters, waiting, 0);
+    adapters->waiting_count =
+        ids_add(&replica->loading, ids, adapters, waiting, adapters->waiting_count);
+    adapters->max = replica->engine.lora.max_loras;
+}
+
 const struct replica_stats *replica_stats(const struct replica *replica)
 {
     return &replica->stats;
@@ -331,7 +380,17 @@ struct replica *replica_new(const struct replica_setup *setup)
     replica->pool = kvpool_new(&pool);
     decode_set_init(&replica->decodes, engine->block_tokens,
                     cost_needs_context_max(setup->cost));
+    if (setup->adapters != NULL) {
+        CHECK(engine->lora.enabled && !setup->lockstep, "engine %u has no LoRA",
+              setup->id);
+        replica->adapters = adapter_slots_new(&engine->lora, setup->adapters);
+    }
     return replica;
+}
+
+void replica_preload(struct replica *replica, uint32_t adapter)
+{
+    adapter_slots_preload(replica->adapters, adapter);
 }
 
 void replica_delete(struct replica *replica)
@@ -344,6 +403,7 @@ void replica_delete(struct replica *replica)
         }
         kvpool_delete(replica->pool);
         decode_set_fini(&replica->decodes);
+        adapter_slots_delete(replica->adapters);
         mem_free(replica);
     }
 }

@@ -14,6 +14,7 @@
 #ifndef STACKSIM_SIM_REPLICA_H
 #define STACKSIM_SIM_REPLICA_H
 
+#include "sim/adapter_slots.h"
 #include "sim/cost.h"
 #include "sim/engine_config.h"
 #include "sim/observer.h"
@@ -58,6 +59,7 @@ struct replica_setup {
     struct replica_events events;
     struct replica_leg_events legs;
     const struct kv_listener *cache_listener; /* NULL = nobody */
+    const struct adapter_costs *adapters;     /* NULL = the base model alone */
     bool step_by_step; /* no decode runs, no aggregates: the oracle */
     bool lockstep;     /* a rank of sim/lockstep.h, which also sets step_by_step */
 };
@@ -69,11 +71,15 @@ struct replica_stats {
     uint64_t prefix_query_tokens;
     uint64_t prefix_hit_tokens;
     uint64_t recomputed_tokens;
-    int64_t busy_ns;
+    int64_t busy_ns; /* stalls for adapters included */
+    struct adapter_stats adapters;
 };
 
 struct replica *replica_new(const struct replica_setup *setup);
 void replica_delete(struct replica *replica);
+
+/* An adapter that is loaded before the first request comes. */
+void replica_preload(struct replica *replica, uint32_t adapter);
 
 /* A new request reaches the engine's input queue. prompt + output fit max_model_len. */
 void replica_submit(struct replica *replica, struct request *request, int64_t now_ns);
@@ -108,6 +114,13 @@ void replica_stop(struct replica *replica, int64_t now_ns);
  * at time_ns itself are not over yet. */
 void replica_peek(const struct replica *replica, int64_t time_ns,
                   struct engine_sample *sample);
+
+/* Adapters of running and of waiting requests, as a scrape tells them: ids ascending,
+ * none twice, none of the waiting that is active. Needs room for all adapters in each
+ * list. The engine has adapters. */
+void replica_adapters(const struct replica *replica, const uint64_t *ids,
+                      uint64_t *active, uint64_t *waiting,
+                      struct endpoint_adapters *adapters);
 
 /* Output tokens of one of its requests that clients have by time_ns, steps that end
  * then included; not beyond replica_next_ns(). Never falls while the engine holds the

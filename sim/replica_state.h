@@ -25,6 +25,8 @@ struct kv_hold {
 struct step {
     uint64_t index;
     int64_t length_fx;
+    int64_t extra_fx; /* of it: adapters' kernels */
+    int64_t stall_ns; /* of it, before the forward pass: loading adapters */
     uint32_t decodes;
     uint64_t context;     /* of the decodes, when it was formed */
     uint32_t context_max; /* their longest, if the cost model asks for it */
@@ -65,6 +67,7 @@ struct replica {
     bool head_stuck;        /* the last try to admit somebody failed for good reason */
     bool preempted;         /* somebody was, in the step being formed */
     bool cancelling;        /* some request has its cancel flag set */
+    struct adapter_slots *adapters; /* NULL: the base model alone */
     struct replica_stats stats;
 };
 
@@ -95,6 +98,10 @@ void running_register(struct replica *replica, struct request *request);
  * their blocks enter the tree only when somebody looks (ADR 0004). Returns true when
  * there is such a request, for then the next lookup may find more. */
 bool running_register_quoted(struct replica *replica, const struct request *request);
+/* The request decodes from now on, or does not any more. */
+void running_decode_add(struct replica *replica, struct request *request,
+                        uint32_t remaining);
+void running_decode_remove(struct replica *replica, struct request *request);
 void running_prefill_append(struct replica *replica, struct request *request);
 void running_prefill_remove(struct replica *replica, struct request *request);
 void running_drain_add(struct replica *replica, struct request *request);
@@ -110,6 +117,11 @@ struct kv_hold *running_hold(struct replica *replica, struct request *request);
 /* Gives back what holds marked for release have. */
 void running_release_holds(struct replica *replica);
 void running_preempt(struct replica *replica, struct request *victim);
+/* The request is set aside for want of a slot of its adapter, or not any more. */
+void running_aside_begin(struct replica *replica, struct request *request,
+                         int64_t now_ns);
+void running_aside_end(struct replica *replica, struct request *request,
+                       int64_t now_ns);
 /* Whom vLLM would preempt: the last admitted, or the least urgent one. */
 struct request *running_victim(const struct replica *replica);
 

@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "sim/adapters.h"
 
 #include <string.h>
 
@@ -135,6 +136,9 @@ static void content_cut(struct request_table *table, struct request *request,
     segments[count - 1] =
         (struct segment){.stream = segment_stream(SEGMENT_OUTPUT, record->id),
                          .tokens = request->output_tokens};
+    if (record->adapter != NULL) {
+        segments[0].stream = adapter_stream(record->adapter, segments[0].stream);
+    }
     const size_t runs_max = block_runs_max(count);
     const size_t runs_bytes = runs_max * sizeof(struct block_run);
     storage_take(table, request, runs_bytes + count * sizeof(uint64_t));
@@ -179,6 +183,8 @@ struct request *request_table_add(struct request_table *table,
         .engine = UINT32_MAX,
         .state = REQUEST_ARRIVED,
         .timer = UINT32_MAX,
+        .adapter = ADAPTER_NONE,
+        .aside_since_ns = OUTCOME_TIME_NONE,
     };
     if (block_tokens > 0) {
         content_cut(table, request, record, block_tokens);

@@ -68,7 +68,11 @@ struct request {
     bool admitted;         /* admission waits to hear of its end */
     uint64_t number;       /* of its arrival: unique, as its record's id need not be */
     uint32_t account;      /* its tenant in sim/fairness.h; 0 without admission */
-    uint32_t timer;        /* event source of its cancellation; UINT32_MAX = none */
+    uint32_t adapter;      /* its number in sim/adapters.h, or ADAPTER_NONE */
+    int64_t
+        aside_since_ns; /* waits for a slot of its adapter; OUTCOME_TIME_NONE: not */
+    int64_t aside_ns;   /* that it has waited for one */
+    uint32_t timer;     /* event source of its cancellation; UINT32_MAX = none */
     enum request_leg leg;
     uint32_t remote_tokens; /* LEG_DECODE: KV to be had from the engine that prefilled;
                                0 once it is asked for */

@@ -49,6 +49,23 @@ bool running_register_quoted(struct replica *replica, const struct request *requ
 /* ---- lists ------------------------------------------------------------------------
  */
 
+void running_decode_add(struct replica *replica, struct request *request,
+                        uint32_t remaining)
+{
+    decode_set_add(&replica->decodes, request, request->computed, remaining);
+    if (request->adapter != ADAPTER_NONE) {
+        adapter_slots_join(replica->adapters, request->adapter);
+    }
+}
+
+void running_decode_remove(struct replica *replica, struct request *request)
+{
+    decode_set_remove(&replica->decodes, request);
+    if (request->adapter != ADAPTER_NONE) {
+        adapter_slots_leave(replica->adapters, request->adapter);
+    }
+}
+
 void running_prefill_append(struct replica *replica, struct request *request)
 {
     request->prefill_previous = replica->prefill_last;
@@ -167,7 +184,7 @@ static uint32_t running_unlink(struct replica *replica, struct request *request)
 {
     running_register(replica, request);
     if (request->state == REQUEST_DECODING) {
-        decode_set_remove(&replica->decodes, request);
+        running_decode_remove(replica, request);
     } else if (request->state == REQUEST_PREFILLING) {
         running_prefill_remove(replica, request);
     }
@@ -247,6 +264,25 @@ void running_preempt(struct replica *replica, struct request *victim)
     }
     request_move(victim, REQUEST_WAITING);
     running_queue(replica, victim, true);
+}
+
+void running_aside_begin(struct replica *replica, struct request *request,
+                         int64_t now_ns)
+{
+    if (request->aside_since_ns == OUTCOME_TIME_NONE) {
+        request->aside_since_ns = now_ns;
+        replica->stats.adapters.asides++;
+    }
+}
+
+void running_aside_end(struct replica *replica, struct request *request, int64_t now_ns)
+{
+    if (request->aside_since_ns != OUTCOME_TIME_NONE) {
+        const int64_t aside_ns = now_ns - request->aside_since_ns;
+        request->aside_since_ns = OUTCOME_TIME_NONE;
+        request->aside_ns += aside_ns;
+        replica->stats.adapters.aside_ns += aside_ns;
+    }
 }
 
 struct request *running_victim(const struct replica *replica)

@@ -40,6 +40,14 @@ static uint32_t chunk_wanted(const struct replica *replica, uint32_t tokens,
     return tokens < budget ? tokens : budget;
 }
 
+static inline void step_note_adapter(struct replica *replica,
+                                     const struct request *request, uint32_t tokens)
+{
+    if (request->adapter != ADAPTER_NONE) {
+        adapter_step_add(replica->adapters, request->adapter, tokens);
+    }
+}
+
 /* Books a prefill chunk: blocks are already taken. */
 static void chunk_commit(struct replica *replica, struct forming *forming,
                          struct request *request, uint32_t tokens)
@@ -47,6 +55,7 @@ static void chunk_commit(struct replica *replica, struct forming *forming,
     shape_add_chunk(&forming->shape, tokens, request->computed);
     request->computed += tokens;
     request->step_tokens = 0;
+    step_note_adapter(replica, request, tokens);
     running_register(replica, request);
     forming->any = true;
 }
@@ -81,6 +90,9 @@ static bool step_sum(struct replica *replica, struct forming *forming)
     forming->shape.decode_context_max = decode_set_longest(set);
     forming->budget -= set->count;
     forming->any = set->count > 0;
+    if (replica->adapters != NULL) {
+        adapter_step_add_decodes(replica->adapters);
+    }
     for (struct request *at = replica->prefill_first; at != NULL;
          at = at->prefill_next) {
         const uint32_t tokens = chunk_wanted(
@@ -192,9 +204,20 @@ static void walk_commit_marked(struct replica *replica, struct forming *forming)
         }
         if (at->step_tokens > 0) {
             at->step_tokens = 0;
+            step_note_adapter(replica, at, 1);
             shape_add_decode(&forming->shape, decode_set_computed(set, at));
         } else {
             decode_set_skip(set, at);
+        }
+    }
+}
+
+/* Of decodes before `end`, all of whom were scheduled. */
+static void walk_note_adapters(struct replica *replica, const struct request *end)
+{
+    for (const struct request *at = replica->running.first; at != end; at = at->next) {
+        if (at->state == REQUEST_DECODING) {
+            step_note_adapter(replica, at, 1);
         }
     }
 }
@@ -212,6 +235,8 @@ static void step_walk(struct replica *replica, struct forming *forming)
     if (replica->preempted) {
         walk_commit_marked(replica, forming);
         rest = NULL;
+    } else if (replica->adapters != NULL) {
+        walk_note_adapters(replica, rest);
     }
     for (; rest != NULL; rest = rest->next) {
         if (rest->state == REQUEST_DECODING) {
@@ -277,6 +302,19 @@ static void admission_commit(struct replica *replica, struct forming *forming,
     chunk_commit(replica, forming, request, tokens);
 }
 
+/* All slots are taken by other adapters of this step: the request keeps its place, and
+ * others overtake it. */
+static bool stays_aside(struct replica *replica, const struct forming *forming,
+                        struct request *request)
+{
+    if (request->adapter == ADAPTER_NONE ||
+        adapter_step_admits(replica->adapters, request->adapter)) {
+        return false;
+    }
+    running_aside_begin(replica, request, forming->now_ns);
+    return true;
+}
+
 /* Those whose KV has come, before anybody else (vLLM puts set-aside requests in front).
  * Their blocks are enough for the whole prompt. */
 static void admit_loaded(struct replica *replica, struct forming *forming)
@@ -287,9 +325,10 @@ static void admit_loaded(struct replica *replica, struct forming *forming)
          replica->running.count < replica->engine.max_num_seqs;
          at = next) {
         next = at->next;
-        if (!at->kv_here) {
+        if (!at->kv_here || stays_aside(replica, forming, at)) {
             continue;
         }
+        running_aside_end(replica, at, forming->now_ns);
         const uint32_t tokens = chunk_wanted(
             replica, replica_known_tokens(at) - at->computed, forming->budget);
         replica->ready--;
@@ -354,9 +393,16 @@ static void step_admit(struct replica *replica, struct forming *forming)
         admit_loaded(replica, forming);
     }
     replica->head_stuck = replica->waiting.count > 0;
-    while (replica->waiting.count > 0 && forming->budget > 0 &&
-           replica->running.count < replica->engine.max_num_seqs) {
-        struct request *head = replica->waiting.first;
+    struct request *next = NULL;
+    for (struct request *head = replica->waiting.first;
+         head != NULL && forming->budget > 0 &&
+         replica->running.count < replica->engine.max_num_seqs;
+         head = next) {
+        next = head->next;
+        if (stays_aside(replica, forming, head)) {
+            continue;
+        }
+        running_aside_end(replica, head, forming->now_ns);
         const bool may_grow = running_register_quoted(replica, head);
         const uint32_t limit =
             (replica_known_tokens(head) - 1) / replica->engine.block_tokens;
@@ -389,7 +435,7 @@ static void prefills_promote(struct replica *replica, struct step *step)
         at->last_step = step->index + remaining;
         if (remaining > 0) {
             request_move(at, REQUEST_DECODING);
-            decode_set_add(&replica->decodes, at, at->computed, remaining);
+            running_decode_add(replica, at, remaining);
         } else {
             request_move(at, REQUEST_DRAINING);
             running_drain_add(replica, at);
@@ -405,21 +451,10 @@ void step_retire_decodes(struct replica *replica)
         if (first == NULL || first->last_step > set->formed) {
             return;
         }
-        decode_set_remove(set, first);
+        running_decode_remove(replica, first);
         request_move(first, REQUEST_DRAINING);
         running_drain_add(replica, first);
     }
-}
-
-static int64_t step_length_fx(const struct replica *replica,
-                              const struct batch_shape *shape)
-{
-    if (shape->chunks > 0) {
-        return cost_step_fx(replica->setup.cost, shape);
-    }
-    return cost_decode(replica->setup.cost, shape->decodes, shape->decode_context,
-                       shape->decode_context_max)
-        .first_fx;
 }
 
 bool step_form(struct replica *replica, int64_t now_ns)
@@ -428,6 +463,9 @@ bool step_form(struct replica *replica, int64_t now_ns)
     struct forming forming = {.now_ns = now_ns,
                               .budget = replica->engine.max_num_batched_tokens};
     replica->preempted = false;
+    if (replica->adapters != NULL) {
+        adapter_step_begin(replica->adapters);
+    }
     if (replica->setup.step_by_step || !step_sum(replica, &forming)) {
         step_walk(replica, &forming);
     }
@@ -446,6 +484,11 @@ bool step_form(struct replica *replica, int64_t now_ns)
     if (!advanced) {
         decode_set_advance(set, 1);
     }
+    int64_t stall_ns = 0;
+    if (replica->adapters != NULL) {
+        stall_ns = adapter_step_load_ns(replica->adapters, &replica->stats.adapters);
+        forming.shape.extra_fx = adapter_step_extra_fx(replica->adapters);
+    }
     struct step *step = &replica->steps[replica->step_count++];
     *step = (struct step){
         .index = set->formed,
@@ -455,7 +498,10 @@ bool step_form(struct replica *replica, int64_t now_ns)
         .version = set->version,
         .decode_only = forming.shape.chunks == 0,
         .shape = forming.shape,
-        .length_fx = step_length_fx(replica, &forming.shape),
+        .extra_fx = forming.shape.extra_fx,
+        .stall_ns = stall_ns,
+        .length_fx = stall_ns * COST_FX_PER_NS +
+                     cost_step_fx(replica->setup.cost, &forming.shape),
     };
     prefills_promote(replica, step);
     step_retire_decodes(replica);

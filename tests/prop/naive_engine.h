@@ -12,6 +12,7 @@
 #include "sim/cost.h"
 #include "sim/engine_config.h"
 #include "sim/observer.h"
+#include "tests/prop/naive_adapters.h"
 #include "traces/record.h"
 
 #include <string.h>
@@ -44,6 +45,7 @@ struct naive_request {
     bool decoding; /* its known tokens were all computed, and it was not preempted since
                     */
     uint32_t lost;
+    int64_t aside_since_ns; /* -1: not set aside */
     struct request_outcome outcome;
 };
 
@@ -73,6 +75,7 @@ struct naive_engine {
     int64_t start_rest;
     uint64_t formed;
     uint32_t preemptions;
+    struct naive_adapters adapters;
 };
 
 static inline void list_drop(uint32_t *list, uint32_t *count, uint32_t value)
@@ -381,11 +384,24 @@ static inline void naive_lookup_quoted(struct naive_engine *engine,
     }
 }
 
+/* What the step holds of each adapter so far. */
+static inline struct naive_mix naive_mix_of(const struct naive_engine *engine,
+                                            const struct naive_forming *forming)
+{
+    struct naive_mix mix = {{0}};
+    for (uint32_t i = 0; i < engine->request_count; i++) {
+        if (forming->tokens[i] > 0) {
+            naive_mix_add(&mix, engine->request[i].record, forming->tokens[i]);
+        }
+    }
+    return mix;
+}
+
 static inline bool naive_admit(struct naive_engine *engine,
-                               struct naive_forming *forming, int64_t now_ns)
+                               struct naive_forming *forming, int64_t now_ns,
+                               uint32_t id)
 {
     const struct engine_config *config = engine->config;
-    const uint32_t id = engine->waiting[0];
     struct naive_request *request = &engine->request[id];
     naive_lookup_quoted(engine, forming, request);
     const uint32_t all = request->record->prompt_tokens + request->produced;
@@ -441,9 +457,9 @@ static inline bool naive_admit(struct naive_engine *engine,
  * of decoding before the step. */
 static inline int64_t naive_commit(struct naive_engine *engine,
                                    struct naive_forming *forming, const bool *decoding,
-                                   struct naive_step *step)
+                                   struct naive_step *step, int64_t extra_fx)
 {
-    struct batch_shape shape = {0};
+    struct batch_shape shape = {.extra_fx = extra_fx};
     for (uint32_t i = 0; i < engine->running_count; i++) {
         const uint32_t id = engine->running[i];
         struct naive_request *request = &engine->request[id];
@@ -491,9 +507,23 @@ static inline bool naive_form(struct naive_engine *engine, int64_t now_ns,
             naive_register_known(engine, request, tokens);
         }
     }
-    while (!forming.preempted && engine->waiting_count > 0 && forming.budget > 0 &&
+    uint32_t at = 0;
+    while (!forming.preempted && at < engine->waiting_count && forming.budget > 0 &&
            engine->running_count < engine->config->max_num_seqs) {
-        if (!naive_admit(engine, &forming, now_ns)) {
+        const uint32_t id = engine->waiting[at];
+        struct naive_request *request = &engine->request[id];
+        const struct naive_mix mix = naive_mix_of(engine, &forming);
+        if (!naive_slot_free(&mix, request->record, engine->config->lora.max_loras)) {
+            request->aside_since_ns =
+                request->aside_since_ns < 0 ? now_ns : request->aside_since_ns;
+            at++;
+            continue;
+        }
+        if (request->aside_since_ns >= 0) {
+            request->outcome.aside_ns += now_ns - request->aside_since_ns;
+            request->aside_since_ns = -1;
+        }
+        if (!naive_admit(engine, &forming, now_ns, id)) {
             break;
         }
     }
@@ -507,7 +537,16 @@ static inline bool naive_form(struct naive_engine *engine, int64_t now_ns,
     }
     struct naive_step *step = &engine->step[engine->steps++];
     *step = (struct naive_step){0};
-    step->length_fx = naive_commit(engine, &forming, decoding, step);
+    step->length_fx = 0;
+    int64_t extra_fx = 0;
+    if (engine->adapters.costs != NULL) {
+        const struct naive_mix mix = naive_mix_of(engine, &forming);
+        step->length_fx +=
+            naive_activate(&engine->adapters, &engine->config->lora, &mix) *
+            COST_FX_PER_NS;
+        extra_fx = naive_extra_fx(&engine->adapters, &mix);
+    }
+    step->length_fx += naive_commit(engine, &forming, decoding, step, extra_fx);
     engine->formed++;
     return true;
 }
@@ -592,8 +631,9 @@ static inline void naive_run(struct naive_engine *engine,
         request->record = record;
         request->output = record->output_tokens;
         request->full = (uint32_t)segment_block_hashes(
-            segments, record->segment_count + 1, engine->config->block_tokens, 1,
-            request->hash, NAIVE_CHAIN);
+            segments, record->segment_count + 1, engine->config->block_tokens,
+            1 + (uint64_t)naive_adapter(record), request->hash, NAIVE_CHAIN);
+        request->aside_since_ns = -1;
         request->outcome.queued_ns = engine->steps == 0 ? record->arrival_ns : step_ns;
         naive_queue(engine, next, false);
         next++;

@@ -3,7 +3,7 @@
  * prop_engine.c: one engine against the naive one, in both modes, on random small
  * loads: tiny pools that preempt, shared prefixes, sessions that quote outputs of
  * requests still running, priorities, thresholds, chunking on and off, synchronous and
- * not. Every time of every request must be the same.
+ * not, adapters with few slots. Every time of every request must be the same.
  */
 #include "base/rng.h"
 #include "sim/replica.h"
@@ -16,6 +16,8 @@ enum { SEEDS = 1500, SEGMENTS_MAX = 8 };
 
 struct load_case {
     struct engine_config engine;
+    struct adapter_costs adapters; /* count 0: the base model alone */
+    struct adapter_cost adapter[NAIVE_ADAPTERS];
     uint32_t kv_blocks;
     uint32_t count;
     struct trace_record record[NAIVE_REQUESTS];
@@ -70,6 +72,33 @@ static void draw_engine(struct rng *rng, struct load_case *load)
     load->kv_blocks = load->kv_blocks < NAIVE_BLOCKS ? load->kv_blocks : NAIVE_BLOCKS;
 }
 
+/* Half of the engines have adapters, few slots, and loads from a part of a step's time
+ * to many steps'. */
+static void draw_adapters(struct rng *rng, struct load_case *load)
+{
+    struct engine_config *engine = &load->engine;
+    load->adapters = (struct adapter_costs){.adapter = load->adapter};
+    if (coin(rng)) {
+        return;
+    }
+    load->adapters.count = draw(rng, 1, NAIVE_ADAPTERS);
+    load->adapters.launch_s = coin(rng) ? 0.0 : 2e-6;
+    load->adapters.byte_s = 1e-12;
+    load->adapters.rank_token_s = 1e-8;
+    for (uint32_t i = 0; i < load->adapters.count; i++) {
+        load->adapter[i] = (struct adapter_cost){
+            .fetch_ns = coin(rng) ? 0 : draw(rng, 1, 400000),
+            .read_ns = draw(rng, 0, 100000),
+            .copy_ns = draw(rng, 0, 9000),
+            .warm_ns = draw(rng, 0, 20000),
+            .gpu_bytes = draw(rng, 1, 4000000),
+            .rank = 1U << draw(rng, 0, 6),
+        };
+    }
+    engine->lora = (struct lora_config){.enabled = true, .max_loras = draw(rng, 1, 3)};
+    engine->lora.max_cpu_loras = engine->lora.max_loras + draw(rng, 0, 3);
+}
+
 /* A prompt: the history of an earlier request with its output, or a shared prefix, then
  * private tokens. */
 static void draw_prompt(struct rng *rng, struct load_case *load, uint32_t i)
@@ -111,7 +140,10 @@ static void draw_prompt(struct rng *rng, struct load_case *load, uint32_t i)
 
 static void draw_load(struct rng *rng, struct load_case *load)
 {
+    static const char *const names[NAIVE_ADAPTERS] = {"a0", "a1", "a2", "a3",
+                                                      "a4", "a5", "a6", "a7"};
     draw_engine(rng, load);
+    draw_adapters(rng, load);
     load->count = draw(rng, 1, 40);
     int64_t now_ns = 0;
     const uint64_t pace = draw(rng, 1, 40);
@@ -124,6 +156,9 @@ static void draw_load(struct rng *rng, struct load_case *load)
             .priority = (int32_t)rng_below(rng, 3) - 1,
         };
         draw_prompt(rng, load, i);
+        if (load->adapters.count > 0 && rng_below(rng, 4) > 0) {
+            record->adapter = names[rng_below(rng, load->adapters.count)];
+        }
         const uint32_t room = load->engine.max_model_len - record->prompt_tokens;
         record->output_tokens = draw(rng, 1, room > 40 ? 40 : room);
     }
@@ -134,6 +169,7 @@ static void draw_load(struct rng *rng, struct load_case *load)
 struct watch {
     struct request_outcome outcome[NAIVE_REQUESTS + 1]; /* by record id */
     struct request_table *table;
+    struct adapter_stats adapters;
     uint32_t ended;
 };
 
@@ -156,6 +192,7 @@ static void saw_end(void *context, struct request *request, int64_t now_ns,
         .cached_tokens = request->cached_tokens,
         .preemptions = request->preemptions,
         .recomputed_tokens = request->recomputed_tokens,
+        .aside_ns = request->aside_ns,
     };
     watch->ended++;
     request_table_remove(watch->table, request);
@@ -171,6 +208,7 @@ static uint32_t real_run(const struct load_case *load, const struct cost *cost,
         .kv_blocks = load->kv_blocks,
         .table = watch->table,
         .events = {watch, saw_first_token, saw_end},
+        .adapters = load->adapters.count > 0 ? &load->adapters : NULL,
         .step_by_step = step_by_step,
     };
     struct replica *replica = replica_new(&setup);
@@ -186,11 +224,13 @@ static uint32_t real_run(const struct load_case *load, const struct cost *cost,
             struct request *request = request_table_add(
                 watch->table, record, record->output_tokens,
                 load->engine.prefix_caching ? load->engine.block_tokens : 0);
+            request->adapter = naive_adapter(record);
             replica_submit(replica, request, record->arrival_ns);
         }
         replica_check(replica);
     }
     const uint32_t steps = (uint32_t)replica_stats(replica)->steps;
+    watch->adapters = replica_stats(replica)->adapters;
     replica_delete(replica);
     request_table_delete(watch->table);
     return steps;
@@ -199,7 +239,9 @@ static uint32_t real_run(const struct load_case *load, const struct cost *cost,
 static bool same_outcomes(const struct load_case *load, const struct watch *watch,
                           const struct naive_engine *naive)
 {
-    bool same = EXPECT_U64(watch->ended, load->count);
+    bool same = EXPECT_U64(watch->ended, load->count) &&
+                EXPECT_U64(watch->adapters.loads, naive->adapters.loads) &&
+                EXPECT_I64(watch->adapters.stall_ns, naive->adapters.stall_ns);
     for (uint32_t i = 0; i < load->count && same; i++) {
         const struct request_outcome *got = &watch->outcome[i + 1];
         const struct request_outcome *want = &naive->request[i].outcome;
@@ -209,6 +251,7 @@ static bool same_outcomes(const struct load_case *load, const struct watch *watc
                EXPECT_U64(got->cached_tokens, want->cached_tokens) &&
                EXPECT_U64(got->preemptions, want->preemptions) &&
                EXPECT_U64(got->recomputed_tokens, want->recomputed_tokens) &&
+               EXPECT_I64(got->aside_ns, want->aside_ns) &&
                EXPECT_I64(got->first_token_ns, want->first_token_ns) &&
                EXPECT_I64(got->end_ns, want->end_ns);
     }
@@ -237,6 +280,8 @@ static struct cost *cost_linear(const struct engine_config *engine)
 
 static uint64_t preempted_cases;
 static uint64_t hit_cases;
+static uint64_t load_cases;  /* more loads than adapters: some were put out */
+static uint64_t aside_cases; /* requests waited for a slot */
 
 static bool seed_agrees(uint64_t seed)
 {
@@ -246,6 +291,7 @@ static bool seed_agrees(uint64_t seed)
     draw_load(&rng, load);
     struct cost *cost = cost_linear(&load->engine);
     struct naive_engine *naive = naive_new(&load->engine, cost, load->kv_blocks);
+    naive->adapters.costs = load->adapters.count > 0 ? &load->adapters : NULL;
     naive_run(naive, load->record, load->count);
     struct watch *watch = mem_alloc(1, sizeof(*watch));
     harness_note("seed %llu, step by step", (unsigned long long)seed);
@@ -257,12 +303,15 @@ static bool seed_agrees(uint64_t seed)
                same_outcomes(load, watch, naive);
     }
     preempted_cases += naive->preemptions > 0 ? 1 : 0;
+    load_cases += naive->adapters.loads > load->adapters.count ? 1 : 0;
+    bool hit = false;
+    bool aside = false;
     for (uint32_t i = 0; i < load->count; i++) {
-        if (naive->request[i].outcome.cached_tokens > 0) {
-            hit_cases++;
-            break;
-        }
+        hit = hit || naive->request[i].outcome.cached_tokens > 0;
+        aside = aside || naive->request[i].outcome.aside_ns > 0;
     }
+    hit_cases += hit ? 1 : 0;
+    aside_cases += aside ? 1 : 0;
     mem_free(watch);
     mem_free(naive);
     cost_delete(cost);
@@ -285,6 +334,8 @@ static void engine_agrees_with_the_naive_one(void)
     /* The cases must be of the hard kind, or the test shows nothing. */
     EXPECT(preempted_cases > SEEDS / 5);
     EXPECT(hit_cases > SEEDS / 5);
+    EXPECT(load_cases > SEEDS / 5);
+    EXPECT(aside_cases > SEEDS / 5);
 }
 
 HARNESS_MAIN("engine", TEST(engine_agrees_with_the_naive_one))
