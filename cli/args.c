@@ -6,9 +6,11 @@
 
 #include "base/unit.h"
 #include "policies/policy_set.h"
+#include "reports/warmup.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 bool plugins_load(struct policy_set **out, const struct opt_list *paths,
                   struct err *err)
@@ -49,6 +51,16 @@ bool scenario_args_apply(const struct scenario_args *args, const char *scenario_
         }
         snprintf(storage->seed, sizeof storage->seed, "seed=%" PRIu64, seed);
         storage->overrides[count++] = storage->seed;
+    }
+    if (args->warmup != NULL) {
+        struct warmup_rule rule;
+        struct err why = {0};
+        if (strlen(args->warmup) > 60 || !warmup_parse(args->warmup, &rule, &why)) {
+            return err_set(err, ERR_USAGE, "--warmup: %s",
+                           why.kind == ERR_NONE ? "too long" : why.text);
+        }
+        snprintf(storage->warmup, sizeof storage->warmup, "warmup=%s", args->warmup);
+        storage->overrides[count++] = storage->warmup;
     }
     setup->scenario_path = scenario_path;
     setup->policies = storage->policies;

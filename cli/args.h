@@ -10,10 +10,13 @@
 
 #include <stddef.h>
 
+enum { ARGS_OVERRIDES_MAX = OPT_LIST_MAX + 2 };
+
 /* Which scenario, and what of it is to be changed. */
 struct scenario_args {
     struct opt_list sets;
     const char *seed;
+    const char *warmup;
     const char *config_dir;
     const char *trace;
     struct opt_list plugins;
@@ -58,12 +61,25 @@ struct scenario_args {
             "Example: --config-dir ./my-configs"                                       \
     }
 
+/* Of commands that show metrics. */
+#define WARMUP_OPTION(type, member)                                                    \
+    {                                                                                  \
+        "--warmup", "RULE", OPT_STR,                                                   \
+            offsetof(struct type, member) + offsetof(struct scenario_args, warmup),    \
+            "the scenario's, else none",                                               \
+            "Requests that arrive before this do not count in the metrics: 'auto' "    \
+            "finds the end of the warm-up by MSER-5, 30s counts from the first "       \
+            "arrival, '1000 requests' counts arrivals, 'none' leaves nothing out. "    \
+            "Rows are kept. Example: --warmup auto"                                    \
+    }
+
 /* What was made from the arguments; lives as long as a setup or a run that points into
  * it. */
 struct scenario_storage {
     struct policy_set *policies; /* NULL without plug-ins */
     char seed[40];
-    const char *overrides[OPT_LIST_MAX + 1];
+    char warmup[80];
+    const char *overrides[ARGS_OVERRIDES_MAX];
 };
 
 /* Fills scenario_path, config_dir, overrides, policies and trace_path of setup. Storage

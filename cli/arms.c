@@ -10,7 +10,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
-#include "base/opt.h"
+#include "cli/args.h"
 #include "cli/interrupt.h"
 #include "cli/jobs.h"
 #include "cli/progress.h"
@@ -39,9 +39,9 @@ struct arms {
 static bool arm_new(struct arm *arm, const struct runner_setup *setup,
                     const struct policy_choice *choice, struct err *err)
 {
-    const char *overrides[OPT_LIST_MAX + 1 + ARM_PARAMS_MAX];
+    const char *overrides[ARGS_OVERRIDES_MAX + ARM_PARAMS_MAX];
     struct runner_setup own = *setup;
-    CHECK(setup->override_count <= OPT_LIST_MAX + 1, "%zu overrides",
+    CHECK(setup->override_count <= ARGS_OVERRIDES_MAX, "%zu overrides",
           setup->override_count);
     for (size_t i = 0; i < setup->override_count; i++) {
         overrides[i] = setup->overrides[i];

@@ -14,6 +14,7 @@
 #include "cli/target.h"
 #include "reports/compare.h"
 #include "reports/replicated.h"
+#include "reports/warmup.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -47,6 +48,7 @@ static const struct opt COMPARE_OPTIONS[] = {
      "Run every policy under N seeds, from the scenario's on, and compare means with "
      "their 95 % intervals, seed by seed. Example: --seeds 5"},
     SCENARIO_OPTIONS(compare_args, scenario),
+    WARMUP_OPTION(compare_args, scenario),
     {"--out", "DIR|FILE.db", OPT_STR, offsetof(struct compare_args, out), "out",
      "Where the store, the plots and the HTML page go: a folder, in which they are "
      "called after the scenario, or the name of the store. An older store of that name "
@@ -228,6 +230,7 @@ static bool load_seed(struct compare_call *call, size_t index, struct err *err)
     struct runner_setup setup = {
         .step_by_step = args->step_by_step,
         .check_invariants = args->check,
+        .intervals = call->seeds == 1 && !args->digest,
     };
     if (call->seeds > 1) {
         snprintf(text, sizeof text, "%" PRIu64, call->first_seed + index);
@@ -293,6 +296,7 @@ static int run_seed(struct compare_call *call, size_t index, uint32_t threads)
     case ARMS_DONE:
         break;
     }
+    warmup_align(arms_records(call->arms[index]), call->policies.count);
     return keep_runs(call, index, &err) ? EXIT_DONE : say_error(&err);
 }
 

@@ -86,6 +86,18 @@ static bool choose(const struct stored_runs *shown, const char *names,
     return true;
 }
 
+/* As compare shows them, for runs whose rows are here. */
+static void want_intervals(const struct stored_runs *shown)
+{
+    for (size_t i = 0; i < shown->count; i++) {
+        struct run_record *run = shown->runs[i];
+        if (run->request_count > 0) {
+            run_want_intervals(run);
+            metrics_compute_from(run, run->warmup.counted_from_ns);
+        }
+    }
+}
+
 static void print_table(const struct run_record *const *runs, size_t count,
                         enum table_format format)
 {
@@ -165,6 +177,7 @@ static int report_on(const struct report_args *args, enum table_format format,
     bool ok = stored_runs_read(&shown, store_path, rows, &err) &&
               choose(&shown, args->runs, &runs, &count, &err);
     if (ok) {
+        want_intervals(&shown);
         print_table(runs, count, format);
         ok = say_flush(&err);
     }

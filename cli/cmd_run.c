@@ -41,6 +41,7 @@ struct run_args {
 
 static const struct opt RUN_OPTIONS[] = {
     SCENARIO_OPTIONS(run_args, scenario),
+    WARMUP_OPTION(run_args, scenario),
     {"--policy", "NAME", OPT_STR, offsetof(struct run_args, policy), "the scenario's",
      "Routing policy; 'stacksim policies' lists them. Example: --policy prefix_aware"},
     {"--out", "FILE.db", OPT_STR, offsetof(struct run_args, out), "nothing is stored",
@@ -251,6 +252,7 @@ static int execute(const struct run_args *args, const char *scenario_path,
         .step_by_step = args->step_by_step,
         .check_invariants = args->check,
         .decision_scores = args->scores,
+        .intervals = !args->digest && format != TABLE_CSV,
     };
     int code = EXIT_DONE;
     if (!scenario_args_apply(&args->scenario, scenario_path, &storage, &setup, &err) ||

@@ -49,6 +49,7 @@ static const struct opt SATURATE_OPTIONS[] = {
      "Search under N seeds and give the mean rate with its 95 % interval. "
      "Example: --seeds 5"},
     SCENARIO_OPTIONS(saturate_args, scenario),
+    WARMUP_OPTION(saturate_args, scenario),
     {"--jobs", "N", OPT_U64, offsetof(struct saturate_args, jobs), "one per core",
      "Searches at the same time. Changes no result. Example: --jobs 2"},
     {"--format", "FORMAT", OPT_STR, offsetof(struct saturate_args, format), "table",
@@ -196,7 +197,8 @@ static void put_metric(struct table *table, const struct saturate_call *call,
     table_put_f64(table, value, metric_info(metric)->decimals, shown);
 }
 
-static struct table *result_table(const struct saturate_call *call)
+/* people: who read of the warm-up below the table. */
+static struct table *result_table(const struct saturate_call *call, bool people)
 {
     static const struct table_column columns[] = {
         {"run", "", NULL, NULL, true},
@@ -210,8 +212,10 @@ static struct table *result_table(const struct saturate_call *call)
         {"e2e_ms_p99", "E2E p99", "ms", "at that rate", false},
         {"output_tokens_per_s", "output", "tok/s", "at that rate", false},
         {"probes", "runs", NULL, "that the search took", false},
+        {"warmup", "warm-up", NULL, "left out of the metrics at that rate", true},
     };
-    struct table *table = table_new(columns, sizeof columns / sizeof columns[0]);
+    struct table *table =
+        table_new(columns, sizeof columns / sizeof columns[0] - (people ? 1 : 0));
     double best = 0;
     for (size_t i = 0; i < call->policies.count; i++) {
         best = fmax(best, rate_of(call, i).mean);
@@ -236,6 +240,9 @@ static struct table *result_table(const struct saturate_call *call)
         put_metric(table, call, i, METRIC_E2E_MS_P99);
         put_metric(table, call, i, METRIC_OUTPUT_TOKENS_PER_S);
         table_put_u64(table, probes);
+        if (!people) {
+            table_put_text(table, call->jobs[i * call->seeds].result.warmup);
+        }
     }
     return table;
 }
@@ -247,6 +254,10 @@ static void print_notes(const struct saturate_call *call, struct text *out)
     for (size_t i = 0; i < call->policies.count; i++) {
         const char *name = call->policies.choices[i].name;
         const struct saturate_result *result = &call->jobs[i * call->seeds].result;
+        if (result->warmup[0] != '\0') {
+            text_printf(out, "%s: warm-up at that rate%s: %s.\n", name,
+                        call->seeds > 1 ? ", first seed" : "", result->warmup);
+        }
         if (result->verdict == SATURATE_NEVER) {
             text_printf(out,
                         "%s: the SLO does not hold at any rate; its targets are too "
@@ -265,10 +276,11 @@ static bool print(const struct saturate_call *call, enum table_format format,
                   struct err *err)
 {
     struct text out = {0};
-    struct table *table = result_table(call);
+    const bool people = format == TABLE_TEXT || format == TABLE_MD;
+    struct table *table = result_table(call, people);
     table_write(table, format, &out);
     table_delete(table);
-    if (format == TABLE_TEXT || format == TABLE_MD) {
+    if (people) {
         text_add(&out, "\n");
         print_notes(call, &out);
     }

@@ -46,6 +46,7 @@ static const struct opt SWEEP_OPTIONS[] = {
     {"--dry-run", NULL, OPT_FLAG, offsetof(struct sweep_args, dry_run), "off",
      "List the runs, which of them the store holds, and stop. Example: --dry-run"},
     SCENARIO_OPTIONS(sweep_args, scenario),
+    WARMUP_OPTION(sweep_args, scenario),
     {"--jobs", "N", OPT_U64, offsetof(struct sweep_args, jobs), "one per core",
      "Runs at the same time, each on one thread. Changes no result. Example: --jobs 2"},
     {"--format", "FORMAT", OPT_STR, offsetof(struct sweep_args, format), "table",

@@ -16,6 +16,10 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+/* Of its data sheet's power, where a GPU's file does not say what it draws idle. An
+ * assumption: cards with a context and no work are commonly seen at 10 to 15 %. */
+#define IDLE_PART 0.1
+
 /* As scenarios spell them. */
 static const char *const COMPAT_NAMES[] = {
     [COMPAT_TAG] = "tag",
@@ -110,6 +114,7 @@ static struct run_info info_of(const struct scenario *scenario, const char *yaml
         .compat = COMPAT_NAMES[scenario->compat],
         .cost_model = cost_models,
         .program_commit = version_commit(),
+        .warmup = scenario->warmup == NULL ? "none" : scenario->warmup,
         .seed = scenario->seed,
         .slo_ttft_ns = scenario->slo_ttft_ns,
         .slo_tpot_ns = scenario->slo_tpot_ns,
@@ -118,9 +123,10 @@ static struct run_info info_of(const struct scenario *scenario, const char *yaml
     };
 }
 
-void recorder_begin(struct recorder *recorder, const struct scenario *scenario,
-                    const char *name, const struct recorder_log *log)
+void recorder_begin(struct recorder *recorder, const struct recorder_setup *setup)
 {
+    const struct scenario *scenario = setup->scenario;
+    const struct recorder_log *log = &setup->log;
     struct text yaml = {0};
     struct text costs = {0};
     char started_utc[24];
@@ -133,9 +139,12 @@ void recorder_begin(struct recorder *recorder, const struct scenario *scenario,
     char *folder = realpath(scenario->base_dir, NULL);
     struct run_info info = info_of(scenario, text_str(&yaml), text_str(&costs), folder);
     info.started_utc = started_utc;
-    info.name = name == NULL ? info.name : name;
+    info.name = setup->name == NULL ? info.name : setup->name;
     *recorder = (struct recorder){
         .run = run_record_new(&info), .decisions = log->stream, .scores = log->scores};
+    if (setup->intervals) {
+        run_want_intervals(recorder->run);
+    }
     free(folder);
     text_fini(&costs);
     text_fini(&yaml);
@@ -196,6 +205,12 @@ static void record_engine(struct recorder *recorder, const struct sim *sim,
         .prefix_query_tokens = summary.prefix_query_tokens,
         .prefix_hit_tokens = summary.prefix_hit_tokens,
         .busy_ns = summary.busy_ns,
+        .gpus = pool->engine.tensor_parallel,
+        .power_w = pool->gpu.power_w,
+        .power_idle_w = pool->gpu.power_idle_w > 0 ? pool->gpu.power_idle_w
+                                                   : IDLE_PART * pool->gpu.power_w,
+        .price_per_hour_low = pool->gpu.price_per_hour_low,
+        .price_per_hour_high = pool->gpu.price_per_hour_high,
     };
     if (!run_add_engine(recorder->run, &row)) {
         recorder->overflowed = true;

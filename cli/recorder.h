@@ -33,9 +33,15 @@ struct recorder_log {
     bool scores;
 };
 
-/* name: of the run, NULL = the policy's. Writes the header of the decision log. */
-void recorder_begin(struct recorder *recorder, const struct scenario *scenario,
-                    const char *name, const struct recorder_log *log);
+/* name: of the run, NULL = the policy's. intervals: computed with the metrics. Writes
+ * the header of the decision log. */
+struct recorder_setup {
+    const struct scenario *scenario;
+    const char *name;
+    struct recorder_log log;
+    bool intervals;
+};
+void recorder_begin(struct recorder *recorder, const struct recorder_setup *setup);
 void recorder_drop(struct recorder *recorder);
 
 /* Callbacks that write into recorder, which must outlive the simulation. */

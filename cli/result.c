@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/unit.h"
 #include "reports/compare.h"
+#include "reports/warmup.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -44,6 +45,33 @@ static struct json *metrics_json(const struct metrics *metrics)
     for (unsigned i = 0; i < METRIC_COUNT; i++) {
         json_put_f64(object, metric_info((enum metric)i)->name, metrics->value[i]);
     }
+    return object;
+}
+
+static struct json *intervals_json(const struct metric_intervals *intervals)
+{
+    struct json *object = json_object();
+    for (unsigned i = 0; i < METRIC_COUNT; i++) {
+        if (!isnan(intervals->of[i].low)) {
+            struct json *pair = json_object();
+            json_put_f64(pair, "low", intervals->of[i].low);
+            json_put_f64(pair, "high", intervals->of[i].high);
+            json_put(object, metric_info((enum metric)i)->name, pair);
+        }
+    }
+    return object;
+}
+
+static struct json *warmup_json(const struct run_record *run)
+{
+    const struct run_warmup *warmup = &run->warmup;
+    const bool cut = warmup->counted_from_ns != RUN_TIME_NONE;
+    struct json *object = json_object();
+    json_put_str(object, "rule", run->info.warmup);
+    json_put_u64(object, "requests", warmup->requests);
+    json_put_i64(object, "time_ns",
+                 cut ? warmup->counted_from_ns - run->totals.first_arrival_ns : 0);
+    json_put_bool(object, "settled", warmup->settled);
     return object;
 }
 
@@ -150,7 +178,11 @@ static void print_json(const struct run_record *run, struct text *out)
     json_put_str(object, "workload", run->info.workload_origin);
     json_put_str(object, "notes", run->info.notes);
     json_put(object, "totals", totals_json(&run->totals));
+    json_put(object, "warmup", warmup_json(run));
     json_put(object, "metrics", metrics_json(&run->metrics));
+    if (run->intervals != NULL) {
+        json_put(object, "intervals_95_by_batches", intervals_json(run->intervals));
+    }
     json_put(object, "engines", engines_json(run));
     if (run->tenant_count > 0) {
         json_put(object, "tenants", tenants_json(run));
@@ -173,6 +205,29 @@ static void print_ends(const struct run_totals *totals, struct text *out)
     }
 }
 
+/* What the fleet cost while it ran, where its GPUs have a price and a power. */
+static void print_cost(const struct run_record *run, struct text *out)
+{
+    const double *value = run->metrics.value;
+    if (isnan(value[METRIC_GPU_HOURS])) {
+        return;
+    }
+    text_printf(out, "cost     %.3g GPU-hours", value[METRIC_GPU_HOURS]);
+    if (!isnan(value[METRIC_USD_PER_MTOK_LOW])) {
+        text_printf(out,
+                    ", %.3g to %.3g US dollars per million output tokens at the "
+                    "indicative prices of configs/gpus",
+                    value[METRIC_USD_PER_MTOK_LOW], value[METRIC_USD_PER_MTOK_HIGH]);
+    }
+    if (!isnan(value[METRIC_ENERGY_KWH])) {
+        text_printf(out,
+                    "\nenergy   at most about %.3g kWh, %.3g J per output token: an "
+                    "estimate, from data sheets and busy time",
+                    value[METRIC_ENERGY_KWH], value[METRIC_JOULES_PER_TOKEN]);
+    }
+    text_add(out, "\n");
+}
+
 static void print_basis(const struct run_record *run, struct text *out)
 {
     text_printf(out, "\nscenario %s, policy %s (%s), seed %" PRIu64 "\n",
@@ -184,6 +239,11 @@ static void print_basis(const struct run_record *run, struct text *out)
     print_ends(&run->totals, out);
     text_printf(out, "engines  %zu; step times: %s\n", run->engine_count,
                 run->info.cost_model);
+    text_add(out, "warm-up  ");
+    warmup_describe(run, out);
+    text_add(out, "\n");
+    warmup_advise(run, out);
+    print_cost(run, out);
 }
 
 void result_print(const struct run_record *run, enum table_format format,

@@ -9,6 +9,7 @@
 #include "cli/clock.h"
 #include "cli/describe.h"
 #include "cli/recorder.h"
+#include "reports/warmup.h"
 #include "sim/sim.h"
 
 #include <errno.h>
@@ -87,6 +88,18 @@ static bool open_workload(struct runner *runner, const struct runner_setup *setu
     return ok;
 }
 
+/* The simulator only carries the rule; reports/ knows what it may say. */
+static bool check_warmup(const struct scenario *scenario, struct err *err)
+{
+    struct warmup_rule rule;
+    struct err why = {0};
+    if (scenario->warmup == NULL || warmup_parse(scenario->warmup, &rule, &why)) {
+        return true;
+    }
+    return conf_fail(conf_get(conf_root(scenario->conf), "warmup"), err, "warmup: %s",
+                     why.text);
+}
+
 static bool load_scenario(struct runner *runner, const struct runner_setup *setup,
                           struct err *err)
 {
@@ -113,12 +126,18 @@ bool runner_new(struct runner **out, const struct runner_setup *setup, struct er
         .step_by_step = setup->step_by_step,
         .check_invariants = setup->check_invariants,
     };
-    if (!load_scenario(runner, setup, err) || !open_workload(runner, setup, err)) {
+    if (!load_scenario(runner, setup, err) || !check_warmup(runner->scenario, err) ||
+        !open_workload(runner, setup, err)) {
         goto fail;
     }
     runner->expected = workload_expected(runner->workload);
-    const struct recorder_log log = {setup->decisions, setup->decision_scores};
-    recorder_begin(&runner->recorder, runner->scenario, setup->name, &log);
+    const struct recorder_setup recorded = {
+        .scenario = runner->scenario,
+        .name = setup->name,
+        .log = {setup->decisions, setup->decision_scores},
+        .intervals = setup->intervals,
+    };
+    recorder_begin(&runner->recorder, &recorded);
     if (setup->observer != NULL) {
         runner->observer = *setup->observer;
     } else {

@@ -42,6 +42,7 @@ struct runner_setup {
     const struct observer *observer; /* hears of the run; NULL = it is recorded */
     bool step_by_step;
     bool check_invariants;
+    bool intervals; /* of the metrics, by batches (reports/summary.h) */
 };
 
 /* Everything that can be wrong with the input is found here, before any work. */

@@ -5,6 +5,8 @@
 #include "cli/saturate.h"
 
 #include "base/check.h"
+#include "base/text.h"
+#include "reports/warmup.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -34,6 +36,14 @@ static double offered_per_s(const struct run_record *run)
                : (double)NAN;
 }
 
+static void note_warmup(struct saturate_result *result, const struct run_record *run)
+{
+    struct text text = {0};
+    warmup_describe(run, &text);
+    snprintf(result->warmup, sizeof result->warmup, "%s", text_str(&text));
+    text_fini(&text);
+}
+
 static void note_probe(struct search *search, double factor,
                        const struct run_record *run)
 {
@@ -45,6 +55,7 @@ static void note_probe(struct search *search, double factor,
         result->factor = factor;
         result->held = run->metrics;
         result->rate_per_s = offered_per_s(run);
+        note_warmup(result, run);
     } else {
         search->broke = factor;
         result->broke = run->metrics;

@@ -28,6 +28,7 @@ struct saturate_result {
     uint32_t probes;
     double factor;        /* the highest that held; 0 for NEVER */
     double rate_per_s;    /* of arrivals, at that factor */
+    char warmup[128];     /* what was left out of its metrics, in words */
     struct metrics held;  /* at that factor; NaN for NEVER */
     struct metrics broke; /* at the lowest factor that did not hold; NaN for FREE */
 };

@@ -10,8 +10,10 @@
 #include "cli/command.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 int say_error(const struct err *err)
 {
@@ -44,11 +46,18 @@ int say_interrupted(const char *done_so_far, const char *path)
     return EXIT_INTERRUPTED;
 }
 
+/* The errno of a write before this flush is lost; the pipe itself still knows. */
+static bool nobody_reads(void)
+{
+    struct pollfd fd = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    return poll(&fd, 1, 0) == 1 && (fd.revents & POLLERR) != 0;
+}
+
 bool say_flush(struct err *err)
 {
     errno = 0;
     if (fflush(stdout) != 0 || ferror(stdout) != 0) {
-        if (errno == EPIPE) {
+        if (errno == EPIPE || nobody_reads()) {
             /* `| head` has seen enough: no reason to lose the store of the run. */
             clearerr(stdout);
             return true;

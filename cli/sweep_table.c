@@ -11,6 +11,7 @@
 #include "reports/run.h"
 #include "reports/store.h"
 #include "reports/stored_sweep.h"
+#include "reports/warmup.h"
 #include "stats/replicate.h"
 
 #include <math.h>
@@ -172,8 +173,13 @@ static void print_notes(const struct arms *arms, struct text *out)
         several = several || arms->arms[i].count > 1;
         alike = alike || seed_changes_nothing(&arms->arms[i]);
     }
+    text_add(out, "\n");
+    if (arms->run_count > 0) {
+        warmup_describe_all((const struct run_record *const *)arms->runs,
+                            arms->run_count, out);
+    }
     if (several) {
-        text_add(out, "\nMeans over the seeds of each arm ± half of their 95 % "
+        text_add(out, "Means over the seeds of each arm ± half of their 95 % "
                       "interval.\n");
     }
     if (alike) {

@@ -10,13 +10,14 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "reports/warmup.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 /* Runs beside each other in a table for people; more go to a table below. */
-enum { RUNS_BESIDE = 6, SHOWN_BYTES = 400 };
+enum { RUNS_BESIDE = 6, RUNS_BESIDE_WIDE = 4, SHOWN_BYTES = 400, WIDE_BYTES = 800 };
 
 bool compare_equal_in_practice(double left, double right)
 {
@@ -71,16 +72,40 @@ static void best_shown(const struct runs *runs, enum metric metric,
     }
 }
 
+/* The interval of a run alone, where one was asked for and is known. */
+static bool has_interval(const struct run_record *run, enum metric metric)
+{
+    return run->intervals != NULL && !isnan(run->intervals->of[metric].low);
+}
+
+/* "24.2 ± 0.4" */
+static void show(const struct run_record *run, enum metric metric,
+                 char out[static WIDE_BYTES])
+{
+    metric_format(metric, run->metrics.value[metric], out, SHOWN_BYTES);
+    if (has_interval(run, metric)) {
+        const struct interval *interval = &run->intervals->of[metric];
+        const size_t length = strlen(out);
+        const bool percent = strcmp(metric_info(metric)->unit, "%") == 0;
+        const double half = (interval->high - interval->low) / 2 * (percent ? 100 : 1);
+        const int decimals =
+            strchr(out, '.') == NULL ? 0 : (int)metric_info(metric)->decimals;
+        snprintf(out + length, WIDE_BYTES - length, " ± %.*f", decimals, half);
+    }
+}
+
 static void put_metric(struct table *table, const struct runs *runs, size_t run,
                        enum metric metric)
 {
-    char shown[SHOWN_BYTES];
+    char shown[WIDE_BYTES];
+    char plain[SHOWN_BYTES];
     char best[SHOWN_BYTES];
     const double value = value_of(runs, run, metric);
-    metric_format(metric, value, shown, sizeof shown);
+    metric_format(metric, value, plain, sizeof plain);
+    show(runs->at[run], metric, shown);
     best_shown(runs, metric, best);
     table_put_f64(table, value, metric_info(metric)->decimals, shown);
-    if (!isnan(value) && strcmp(best, shown) == 0) {
+    if (!isnan(value) && strcmp(best, plain) == 0) {
         table_mark(table);
     }
 }
@@ -92,6 +117,8 @@ static const struct table_column fixed_columns[] = {
     {"seed", "seed", NULL, "of every random stream", false},
     {"engines", "engines", NULL, "engines in the fleet", false},
     {"requests", "requests", NULL, "requests that ended, in whatever way", false},
+    {"warmup", "warm-up", NULL, "rule by which the start was left out", true},
+    {"warmup_requests", "left out", NULL, "requests that metrics leave out", false},
 };
 enum { FIXED_COLUMNS = sizeof fixed_columns / sizeof fixed_columns[0] };
 
@@ -142,6 +169,8 @@ struct table *compare_table(const struct run_record *const *runs, size_t count,
             table_put_u64(table, runs[run]->info.seed);
             table_put_u64(table, runs[run]->engine_count);
             table_put_u64(table, runs[run]->totals.requests);
+            table_put_text(table, runs[run]->info.warmup);
+            table_put_u64(table, runs[run]->warmup.requests);
         }
         for (size_t i = 0; i < metric_count; i++) {
             put_metric(table, &all, run, chosen[i]);
@@ -150,11 +179,26 @@ struct table *compare_table(const struct run_record *const *runs, size_t count,
     return table;
 }
 
+static bool have_intervals(const struct runs *runs)
+{
+    bool any = false;
+    for (size_t i = 0; i < runs->count; i++) {
+        any = any || has_interval(runs->at[i], METRIC_TTFT_MS_MEAN);
+    }
+    return any;
+}
+
+static size_t runs_beside(const struct runs *runs)
+{
+    return have_intervals(runs) ? RUNS_BESIDE_WIDE : RUNS_BESIDE;
+}
+
 /* first: of the runs beside each other in this table. Marks go by all runs. */
 static struct table *turned_table(const struct runs *runs, size_t first)
 {
     const size_t left = runs->count - first;
-    const size_t beside = left < RUNS_BESIDE ? left : RUNS_BESIDE;
+    const size_t most = runs_beside(runs);
+    const size_t beside = left < most ? left : most;
     struct table_column columns[1 + RUNS_BESIDE] = {{"metric", "", NULL, NULL, true}};
     for (size_t i = 0; i < beside; i++) {
         const char *const name = runs->at[first + i]->info.name;
@@ -192,7 +236,7 @@ void compare_print(const struct run_record *const *runs, size_t count,
         return;
     }
     const struct runs all = {runs, count};
-    for (size_t first = 0; first < count; first += RUNS_BESIDE) {
+    for (size_t first = 0; first < count; first += runs_beside(&all)) {
         text_add(out, first == 0 ? "" : "\n");
         struct table *const table = turned_table(&all, first);
         table_write(table, format, out);
@@ -200,5 +244,15 @@ void compare_print(const struct run_record *const *runs, size_t count,
     }
     if (count > 1 && format == TABLE_TEXT) {
         text_add(out, "* best of the runs\n");
+    }
+    if (have_intervals(&all)) {
+        text_printf(out,
+                    "%s± half of the 95 %% interval within one run, by %d batches of "
+                    "its requests; another seed may differ by more\n",
+                    format == TABLE_TEXT ? "" : "\n", METRIC_BATCHES);
+    }
+    if (count > 1) {
+        text_add(out, format == TABLE_TEXT ? "" : "\n");
+        warmup_describe_all(runs, count, out);
     }
 }

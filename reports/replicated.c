@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "reports/compare.h"
+#include "reports/warmup.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -216,6 +217,8 @@ static struct table *table_long(const struct replicated *set)
         {"difference_low", NULL, NULL, "of its 95 % interval", false},
         {"difference_high", NULL, NULL, NULL, false},
         {"p_holm", NULL, NULL, "of no difference, adjusted over the arms", false},
+        {"effect", NULL, NULL, "difference over the sd of differences (Cohen)", false},
+        {"warmup", NULL, NULL, "rule by which the start was left out", true},
     };
     struct table *table = table_new(columns, sizeof columns / sizeof columns[0]);
     struct contrast *contrasts = mem_alloc(set->arms, sizeof *contrasts);
@@ -240,6 +243,8 @@ static struct table *table_long(const struct replicated *set)
             put_number(table, contrasts[arm].interval.low);
             put_number(table, contrasts[arm].interval.high);
             put_number(table, contrasts[arm].p);
+            put_number(table, contrasts[arm].effect);
+            table_put_text(table, set->runs[arm * set->seeds]->info.warmup);
         }
     }
     mem_free(contrasts);
@@ -267,6 +272,8 @@ void replicated_print(const struct replicated *set, enum table_format format,
                     "of the arms\n",
                     set->seeds);
     }
+    text_add(out, format == TABLE_TEXT ? "" : "\n");
+    warmup_describe_all(set->runs, set->arms * set->seeds, out);
 }
 
 /* ---- sentences ------------------------------------------------------------------- */

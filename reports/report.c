@@ -12,6 +12,7 @@
 #include "reports/html.h"
 #include "reports/page.h"
 #include "reports/table.h"
+#include "reports/warmup.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -360,6 +361,17 @@ static const char *wall_of(const struct run_record *run, struct text *room)
     return text_str(room);
 }
 
+static const char *warmup_of(const struct run_record *run, struct text *room)
+{
+    warmup_describe(run, room);
+    if (run->warmup.counted_from_ns == RUN_TIME_NONE) {
+        text_add(room, ": every request counts from the first arrival on, so the "
+                       "filling of empty engines and cold prefix caches is part of the "
+                       "figures");
+    }
+    return text_str(room);
+}
+
 static void add_seeds(const struct replicated *seeds, struct text *out)
 {
     struct text list = {0};
@@ -382,9 +394,7 @@ static void add_provenance(const struct report *report, struct text *out)
     } else {
         add_shared_fact(out, report, "seed", seed_of);
     }
-    add_fact(out, "warm-up",
-             "none cut: every request counts from the first arrival on, so the filling "
-             "of empty engines and cold prefix caches is part of the figures");
+    add_shared_fact(out, report, "warm-up", warmup_of);
     add_shared_fact(out, report, "notes", notes_of);
     add_shared_fact(out, report, "program commit", commit_of);
     add_shared_fact(out, report, "digest of outcomes", digest_of);

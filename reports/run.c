@@ -10,7 +10,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { INFO_STRINGS = 11 };
+enum { INFO_STRINGS = 12 };
 
 /* The string fields of an info, for copying and freeing them alike. */
 static void info_strings(struct run_info *info, const char **fields[INFO_STRINGS])
@@ -19,7 +19,7 @@ static void info_strings(struct run_info *info, const char **fields[INFO_STRINGS
         &info->name,           &info->scenario_name,   &info->scenario_yaml,
         &info->scenario_dir,   &info->policy,          &info->compat,
         &info->cost_model,     &info->workload_origin, &info->notes,
-        &info->program_commit, &info->started_utc,
+        &info->program_commit, &info->started_utc,     &info->warmup,
     };
     memcpy(fields, all, sizeof all);
 }
@@ -66,6 +66,8 @@ struct run_record *run_record_new(const struct run_info *info)
     run_set_info(run, info);
     run->totals.load_imbalance = (double)NAN;
     run->totals.fairness_jain = (double)NAN;
+    run->warmup =
+        (struct run_warmup){.counted_from_ns = RUN_TIME_NONE, .settled = true};
     for (size_t i = 0; i < METRIC_COUNT; i++) {
         run->metrics.value[i] = (double)NAN;
     }
@@ -89,6 +91,7 @@ void run_record_delete(struct run_record *run)
     mem_free(run->tenants);
     mem_free(run->samples);
     mem_free(run->requests);
+    mem_free(run->intervals);
     mem_free(run);
 }
 
@@ -145,6 +148,16 @@ bool run_add_tenant(struct run_record *run, const struct tenant_row *row)
     *here = *row;
     here->name = copy_or_empty(row->name);
     return true;
+}
+
+void run_want_intervals(struct run_record *run)
+{
+    if (run->intervals == NULL) {
+        run->intervals = mem_alloc(1, sizeof *run->intervals);
+    }
+    for (size_t i = 0; i < METRIC_COUNT; i++) {
+        run->intervals->of[i] = (struct interval){(double)NAN, (double)NAN};
+    }
 }
 
 void run_drop_requests(struct run_record *run)

@@ -76,6 +76,11 @@ struct engine_row {
     uint64_t prefix_query_tokens;
     uint64_t prefix_hit_tokens;
     int64_t busy_ns;
+    uint32_t gpus;             /* that it takes; 0 = unknown */
+    double power_w;            /* of one GPU at work, its data sheet's; 0 = unknown */
+    double power_idle_w;       /* of one GPU without work */
+    double price_per_hour_low; /* of one GPU, US dollars; 0 = unknown */
+    double price_per_hour_high;
 };
 
 /* One tenant over the whole run, where there was admission; in order of first request.
@@ -106,6 +111,7 @@ struct run_info {
     const char *notes;          /* one per line: skipped rows, limits */
     const char *program_commit; /* of the program that ran it */
     const char *started_utc;    /* "2025-01-31T12:00:00Z", or "" (wall clock) */
+    const char *warmup;         /* rule of warmup.h; "" = none */
     uint64_t seed;
     uint64_t digest;
     int64_t slo_ttft_ns; /* 0 = no target */
@@ -137,10 +143,20 @@ struct run_totals {
                               NaN = unknown */
 };
 
+/* What the metrics leave out: requests that arrived before this moment. */
+struct run_warmup {
+    int64_t counted_from_ns; /* RUN_TIME_NONE = every request counts */
+    uint64_t requests;       /* left out */
+    bool settled; /* false: the rule was to find the end of a warm-up, and there is none
+                   */
+};
+
 struct run_record {
     struct run_info info; /* owned strings, never NULL */
     struct run_totals totals;
+    struct run_warmup warmup;
     struct metrics metrics;
+    struct metric_intervals *intervals; /* NULL = not asked for */
     struct request_row *requests;
     size_t request_count;
     size_t request_capacity;
@@ -173,6 +189,8 @@ bool run_add_request(struct run_record *run, const struct request_row *row);
 bool run_add_sample(struct run_record *run, const struct engine_sample_row *row);
 bool run_add_engine(struct run_record *run, const struct engine_row *row);
 bool run_add_tenant(struct run_record *run, const struct tenant_row *row);
+/* From now on metrics_compute fills intervals, too. */
+void run_want_intervals(struct run_record *run);
 /* Drops rows that only cost memory once metrics are known (--no-requests). */
 void run_drop_requests(struct run_record *run);
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * schema.c: version 1 of the store, as the SQL that a reader sees with `.schema`.
+ * schema.c: the current version of the store, as the SQL that a reader sees with
+ * `.schema`.
  *
- * Released versions are frozen: a change is a new version and a migration. No index but
- * the primary keys, since each one would halve the speed of writing, and no STRICT
- * tables, since the SQLite of many Python installations is older than them. 64-bit
- * numbers without a sign (ids, seeds) are stored as their two's complement.
+ * Released versions are frozen: a change is a new version and a step in migrate.c. No
+ * index but the primary keys, since each one would halve the speed of writing, and no
+ * STRICT tables, since the SQLite of many Python installations is older than them.
+ * 64-bit numbers without a sign (ids, seeds) are stored as their two's complement.
  */
 #include "reports/schema.h"
 
@@ -31,6 +32,10 @@ static const char *const statements[] = {
     "  notes TEXT NOT NULL,\n"
     "  program_commit TEXT NOT NULL,\n"
     "  started_utc TEXT NOT NULL,\n"
+    "  warmup TEXT NOT NULL,        -- the rule: none, auto, 30s, 1000 requests\n"
+    "  warmup_requests INTEGER NOT NULL, -- that the metrics leave out\n"
+    "  warmup_settled INTEGER NOT NULL,  -- 0: auto found no end of it\n"
+    "  counted_from_ns INTEGER,     -- arrivals from then on count; NULL: all\n"
     "  seed INTEGER NOT NULL,\n"
     "  digest TEXT NOT NULL,\n"
     "  engine_count INTEGER NOT NULL,\n"
@@ -56,6 +61,8 @@ static const char *const statements[] = {
     "  policy_bytes INTEGER NOT NULL,\n"
     "  first_arrival_ns INTEGER NOT NULL,\n"
     "  end_ns INTEGER NOT NULL,\n"
+    "  total_preemptions INTEGER NOT NULL, -- with those of the warm-up\n"
+    "  total_recomputed_tokens INTEGER NOT NULL,\n"
     "  ttft_ms_mean REAL, ttft_ms_p50 REAL, ttft_ms_p90 REAL, ttft_ms_p95 REAL,\n"
     "  ttft_ms_p99 REAL, ttft_ms_max REAL,\n"
     "  tpot_ms_mean REAL, tpot_ms_p50 REAL, tpot_ms_p90 REAL, tpot_ms_p95 REAL,\n"
@@ -67,7 +74,9 @@ static const char *const statements[] = {
     "  duration_s REAL, requests_per_s REAL, output_tokens_per_s REAL,\n"
     "  goodput_per_s REAL, slo_ratio REAL, prefix_hit_ratio REAL,\n"
     "  load_imbalance REAL, preemptions INTEGER, recomputed_tokens INTEGER,\n"
-    "  completed_ratio REAL, fairness_jain REAL\n"
+    "  completed_ratio REAL, fairness_jain REAL, gpu_hours REAL,\n"
+    "  usd_per_million_tokens_low REAL, usd_per_million_tokens_high REAL,\n"
+    "  energy_kwh REAL, joules_per_token REAL\n"
     ")",
 
     "CREATE TABLE engine (\n"
@@ -81,6 +90,11 @@ static const char *const statements[] = {
     "  prefix_query_tokens INTEGER NOT NULL,\n"
     "  prefix_hit_tokens INTEGER NOT NULL,\n"
     "  busy_ns INTEGER NOT NULL,\n"
+    "  gpus INTEGER NOT NULL,      -- 0: unknown\n"
+    "  power_w REAL,               -- of one GPU at work\n"
+    "  power_idle_w REAL,\n"
+    "  price_per_hour_low_usd REAL, -- of one GPU\n"
+    "  price_per_hour_high_usd REAL,\n"
     "  PRIMARY KEY (run_id, engine)\n"
     ") WITHOUT ROWID",
 
@@ -158,12 +172,17 @@ static const char *const statements[] = {
     "  number REAL,                -- the value where it is one, to order by\n"
     "  PRIMARY KEY (run_id, key)\n"
     ") WITHOUT ROWID",
+};
 
+/* Made anew by every migration: they hold nothing. */
+static const char *const views[] = {
     "CREATE VIEW v_run AS SELECT\n"
     "  run_id, name AS run, scenario_name AS scenario, policy, seed, engine_count,\n"
     "  requests, completed, ttft_ms_mean, ttft_ms_p50, ttft_ms_p99, tpot_ms_mean,\n"
     "  tpot_ms_p99, e2e_ms_mean, e2e_ms_p99, requests_per_s, output_tokens_per_s,\n"
-    "  goodput_per_s, prefix_hit_ratio, load_imbalance, preemptions, wall_s\n"
+    "  goodput_per_s, prefix_hit_ratio, load_imbalance, preemptions, warmup,\n"
+    "  warmup_requests, usd_per_million_tokens_low, usd_per_million_tokens_high,\n"
+    "  energy_kwh, wall_s\n"
     "FROM run",
 
     "CREATE VIEW v_latency AS SELECT\n"
@@ -174,7 +193,8 @@ static const char *const statements[] = {
     "  (q.first_token_ns - q.arrival_ns) / 1e6 AS ttft_ms,\n"
     "  CASE WHEN q.output_tokens > 1 THEN\n"
     "    (q.end_ns - q.first_token_ns) / 1e6 / (q.output_tokens - 1) END AS tpot_ms,\n"
-    "  (q.end_ns - q.arrival_ns) / 1e6 AS e2e_ms\n"
+    "  (q.end_ns - q.arrival_ns) / 1e6 AS e2e_ms,\n"
+    "  r.counted_from_ns IS NULL OR q.arrival_ns >= r.counted_from_ns AS counted\n"
     "FROM request q JOIN run r USING (run_id) WHERE q.status = 0",
 
     "CREATE VIEW v_goodput AS SELECT\n"
@@ -182,7 +202,7 @@ static const char *const statements[] = {
     "  sum((r.slo_ttft_ns = 0 OR l.ttft_ms <= r.slo_ttft_ns / 1e6)\n"
     "    AND (r.slo_tpot_ns = 0 OR coalesce(l.tpot_ms, 0) <= r.slo_tpot_ns / 1e6)\n"
     "    AND (r.slo_e2e_ns = 0 OR l.e2e_ms <= r.slo_e2e_ns / 1e6)) AS within_slo\n"
-    "FROM v_latency l JOIN run r USING (run_id) GROUP BY l.run_id",
+    "FROM v_latency l JOIN run r USING (run_id) WHERE l.counted GROUP BY l.run_id",
 
     "CREATE VIEW v_status AS SELECT\n"
     "  q.run_id, r.name AS run, s.name AS status, count(*) AS requests, s.help\n"
@@ -225,7 +245,10 @@ static const char *const statements[] = {
     "FROM sweep_run s LEFT JOIN run r USING (run_id)",
 };
 
-enum { STATEMENT_COUNT = sizeof statements / sizeof statements[0] };
+enum {
+    STATEMENT_COUNT = sizeof statements / sizeof statements[0],
+    VIEW_COUNT = sizeof views / sizeof views[0],
+};
 
 static bool add_statuses(struct sql *sql, struct err *err)
 {
@@ -250,20 +273,34 @@ static bool add_statuses(struct sql *sql, struct err *err)
     return fine;
 }
 
+static bool run_all(struct sql *sql, const char *const *texts, size_t count,
+                    struct err *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (!sql_run(sql, texts[i], err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool schema_make(struct sql *sql, struct err *err)
 {
     struct text pragmas = {0};
     text_printf(&pragmas, "PRAGMA application_id = %d; PRAGMA user_version = %d",
                 STORE_APPLICATION_ID, STORE_SCHEMA_VERSION);
-    bool fine = sql_run(sql, text_str(&pragmas), err);
+    const bool fine = sql_run(sql, text_str(&pragmas), err);
     text_fini(&pragmas);
-    for (size_t i = 0; fine && i < STATEMENT_COUNT; i++) {
-        fine = sql_run(sql, statements[i], err);
-    }
-    return fine && add_statuses(sql, err);
+    return fine && run_all(sql, statements, STATEMENT_COUNT, err) &&
+           run_all(sql, views, VIEW_COUNT, err) && add_statuses(sql, err);
 }
 
-bool schema_check(struct sql *sql, const char *path, bool *empty, struct err *err)
+bool schema_make_views(struct sql *sql, struct err *err)
+{
+    return run_all(sql, views, VIEW_COUNT, err);
+}
+
+bool schema_check(struct sql *sql, const char *path, int64_t *found, struct err *err)
 {
     int64_t application_id = 0;
     int64_t version = 0;
@@ -273,8 +310,8 @@ bool schema_check(struct sql *sql, const char *path, bool *empty, struct err *er
         !sql_get_i64(sql, "SELECT count(*) FROM sqlite_master", &objects, err)) {
         return false;
     }
-    *empty = application_id == 0 && version == 0 && objects == 0;
-    if (*empty) {
+    *found = version;
+    if (application_id == 0 && version == 0 && objects == 0) {
         return true;
     }
     if (application_id != STORE_APPLICATION_ID) {
@@ -283,9 +320,13 @@ bool schema_check(struct sql *sql, const char *path, bool *empty, struct err *er
                        "file",
                        path);
     }
-    if (version != STORE_SCHEMA_VERSION) {
+    if (version < 1) {
         return err_set(err, ERR_INPUT,
-                       "%s: written by another stacksim (schema %" PRId64
+                       "%s: a store without a version; restore it from a copy", path);
+    }
+    if (version > STORE_SCHEMA_VERSION) {
+        return err_set(err, ERR_INPUT,
+                       "%s: written by a newer stacksim (schema %" PRId64
                        ", this program knows %d); use that version, or name another "
                        "file",
                        path, version, STORE_SCHEMA_VERSION);

@@ -14,9 +14,15 @@
 
 /* Makes the current version in an empty file. */
 NODISCARD bool schema_make(struct sql *sql, struct err *err);
-/* Fails when the file is not a store of the current version. *empty: it holds nothing
- * yet, not even a schema (a file of zero bytes). path is for messages. */
-NODISCARD bool schema_check(struct sql *sql, const char *path, bool *empty,
+NODISCARD bool schema_make_views(struct sql *sql, struct err *err);
+/* *version: of the schema found, at most STORE_SCHEMA_VERSION; 0: the file holds
+ * nothing yet (a file of zero bytes). Fails when it is not a store or of a newer
+ * program. path is for messages. */
+NODISCARD bool schema_check(struct sql *sql, const char *path, int64_t *version,
                             struct err *err);
+
+/* Brings a store of an older version to the current one, in the transaction under way.
+ * Rows are kept; views of ours are made anew, views and tables of others left alone. */
+NODISCARD bool schema_migrate(struct sql *sql, int64_t version, struct err *err);
 
 #endif

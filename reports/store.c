@@ -21,6 +21,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -51,8 +52,9 @@ static const char insert_sample_sql[] =
     " waiting_requests, kv_used_blocks, kv_total_blocks) VALUES (?,?,?,?,?,?,?,?)";
 static const char insert_engine_sql[] =
     "INSERT INTO engine (run_id, engine, pool, description, requests, steps,"
-    " preemptions, prefix_query_tokens, prefix_hit_tokens, busy_ns)"
-    " VALUES (?,?,?,?,?,?,?,?,?,?)";
+    " preemptions, prefix_query_tokens, prefix_hit_tokens, busy_ns, gpus, power_w,"
+    " power_idle_w, price_per_hour_low_usd, price_per_hour_high_usd)"
+    " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
 
 static const char insert_tenant_sql[] =
     "INSERT INTO tenant (run_id, tenant, name, requests, completed, turned_away,"
@@ -81,12 +83,13 @@ static bool open_file(struct store_writer *store, struct err *err)
 
 static bool prepare(struct store_writer *store, struct err *err)
 {
-    bool empty = true;
+    int64_t version = 0;
     int64_t run_id_max = 0;
     int64_t planned_max = 0;
     if (!sql_run(store->sql, "BEGIN IMMEDIATE", err) ||
-        !schema_check(store->sql, store->path, &empty, err) ||
-        (empty && !schema_make(store->sql, err)) ||
+        !schema_check(store->sql, store->path, &version, err) ||
+        !(version == 0 ? schema_make(store->sql, err)
+                       : schema_migrate(store->sql, version, err)) ||
         !sql_get_i64(store->sql, "SELECT max(run_id) FROM run", &run_id_max, err) ||
         !sql_get_i64(store->sql, "SELECT max(run_id) FROM sweep_run", &planned_max,
                      err)) {
@@ -235,6 +238,12 @@ bool store_add_samples(struct store_writer *store, const struct engine_sample_ro
     return true;
 }
 
+/* 0 = unknown */
+static void bind_known(struct sql_statement *insert, int at, double value)
+{
+    sql_bind_f64(insert, at, value > 0 ? value : (double)NAN);
+}
+
 static bool add_engine(struct store_writer *store, size_t index,
                        const struct engine_row *row, struct err *err)
 {
@@ -249,6 +258,11 @@ static bool add_engine(struct store_writer *store, size_t index,
     sql_bind_i64(insert, 8, (int64_t)row->prefix_query_tokens);
     sql_bind_i64(insert, 9, (int64_t)row->prefix_hit_tokens);
     sql_bind_i64(insert, 10, row->busy_ns);
+    sql_bind_i64(insert, 11, row->gpus);
+    bind_known(insert, 12, row->power_w);
+    bind_known(insert, 13, row->power_idle_w);
+    bind_known(insert, 14, row->price_per_hour_low);
+    bind_known(insert, 15, row->price_per_hour_high);
     return sql_step(insert, err);
 }
 

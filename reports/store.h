@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { STORE_SCHEMA_VERSION = 1, STORE_RUNS_MAX = 1 << 20 };
+enum { STORE_SCHEMA_VERSION = 2, STORE_RUNS_MAX = 1 << 20 };
 
 /* PRAGMA application_id, "SSIM". */
 #define STORE_APPLICATION_ID 0x5353494d

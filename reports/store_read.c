@@ -13,6 +13,8 @@
 #include "reports/store_run.h"
 #include "reports/stored_sweep.h"
 
+#include <math.h>
+
 struct store_reader {
     char *path;
     struct sql *sql;
@@ -40,23 +42,30 @@ static bool read_run_ids(struct store_reader *store, struct err *err)
     return fine;
 }
 
+/* BEGIN: what is read later belongs to the runs listed now. An older store is brought
+ * to the current version in a transaction that is never committed: reading changes no
+ * file, though for that time nobody else can write to it. */
+static bool begin(struct store_reader *store, struct err *err)
+{
+    int64_t version = 0;
+    if (!sql_run(store->sql, "BEGIN", err) ||
+        !schema_check(store->sql, store->path, &version, err)) {
+        return false;
+    }
+    if (version == 0) {
+        return err_set(err, ERR_INPUT, "%s: holds no runs; name another store",
+                       store->path);
+    }
+    return schema_migrate(store->sql, version, err) &&
+           sql_run(store->sql, "PRAGMA query_only = 1", err);
+}
+
 bool store_open(struct store_reader **out, const char *path, struct err *err)
 {
     struct store_reader *const store = mem_alloc(1, sizeof *store);
     store->path = mem_strdup(path);
-    bool empty = false;
-    /* BEGIN: what is read later belongs to the runs listed now. */
-    if (!sql_open(&store->sql, path, path, err) ||
-        !sql_run(store->sql, "PRAGMA query_only = 1; BEGIN", err) ||
-        !schema_check(store->sql, path, &empty, err)) {
-        store_close(store);
-        return false;
-    }
-    if (empty) {
-        store_close(store);
-        return err_set(err, ERR_INPUT, "%s: holds no runs; name another store", path);
-    }
-    if (!read_run_ids(store, err)) {
+    if (!sql_open(&store->sql, path, path, err) || !begin(store, err) ||
+        !read_run_ids(store, err)) {
         store_close(store);
         return false;
     }
@@ -136,6 +145,13 @@ static bool add_sample(struct run_record *run, const struct sql_statement *selec
     return run_add_sample(run, &row);
 }
 
+/* NULL is 0 in a row. */
+static double known(const struct sql_statement *select, int at)
+{
+    const double value = sql_f64(select, at);
+    return isnan(value) ? 0 : value;
+}
+
 static bool add_engine(struct run_record *run, const struct sql_statement *select)
 {
     const struct engine_row row = {
@@ -147,6 +163,11 @@ static bool add_engine(struct run_record *run, const struct sql_statement *selec
         .prefix_query_tokens = (uint64_t)sql_i64(select, 5),
         .prefix_hit_tokens = (uint64_t)sql_i64(select, 6),
         .busy_ns = sql_i64(select, 7),
+        .gpus = (uint32_t)sql_i64(select, 8),
+        .power_w = known(select, 9),
+        .power_idle_w = known(select, 10),
+        .price_per_hour_low = known(select, 11),
+        .price_per_hour_high = known(select, 12),
     };
     return run_add_engine(run, &row);
 }
@@ -209,7 +230,9 @@ static bool read_all_rows(struct store_reader *store, int64_t run_id, bool big,
     const struct row_table tables[] = {
         {"engine",
          "SELECT pool, description, requests, steps, preemptions, prefix_query_tokens,"
-         " prefix_hit_tokens, busy_ns FROM engine WHERE run_id BETWEEN ? AND ?"
+         " prefix_hit_tokens, busy_ns, gpus, power_w, power_idle_w,"
+         " price_per_hour_low_usd, price_per_hour_high_usd FROM engine"
+         " WHERE run_id BETWEEN ? AND ?"
          " ORDER BY engine",
          run_id, run_id, add_engine},
         {"tenant",

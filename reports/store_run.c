@@ -3,8 +3,8 @@
  * store_run.c: one list of columns serves INSERT and SELECT, so that they cannot drift.
  *
  * Metrics need no line here: their columns are named by METRICS (reports/summary.h).
- * Totals that are metrics too (preemptions, recomputed tokens, imbalance) are stored
- * once, as metrics.
+ * Totals that are metrics whatever the warm-up (imbalance, fairness) are stored once,
+ * as metrics.
  */
 #include "reports/store_run.h"
 
@@ -13,12 +13,19 @@
 
 #include <assert.h>
 #include <inttypes.h>
-#include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum column_kind { COLUMN_TEXT, COLUMN_I64, COLUMN_HEX, COLUMN_F64 };
+enum column_kind {
+    COLUMN_TEXT,
+    COLUMN_I64,
+    COLUMN_HEX,
+    COLUMN_F64,
+    COLUMN_TIME,
+    COLUMN_BOOL
+};
 
 struct run_column {
     const char *name;
@@ -53,6 +60,11 @@ static const struct run_column run_columns[] = {
     INFO(COLUMN_TEXT, notes),
     INFO(COLUMN_TEXT, program_commit),
     INFO(COLUMN_TEXT, started_utc),
+    INFO(COLUMN_TEXT, warmup),
+    {"warmup_requests", COLUMN_I64, offsetof(struct run_record, warmup.requests)},
+    {"warmup_settled", COLUMN_BOOL, offsetof(struct run_record, warmup.settled)},
+    {"counted_from_ns", COLUMN_TIME,
+     offsetof(struct run_record, warmup.counted_from_ns)},
     INFO(COLUMN_I64, seed),
     INFO(COLUMN_HEX, digest),
     {"engine_count", COLUMN_I64, offsetof(struct run_record, engine_count)},
@@ -71,6 +83,9 @@ static const struct run_column run_columns[] = {
     TOTAL(policy_bytes),
     TOTAL(first_arrival_ns),
     TOTAL(end_ns),
+    {"total_preemptions", COLUMN_I64, offsetof(struct run_record, totals.preemptions)},
+    {"total_recomputed_tokens", COLUMN_I64,
+     offsetof(struct run_record, totals.recomputed_tokens)},
 };
 
 enum { RUN_COLUMN_COUNT = sizeof run_columns / sizeof run_columns[0] };
@@ -93,6 +108,7 @@ static void bind_column(struct sql_statement *statement, int at,
     const char *const field = (const char *)run + column->offset;
     const char *text;
     int64_t whole;
+    bool flag;
     double number;
     switch (column->kind) {
     case COLUMN_TEXT:
@@ -102,6 +118,14 @@ static void bind_column(struct sql_statement *statement, int at,
     case COLUMN_I64:
         memcpy(&whole, field, sizeof whole);
         sql_bind_i64(statement, at, whole);
+        break;
+    case COLUMN_TIME:
+        memcpy(&whole, field, sizeof whole);
+        sql_bind_time(statement, at, whole);
+        break;
+    case COLUMN_BOOL:
+        memcpy(&flag, field, sizeof flag);
+        sql_bind_i64(statement, at, flag ? 1 : 0);
         break;
     case COLUMN_HEX:
         memcpy(&whole, field, sizeof whole);
@@ -152,6 +176,7 @@ static void read_column(const struct sql_statement *statement, int at,
     char *const field = (char *)run + column->offset;
     const char *text;
     int64_t whole;
+    bool flag;
     double number;
     switch (column->kind) {
     case COLUMN_TEXT:
@@ -162,6 +187,14 @@ static void read_column(const struct sql_statement *statement, int at,
         whole = sql_i64(statement, at);
         memcpy(field, &whole, sizeof whole);
         break;
+    case COLUMN_TIME:
+        whole = sql_time(statement, at);
+        memcpy(field, &whole, sizeof whole);
+        break;
+    case COLUMN_BOOL:
+        flag = sql_i64(statement, at) != 0;
+        memcpy(field, &flag, sizeof flag);
+        break;
     case COLUMN_HEX:
         whole = (int64_t)strtoull(sql_text(statement, at), NULL, 16);
         memcpy(field, &whole, sizeof whole);
@@ -171,12 +204,6 @@ static void read_column(const struct sql_statement *statement, int at,
         memcpy(field, &number, sizeof number);
         break;
     }
-}
-
-static uint64_t count_of_metric(const struct metrics *metrics, enum metric metric)
-{
-    const double value = metrics->value[metric];
-    return isnan(value) ? 0 : (uint64_t)value;
 }
 
 /* The statement stands on the row. */
@@ -192,12 +219,10 @@ static struct run_record *record_of_row(const struct sql_statement *statement)
     }
     row.totals.load_imbalance = row.metrics.value[METRIC_LOAD_IMBALANCE];
     row.totals.fairness_jain = row.metrics.value[METRIC_FAIRNESS_JAIN];
-    row.totals.preemptions = count_of_metric(&row.metrics, METRIC_PREEMPTIONS);
-    row.totals.recomputed_tokens =
-        count_of_metric(&row.metrics, METRIC_RECOMPUTED_TOKENS);
     struct run_record *const run = run_record_new(&row.info);
     run->totals = row.totals;
     run->metrics = row.metrics;
+    run->warmup = row.warmup;
     return run;
 }
 

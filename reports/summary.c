@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * summary.c: rows are turned into one array per latency, sorted and read off.
+ *
+ * Without a warm-up the totals are the engine's own, as counted in the run; behind one
+ * they are sums over the rows that count.
  */
 #include "reports/summary.h"
 
 #include "base/check.h"
 #include "base/mem.h"
 #include "reports/run.h"
+#include "reports/warmup.h"
+#include "stats/batches.h"
+#include "stats/replicate.h"
 #include "stats/summary.h"
 
 #include <inttypes.h>
@@ -50,16 +56,36 @@ void metric_format(enum metric metric, double value, char *out, size_t out_bytes
     (void)snprintf(out, out_bytes, "%.*f", decimals, shown);
 }
 
+/* ---- latencies ------------------------------------------------------------------- */
+
+enum latency { TTFT, TPOT, E2E, QUEUE, LATENCIES };
+static const enum metric mean_of_latency[LATENCIES] = {
+    METRIC_TTFT_MS_MEAN, METRIC_TPOT_MS_MEAN, METRIC_E2E_MS_MEAN, METRIC_QUEUE_MS_MEAN};
+
+struct latency_series {
+    int64_t *values_ns;
+    uint8_t *batch; /* NULL when no interval is wanted */
+    size_t count;
+};
+
 /* One array per latency; capacity is the number of requests. */
 struct latencies {
-    int64_t *ttft_ns;
-    int64_t *tpot_ns;
-    int64_t *e2e_ns;
-    int64_t *queue_ns;
-    size_t completed;
-    size_t tpot_count;
-    size_t queue_count;
+    struct latency_series series[LATENCIES];
+    size_t *met; /* within the SLO, by batch; NULL as above */
+    size_t *ended;
     uint64_t within_slo;
+};
+
+/* Of the requests that count. */
+struct counted {
+    uint64_t requests;
+    uint64_t completed;
+    uint64_t output_tokens;
+    uint64_t prefix_query_tokens;
+    uint64_t prefix_hit_tokens;
+    uint64_t preemptions;
+    uint64_t recomputed_tokens;
+    int64_t from_ns;
 };
 
 static bool within(int64_t value_ns, int64_t target_ns)
@@ -74,41 +100,85 @@ static int64_t tpot_ns_of(const struct request_row *row)
     return (row->end_ns - row->first_token_ns + gaps / 2) / gaps;
 }
 
-static void latencies_add(struct latencies *all, const struct request_row *row,
-                          const struct run_info *info)
+static void series_add(struct latency_series *series, int64_t value_ns, uint8_t batch)
 {
+    series->values_ns[series->count] = value_ns;
+    if (series->batch != NULL) {
+        series->batch[series->count] = batch;
+    }
+    series->count++;
+}
+
+static void latencies_add(struct latencies *all, const struct request_row *row,
+                          const struct run_info *info, uint8_t batch)
+{
+    if (all->ended != NULL) {
+        all->ended[batch]++;
+    }
     if (row->status != REQUEST_COMPLETED || row->first_token_ns == RUN_TIME_NONE) {
         return;
     }
-    const size_t at = all->completed++;
-    all->ttft_ns[at] = row->first_token_ns - row->arrival_ns;
-    all->e2e_ns[at] = row->end_ns - row->arrival_ns;
-    bool met = within(all->ttft_ns[at], info->slo_ttft_ns) &&
-               within(all->e2e_ns[at], info->slo_e2e_ns);
+    const int64_t ttft_ns = row->first_token_ns - row->arrival_ns;
+    const int64_t e2e_ns = row->end_ns - row->arrival_ns;
+    bool met = within(ttft_ns, info->slo_ttft_ns) && within(e2e_ns, info->slo_e2e_ns);
+    series_add(&all->series[TTFT], ttft_ns, batch);
+    series_add(&all->series[E2E], e2e_ns, batch);
     if (row->output_tokens > 1) {
         const int64_t tpot_ns = tpot_ns_of(row);
-        all->tpot_ns[all->tpot_count++] = tpot_ns;
+        series_add(&all->series[TPOT], tpot_ns, batch);
         met = met && within(tpot_ns, info->slo_tpot_ns);
     }
     if (row->scheduled_ns != RUN_TIME_NONE) {
-        all->queue_ns[all->queue_count++] = row->scheduled_ns - row->arrival_ns;
+        series_add(&all->series[QUEUE], row->scheduled_ns - row->arrival_ns, batch);
     }
     all->within_slo += met ? 1 : 0;
+    if (met && all->met != NULL) {
+        all->met[batch]++;
+    }
+}
+
+static const double ms_per_ns = 1e-6;
+static const double interval_level = 0.95;
+
+static struct interval in_ms(struct interval ns)
+{
+    return (struct interval){ns.low * ms_per_ns, ns.high * ms_per_ns};
 }
 
 /* first: the ..._MEAN metric; the others follow it in the order of METRICS_LATENCY. */
-static void put_spread(struct metrics *metrics, enum metric first, int64_t *values_ns,
-                       size_t count)
+static void put_intervals(struct metric_intervals *intervals, enum metric first,
+                          const struct batches *series, const int64_t *sorted)
 {
-    const struct spread spread = spread_of(values_ns, count);
-    const double ms_per_ns = 1e-6;
-    double *const value = &metrics->value[first];
+    static const double parts[] = {0.50, 0.90, 0.95, 0.99};
+    struct interval *const of = &intervals->of[first];
+    of[0] = in_ms(batches_mean(series, interval_level));
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        of[1 + i] = in_ms(batches_quantile(series, sorted, parts[i], interval_level));
+    }
+}
+
+static void put_spread(struct run_record *run, enum metric first,
+                       const struct latency_series *series)
+{
+    int64_t *unsorted = NULL;
+    if (series->batch != NULL) {
+        unsorted = mem_alloc(series->count + 1, sizeof *unsorted);
+        memcpy(unsorted, series->values_ns, series->count * sizeof *unsorted);
+    }
+    const struct spread spread = spread_of(series->values_ns, series->count);
+    double *const value = &run->metrics.value[first];
     value[0] = spread.mean * ms_per_ns;
     value[1] = spread.p50 * ms_per_ns;
     value[2] = spread.p90 * ms_per_ns;
     value[3] = spread.p95 * ms_per_ns;
     value[4] = spread.p99 * ms_per_ns;
     value[5] = spread.max * ms_per_ns;
+    if (unsorted != NULL) {
+        const struct batches batches = {unsorted, series->batch, series->count,
+                                        METRIC_BATCHES};
+        put_intervals(run->intervals, first, &batches, series->values_ns);
+        mem_free(unsorted);
+    }
 }
 
 static double ratio(double part, double whole)
@@ -116,25 +186,206 @@ static double ratio(double part, double whole)
     return whole > 0.0 ? part / whole : (double)NAN;
 }
 
-static void put_totals(struct metrics *metrics, const struct run_totals *totals)
+static bool counts(const struct run_record *run, const struct request_row *row)
 {
-    double *const value = metrics->value;
-    const double completed = (double)totals->status_count[REQUEST_COMPLETED];
-    const double duration_s =
-        totals->requests == 0
-            ? (double)NAN
-            : (double)(totals->end_ns - totals->first_arrival_ns) * 1e-9;
+    return row->arrival_ns >= run->warmup.counted_from_ns; /* NONE is the least */
+}
+
+/* The batch of each row, by its arrival; the caller frees them. Rows that do not count
+ * are left at 0. */
+static uint8_t *batches_of(const struct run_record *run)
+{
+    const size_t count = run->request_count;
+    int64_t *arrival_ns = mem_alloc(count + 1, sizeof *arrival_ns);
+    uint8_t *batch = mem_alloc(count + 1, sizeof *batch);
+    uint8_t *of_row = mem_alloc(count + 1, sizeof *of_row);
+    size_t counted = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (counts(run, &run->requests[i])) {
+            arrival_ns[counted++] = run->requests[i].arrival_ns;
+        }
+    }
+    batches_assign(arrival_ns, counted, METRIC_BATCHES, batch);
+    counted = 0;
+    for (size_t i = 0; i < count; i++) {
+        of_row[i] = counts(run, &run->requests[i]) ? batch[counted++] : 0;
+    }
+    mem_free(arrival_ns);
+    mem_free(batch);
+    return of_row;
+}
+
+static void latencies_init(struct latencies *all, size_t count, bool intervals)
+{
+    *all = (struct latencies){0};
+    for (size_t i = 0; i < LATENCIES; i++) {
+        all->series[i].values_ns = mem_alloc(count, sizeof(int64_t));
+        all->series[i].batch = intervals ? mem_alloc(count, 1) : NULL;
+    }
+    all->met = intervals ? mem_alloc(METRIC_BATCHES, sizeof *all->met) : NULL;
+    all->ended = intervals ? mem_alloc(METRIC_BATCHES, sizeof *all->ended) : NULL;
+}
+
+static void latencies_fini(struct latencies *all)
+{
+    for (size_t i = 0; i < LATENCIES; i++) {
+        mem_free(all->series[i].values_ns);
+        mem_free(all->series[i].batch);
+    }
+    mem_free(all->met);
+    mem_free(all->ended);
+}
+
+static struct interval slo_interval(const struct latencies *all)
+{
+    double parts[METRIC_BATCHES];
+    for (size_t i = 0; i < METRIC_BATCHES; i++) {
+        parts[i] = ratio((double)all->met[i], (double)all->ended[i]);
+    }
+    const struct interval found =
+        estimate_mean(parts, METRIC_BATCHES, interval_level).interval;
+    return isnan(found.low)
+               ? found
+               : (struct interval){fmax(0, found.low), fmin(1, found.high)};
+}
+
+static bool has_slo(const struct run_info *info)
+{
+    return info->slo_ttft_ns != 0 || info->slo_tpot_ns != 0 || info->slo_e2e_ns != 0;
+}
+
+static void put_latencies(struct run_record *run, const struct counted *counted)
+{
+    const size_t count = run->request_count;
+    struct latencies all;
+    uint8_t *batch = run->intervals == NULL ? NULL : batches_of(run);
+    latencies_init(&all, count, batch != NULL);
+    for (size_t i = 0; i < count; i++) {
+        if (counts(run, &run->requests[i])) {
+            latencies_add(&all, &run->requests[i], &run->info,
+                          batch == NULL ? 0 : batch[i]);
+        }
+    }
+    for (size_t i = 0; i < LATENCIES; i++) {
+        put_spread(run, mean_of_latency[i], &all.series[i]);
+    }
+    double *const value = run->metrics.value;
+    if (has_slo(&run->info)) {
+        value[METRIC_GOODPUT_PER_S] =
+            ratio((double)all.within_slo, value[METRIC_DURATION_S]);
+        value[METRIC_SLO_RATIO] =
+            ratio((double)all.within_slo, (double)counted->requests);
+        if (batch != NULL) {
+            run->intervals->of[METRIC_SLO_RATIO] = slo_interval(&all);
+        }
+    }
+    latencies_fini(&all);
+    mem_free(batch);
+}
+
+/* ---- totals ---------------------------------------------------------------------- */
+
+static struct counted counted_all(const struct run_totals *totals)
+{
+    return (struct counted){
+        .requests = totals->requests,
+        .completed = totals->status_count[REQUEST_COMPLETED],
+        .output_tokens = totals->output_tokens,
+        .prefix_query_tokens = totals->prefix_query_tokens,
+        .prefix_hit_tokens = totals->prefix_hit_tokens,
+        .preemptions = totals->preemptions,
+        .recomputed_tokens = totals->recomputed_tokens,
+        .from_ns = totals->first_arrival_ns,
+    };
+}
+
+/* From the rows. Without prefix caches nobody looked anything up. */
+static struct counted counted_rows(struct run_record *run)
+{
+    struct counted counted = {.from_ns = INT64_MAX};
+    run->warmup.requests = 0;
+    for (size_t i = 0; i < run->request_count; i++) {
+        const struct request_row *const row = &run->requests[i];
+        if (!counts(run, row)) {
+            run->warmup.requests++;
+            continue;
+        }
+        counted.requests++;
+        counted.from_ns =
+            row->arrival_ns < counted.from_ns ? row->arrival_ns : counted.from_ns;
+        counted.preemptions += row->preemptions;
+        counted.recomputed_tokens += row->recomputed_tokens;
+        if (row->scheduled_ns != RUN_TIME_NONE && run->totals.prefix_query_tokens > 0) {
+            counted.prefix_query_tokens += row->prompt_tokens;
+            counted.prefix_hit_tokens += row->cached_tokens;
+        }
+        if (row->status == REQUEST_COMPLETED) {
+            counted.completed++;
+            counted.output_tokens += row->output_tokens;
+        }
+    }
+    return counted;
+}
+
+static void put_totals(struct run_record *run, const struct counted *counted)
+{
+    const struct run_totals *const totals = &run->totals;
+    double *const value = run->metrics.value;
+    const double completed = (double)counted->completed;
+    const double duration_s = counted->requests == 0
+                                  ? (double)NAN
+                                  : (double)(totals->end_ns - counted->from_ns) * 1e-9;
     value[METRIC_DURATION_S] = duration_s;
     value[METRIC_REQUESTS_PER_S] = ratio(completed, duration_s);
     value[METRIC_OUTPUT_TOKENS_PER_S] =
-        ratio((double)totals->output_tokens, duration_s);
+        ratio((double)counted->output_tokens, duration_s);
     value[METRIC_PREFIX_HIT_RATIO] =
-        ratio((double)totals->prefix_hit_tokens, (double)totals->prefix_query_tokens);
+        ratio((double)counted->prefix_hit_tokens, (double)counted->prefix_query_tokens);
     value[METRIC_LOAD_IMBALANCE] = totals->load_imbalance;
     value[METRIC_FAIRNESS_JAIN] = totals->fairness_jain;
-    value[METRIC_PREEMPTIONS] = (double)totals->preemptions;
-    value[METRIC_RECOMPUTED_TOKENS] = (double)totals->recomputed_tokens;
-    value[METRIC_COMPLETED_RATIO] = ratio(completed, (double)totals->requests);
+    value[METRIC_PREEMPTIONS] = (double)counted->preemptions;
+    value[METRIC_RECOMPUTED_TOKENS] = (double)counted->recomputed_tokens;
+    value[METRIC_COMPLETED_RATIO] = ratio(completed, (double)counted->requests);
+}
+
+/* GPUs cost while they are there, and draw their data sheet's power while they work: an
+ * upper estimate, since decode leaves a card below it. */
+static void put_cost(struct run_record *run)
+{
+    const struct run_totals *const totals = &run->totals;
+    double *const value = run->metrics.value;
+    const double whole_s = (double)(totals->end_ns - totals->first_arrival_ns) * 1e-9;
+    double gpus = 0;
+    double low = 0; /* US dollars per hour */
+    double high = 0;
+    double joules = 0;
+    bool priced = run->engine_count > 0;
+    bool powered = run->engine_count > 0;
+    for (size_t i = 0; i < run->engine_count; i++) {
+        const struct engine_row *const engine = &run->engines[i];
+        const double busy_s = fmin((double)engine->busy_ns * 1e-9, whole_s);
+        gpus += engine->gpus;
+        low += engine->gpus * engine->price_per_hour_low;
+        high += engine->gpus * engine->price_per_hour_high;
+        joules += engine->gpus * (engine->power_w * busy_s +
+                                  engine->power_idle_w * (whole_s - busy_s));
+        priced = priced && engine->gpus > 0 && engine->price_per_hour_low > 0;
+        powered = powered && engine->gpus > 0 && engine->power_w > 0;
+    }
+    if (totals->requests == 0 || gpus <= 0) {
+        return;
+    }
+    const double tokens = (double)totals->output_tokens;
+    const double hours = whole_s / 3600;
+    value[METRIC_GPU_HOURS] = gpus * hours;
+    if (priced) {
+        value[METRIC_USD_PER_MTOK_LOW] = ratio(low * hours * 1e6, tokens);
+        value[METRIC_USD_PER_MTOK_HIGH] = ratio(high * hours * 1e6, tokens);
+    }
+    if (powered) {
+        value[METRIC_ENERGY_KWH] = joules / 3.6e6;
+        value[METRIC_JOULES_PER_TOKEN] = ratio(joules, tokens);
+    }
 }
 
 static bool totals_agree(const struct run_record *run, struct err *err)
@@ -157,47 +408,34 @@ static bool totals_agree(const struct run_record *run, struct err *err)
     return true;
 }
 
-static void put_latencies(struct run_record *run)
+void metrics_compute_from(struct run_record *run, int64_t counted_from_ns)
 {
-    const size_t count = run->request_count;
-    struct latencies all = {
-        .ttft_ns = mem_alloc(count, sizeof(int64_t)),
-        .tpot_ns = mem_alloc(count, sizeof(int64_t)),
-        .e2e_ns = mem_alloc(count, sizeof(int64_t)),
-        .queue_ns = mem_alloc(count, sizeof(int64_t)),
-    };
-    for (size_t i = 0; i < count; i++) {
-        latencies_add(&all, &run->requests[i], &run->info);
+    run->warmup.counted_from_ns = counted_from_ns;
+    run->warmup.requests = 0;
+    for (size_t i = 0; i < METRIC_COUNT; i++) {
+        run->metrics.value[i] = (double)NAN;
     }
-    struct metrics *const metrics = &run->metrics;
-    put_spread(metrics, METRIC_TTFT_MS_MEAN, all.ttft_ns, all.completed);
-    put_spread(metrics, METRIC_TPOT_MS_MEAN, all.tpot_ns, all.tpot_count);
-    put_spread(metrics, METRIC_E2E_MS_MEAN, all.e2e_ns, all.completed);
-    put_spread(metrics, METRIC_QUEUE_MS_MEAN, all.queue_ns, all.queue_count);
-    const struct run_info *const info = &run->info;
-    if (info->slo_ttft_ns != 0 || info->slo_tpot_ns != 0 || info->slo_e2e_ns != 0) {
-        metrics->value[METRIC_GOODPUT_PER_S] =
-            ratio((double)all.within_slo, metrics->value[METRIC_DURATION_S]);
-        metrics->value[METRIC_SLO_RATIO] =
-            ratio((double)all.within_slo, (double)run->totals.requests);
+    if (run->intervals != NULL) {
+        run_want_intervals(run);
     }
-    mem_free(all.ttft_ns);
-    mem_free(all.tpot_ns);
-    mem_free(all.e2e_ns);
-    mem_free(all.queue_ns);
+    const struct counted counted = counted_from_ns == RUN_TIME_NONE
+                                       ? counted_all(&run->totals)
+                                       : counted_rows(run);
+    put_totals(run, &counted);
+    put_cost(run);
+    if (run->request_count > 0) {
+        put_latencies(run, &counted);
+    }
 }
 
 bool metrics_compute(struct run_record *run, struct err *err)
 {
-    if (run->request_count > 0 && !totals_agree(run, err)) {
+    struct warmup_rule rule;
+    if ((run->request_count > 0 && !totals_agree(run, err)) ||
+        !warmup_parse(run->info.warmup, &rule, err)) {
         return false;
     }
-    for (size_t i = 0; i < METRIC_COUNT; i++) {
-        run->metrics.value[i] = (double)NAN;
-    }
-    put_totals(&run->metrics, &run->totals);
-    if (run->request_count > 0) {
-        put_latencies(run);
-    }
+    warmup_find(run, &rule, &run->warmup);
+    metrics_compute_from(run, run->warmup.counted_from_ns);
     return true;
 }

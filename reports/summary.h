@@ -11,12 +11,15 @@
  *   TPOT  = (E2E - TTFT) / (output tokens - 1), only with at least two output tokens
  *   E2E   = last token - arrival
  *   queue = first put in a batch - arrival
- * Rates are per second from the first arrival to the last end. No warm-up is cut.
+ * Rates are per second from the first arrival that counts to the last end. Requests
+ * that arrived during the warm-up (reports/warmup.h; none by default) count nowhere,
+ * but in load_imbalance, fairness_jain, cost and energy, which are of the whole run.
  */
 #ifndef STACKSIM_REPORTS_SUMMARY_H
 #define STACKSIM_REPORTS_SUMMARY_H
 
 #include "base/err.h"
+#include "stats/quantile.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -66,7 +69,19 @@ enum metric_rank { METRIC_HEADLINE, METRIC_DETAIL };
     X(COMPLETED_RATIO, "completed_ratio", "completed", "%", HIGHER, 2,                 \
       "completed over all requests that ended", HEADLINE)                              \
     X(FAIRNESS_JAIN, "fairness_jain", "fairness", "", HIGHER, 3,                       \
-      "Jain's index of the rates at which tenants that waited were served", HEADLINE)
+      "Jain's index of the rates at which tenants that waited were served", HEADLINE)  \
+    X(GPU_HOURS, "gpu_hours", "GPU time", "h", LOWER, 3,                               \
+      "GPUs of all engines times the duration of the whole run", DETAIL)               \
+    X(USD_PER_MTOK_LOW, "usd_per_million_tokens_low", "cost, low price", "$/1M tok",   \
+      LOWER, 3, "per million output tokens, at the low end of the GPUs' prices",       \
+      DETAIL)                                                                          \
+    X(USD_PER_MTOK_HIGH, "usd_per_million_tokens_high", "cost, high price",            \
+      "$/1M tok", LOWER, 3,                                                            \
+      "per million output tokens, at the high end of the GPUs' prices", DETAIL)        \
+    X(ENERGY_KWH, "energy_kwh", "energy (estimate)", "kWh", LOWER, 3,                  \
+      "GPUs at their data sheet's power while busy, at idle power else", DETAIL)       \
+    X(JOULES_PER_TOKEN, "joules_per_token", "energy (estimate)", "J/tok", LOWER, 2,    \
+      "energy over output tokens", DETAIL)
 
 enum metric {
 #define X(id, name, heading, unit, better, decimals, help, rank) METRIC_##id,
@@ -95,11 +110,23 @@ enum metric metric_by_name(const char *name);
 /* As people read it, without the unit: "12.3", "85.0" for the ratio 0.85, "-". */
 void metric_format(enum metric metric, double value, char *out, size_t out_bytes);
 
+/* 95 % intervals of one run alone, by batches of neighbouring arrivals
+ * (stats/batches.h): of latencies but their largest, and of slo_ratio; NaN elsewhere.
+ */
+struct metric_intervals {
+    struct interval of[METRIC_COUNT];
+};
+enum { METRIC_BATCHES = 20 };
+
 struct run_record; /* reports/run.h */
 
-/* Fills run->metrics from run->requests (O(n)), run->info (SLO) and run->totals. Fails
- * when rows and totals contradict each other. Without request rows every latency is
- * NaN. */
+/* Finds the end of the warm-up by run->info.warmup and fills run->metrics from
+ * run->requests (O(n)), run->info (SLO), run->totals and engines; run->intervals, too,
+ * where wanted. Fails when rows and totals contradict each other. Without request rows
+ * every latency is NaN and nothing is cut. */
 NODISCARD bool metrics_compute(struct run_record *run, struct err *err);
+/* The same for requests that arrived at counted_from_ns or later: runs that are
+ * compared have to leave out the same ones. */
+void metrics_compute_from(struct run_record *run, int64_t counted_from_ns);
 
 #endif

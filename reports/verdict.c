@@ -9,13 +9,16 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "reports/compare.h"
+#include "reports/warmup.h"
+#include "stats/bootstrap.h"
 #include "stats/summary.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 
-enum { PAIRED_BLOCKS = 100 };
+/* Fewer pairs say nothing of the slowest hundredth. */
+enum { PAIRED_BLOCKS = 100, P99_PAIRS_MIN = 1000 };
 
 struct pair {
     int64_t arrival_ns;
@@ -63,6 +66,10 @@ static size_t make_pairs(const struct run_record *base, const struct run_record 
         }
         const struct request_row *const theirs = &other->requests[at];
         is_same = mine->prompt_tokens == theirs->prompt_tokens;
+        if (mine->arrival_ns < base->warmup.counted_from_ns ||
+            theirs->arrival_ns < other->warmup.counted_from_ns) {
+            continue;
+        }
         int64_t mine_ns;
         int64_t theirs_ns;
         if (latency_ns(mine, what, &mine_ns) && latency_ns(theirs, what, &theirs_ns)) {
@@ -96,6 +103,40 @@ struct paired compare_paired(const struct run_record *base,
                                               PAIRED_BLOCKS, 0.95, base->info.seed);
     }
     mem_free(differences_ms);
+    mem_free(pairs);
+    return paired;
+}
+
+/* p99 of other - p99 of base over the same requests: the difference and its interval.
+ */
+static struct paired compare_p99(const struct run_record *base,
+                                 const struct run_record *other,
+                                 enum paired_metric what)
+{
+    const double unknown = (double)NAN;
+    struct paired paired = {0, unknown, unknown, {unknown, unknown}};
+    struct pair *const pairs = mem_alloc(base->request_count, sizeof *pairs);
+    const size_t count = make_pairs(base, other, what, pairs);
+    int64_t *const from_ns = mem_alloc(count + 1, sizeof *from_ns);
+    int64_t *const to_ns = mem_alloc(count + 1, sizeof *to_ns);
+    for (size_t i = 0; i < count; i++) {
+        from_ns[i] = (int64_t)pairs[i].base_ns;
+        to_ns[i] = from_ns[i] + (int64_t)pairs[i].difference_ns;
+    }
+    if (count >= P99_PAIRS_MIN) {
+        const struct bootstrap how = {PAIRED_BLOCKS, 0.95, base->info.seed};
+        const struct interval found =
+            bootstrap_quantile_difference(from_ns, to_ns, count, 0.99, &how);
+        paired.pairs = count;
+        paired.difference_ms = (struct interval){found.low * 1e-6, found.high * 1e-6};
+        quantile_sort(from_ns, count);
+        quantile_sort(to_ns, count);
+        paired.base_mean_ms = quantile_of_sorted(from_ns, count, 0.99) * 1e-6;
+        paired.difference_mean_ms =
+            quantile_of_sorted(to_ns, count, 0.99) * 1e-6 - paired.base_mean_ms;
+    }
+    mem_free(from_ns);
+    mem_free(to_ns);
     mem_free(pairs);
     return paired;
 }
@@ -257,6 +298,50 @@ static void add_paired(struct text *out, enum metric metric, enum paired_metric 
                     : "; it includes zero: no detectable difference on this workload");
 }
 
+static void add_p99(struct text *out, const struct run_record *const *runs,
+                    size_t count)
+{
+    const struct ranking ranking = rank_runs(METRIC_TTFT_MS_P99, runs, count);
+    if (ranking.known < 2) {
+        return;
+    }
+    const struct run_record *const best = runs[ranking.best];
+    const struct run_record *const next = runs[ranking.next];
+    const struct paired paired = compare_p99(next, best, PAIRED_TTFT);
+    if (paired.pairs == 0 || isnan(paired.difference_ms.low) ||
+        (fabs(paired.difference_ms.low) < 0.05 &&
+         fabs(paired.difference_ms.high) < 0.05)) {
+        return;
+    }
+    text_printf(out, "p99 of TTFT over the same requests: %s is %.1f ms below %s",
+                best->info.name, -paired.difference_mean_ms, next->info.name);
+    text_printf(out, ", 95 %% interval %.1f to %.1f ms by bootstrap%s.\n",
+                -paired.difference_ms.high, -paired.difference_ms.low,
+                paired.difference_ms.high < 0
+                    ? ""
+                    : "; it includes zero: no detectable difference on this workload");
+}
+
+/* Runs that leave nothing out although it would show, and such as never settle. */
+static void add_warmup(struct text *out, const struct run_record *const *runs,
+                       size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct text advice = {0};
+        warmup_advise(runs[i], &advice);
+        if (advice.length > 0) {
+            text_printf(out, "Caution: %s", text_str(&advice));
+        }
+        text_fini(&advice);
+        if (!runs[i]->warmup.settled) {
+            text_printf(out,
+                        "Caution: %s never settles: its latencies go on changing, so "
+                        "they depend on how long it ran.\n",
+                        runs[i]->info.name);
+        }
+    }
+}
+
 static void add_cautions(struct text *out, const struct run_record *const *runs,
                          size_t count)
 {
@@ -269,6 +354,7 @@ static void add_cautions(struct text *out, const struct run_record *const *runs,
                         runs[i]->info.name, completed * 100.0);
         }
     }
+    add_warmup(out, runs, count);
     if (count > 1) {
         text_add(out, "Caution: one seed per run. Intervals cover the spread within "
                       "this workload, not between seeds; repeat with other seeds "
@@ -286,6 +372,7 @@ void compare_verdict(const struct run_record *const *runs, size_t count,
     }
     add_ranking(out, METRIC_TTFT_MS_MEAN, "mean TTFT", runs, count);
     add_paired(out, METRIC_TTFT_MS_MEAN, PAIRED_TTFT, runs, count);
+    add_p99(out, runs, count);
     add_ranking(out, METRIC_E2E_MS_MEAN, "mean E2E latency", runs, count);
     add_paired(out, METRIC_E2E_MS_MEAN, PAIRED_E2E, runs, count);
     add_ranking(out, METRIC_TPOT_MS_MEAN, "mean TPOT", runs, count);

@@ -59,6 +59,7 @@ static const struct field gpu_fields[] = {
     GPU("link_bytes_per_s", FIELD_RATE, true, link_bytes_per_s, 1e8, 1e14),
     GPU("link_latency", FIELD_SECONDS, true, link_latency_s, 0, 1),
     GPU("power_w", FIELD_NUMBER, false, power_w, 1, 1e5),
+    GPU("power_idle_w", FIELD_NUMBER, false, power_idle_w, 1, 1e5),
     GPU("price_per_hour_low_usd", FIELD_NUMBER, false, price_per_hour_low, 0, 1e4),
     GPU("price_per_hour_high_usd", FIELD_NUMBER, false, price_per_hour_high, 0, 1e4),
 };

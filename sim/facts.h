@@ -45,7 +45,8 @@ struct gpu_spec {
     struct fact_curve allreduce_s[FACT_TP_MAX]; /* bytes -> seconds, linear in bytes */
     double link_bytes_per_s; /* per direction, fall-back ring formula */
     double link_latency_s;
-    double power_w;
+    double power_w;            /* at work; 0 = unknown */
+    double power_idle_w;       /* 0 = unknown */
     double price_per_hour_low; /* US dollars; 0 = unknown */
     double price_per_hour_high;
 };

@@ -320,6 +320,7 @@ static bool limits_read(struct scenario *scenario, const struct conf_node *root,
     uint32_t replay = REPLAY_OPEN;
     const bool ok =
         conf_u64(root, "seed", &scenario->seed, err) &&
+        conf_str(root, "warmup", &scenario->warmup, err) &&
         conf_enum(root, "replay", replays, &replay, err) &&
         conf_u32(root, "in_flight_max", &scenario->in_flight_max, 0, 1 << 30, err) &&
         conf_duration_ns(root, "sample_interval", &scenario->sample_interval_ns, err) &&

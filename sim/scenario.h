@@ -80,6 +80,7 @@ struct scenario {
     struct kv_reports_config kv_reports;
     uint32_t chars_per_token; /* text model for routers that hash characters: 4 */
     struct scenario_admission admission;
+    const char *warmup; /* rule of the report, borrowed from conf; NULL = none */
     struct scenario_disaggregation disaggregation;
     /* Workload. */
     const struct conf_node *workload; /* for workload_open_conf */

@@ -93,24 +93,6 @@ void adjust_holm(double *p, size_t count)
     mem_free(done);
 }
 
-struct interval batch_means(const double *values, size_t count, size_t batches,
-                            double level)
-{
-    const size_t size = batches > 0 ? count / batches : 0;
-    if (size < 2 || batches < 2) {
-        return unknown_interval();
-    }
-    /* The rest of the division goes to the first batches' front: the oldest. */
-    const double *from = values + (count - size * batches);
-    double *means = mem_alloc(batches, sizeof *means);
-    for (size_t i = 0; i < batches; i++) {
-        means[i] = gsl_stats_mean(from + i * size, 1, size);
-    }
-    const struct interval interval = estimate_mean(means, batches, level).interval;
-    mem_free(means);
-    return interval;
-}
-
 size_t warmup_mser5(const double *values, size_t count, bool *settled)
 {
     enum { GROUP = 5 };

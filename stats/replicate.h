@@ -39,11 +39,6 @@ struct contrast contrast_paired(const double *base, const double *other, size_t 
  * questions. NaN stays and does not count. */
 void adjust_holm(double *p, size_t count);
 
-/* Mean of a series whose values depend on their neighbours: Student's interval over the
- * means of `batches` runs of neighbours. NaN with fewer than two values per batch. */
-struct interval batch_means(const double *values, size_t count, size_t batches,
-                            double level);
-
 /* How many values at the start of a series belong to its warm-up, by MSER-5 (White
  * 1997): the cut that makes the standard error of the rest least, over means of five.
  * At most half of the series is cut; a cut that runs into that bound is no cut

@@ -16,6 +16,7 @@ struct sample {
     size_t requests;
     uint32_t engines;
     int64_t extra_ttft_ns; /* added to every request's TTFT */
+    const char *warmup;    /* rule; NULL = none */
 };
 
 #define SAMPLE_S INT64_C(1000000000)
@@ -34,6 +35,7 @@ static inline struct run_info sample_info(const struct sample *sample)
         .notes = "2 rows skipped",
         .program_commit = "0123456789ab",
         .started_utc = "2025-01-31T12:00:00Z",
+        .warmup = sample->warmup,
         .seed = sample->seed,
         .digest = UINT64_C(0xfedcba9876543210),
         .slo_ttft_ns = 2 * SAMPLE_S,
@@ -122,6 +124,11 @@ static inline void sample_add_engines(struct run_record *run,
             .prefix_query_tokens = 2000,
             .prefix_hit_tokens = 500,
             .busy_ns = end_ns / 2,
+            .gpus = 1 + engine,
+            .power_w = 700,
+            .power_idle_w = 70,
+            .price_per_hour_low = engine == 0 ? 2 : 0, /* unknown */
+            .price_per_hour_high = 5,
         };
         (void)run_add_engine(run, &row);
     }

@@ -160,7 +160,8 @@ static void machines_get_a_row_per_run_with_every_metric(void)
     struct text out = {0};
     compare_print(runs, 2, TABLE_CSV, &out);
     EXPECT_HAS(text_str(&out),
-               "run,policy,scenario,seed,engines,requests,ttft_ms_mean,ttft_ms_p50,");
+               "run,policy,scenario,seed,engines,requests,warmup,warmup_requests,"
+               "ttft_ms_mean,ttft_ms_p50,");
     EXPECT_HAS(text_str(&out), ",load_imbalance,preemptions,recomputed_tokens,");
     EXPECT_HAS(text_str(&out), "\nslow,slow,sample,1,4,2000,");
     text_fini(&out);

@@ -22,7 +22,7 @@
 static struct run_record *computed(const char *name, uint64_t seed, size_t requests)
 {
     const struct sample sample = {
-        .name = name, .seed = seed, .requests = requests, .engines = 3};
+        .name = name, .seed = seed, .requests = requests, .engines = 3, .warmup = "3s"};
     struct run_record *const run = sample_run(&sample);
     struct err err;
     REQUIRE_OK(metrics_compute(run, &err), &err);
@@ -97,6 +97,7 @@ static void expect_same_info(const struct run_info *got,
     EXPECT_STR(got->notes, expected->notes);
     EXPECT_STR(got->program_commit, expected->program_commit);
     EXPECT_STR(got->started_utc, expected->started_utc);
+    EXPECT_STR(got->warmup, expected->warmup);
     EXPECT_U64(got->seed, expected->seed);
     EXPECT_U64(got->digest, expected->digest);
     EXPECT_I64(got->slo_ttft_ns, expected->slo_ttft_ns);
@@ -197,6 +198,13 @@ static void expect_same_engines(const struct run_record *got,
                    expected->engines[i].prefix_hit_tokens);
         EXPECT_U64(got->engines[i].prefix_query_tokens,
                    expected->engines[i].prefix_query_tokens);
+        EXPECT_U64(got->engines[i].gpus, expected->engines[i].gpus);
+        EXPECT_NEAR(got->engines[i].power_w, expected->engines[i].power_w, 0);
+        EXPECT_NEAR(got->engines[i].power_idle_w, expected->engines[i].power_idle_w, 0);
+        EXPECT_NEAR(got->engines[i].price_per_hour_low,
+                    expected->engines[i].price_per_hour_low, 0);
+        EXPECT_NEAR(got->engines[i].price_per_hour_high,
+                    expected->engines[i].price_per_hour_high, 0);
     }
 }
 
@@ -205,6 +213,9 @@ static void expect_same_run(const struct run_record *got,
 {
     expect_same_info(&got->info, &expected->info);
     EXPECT_BYTES(&got->totals, &expected->totals, sizeof got->totals);
+    EXPECT_I64(got->warmup.counted_from_ns, expected->warmup.counted_from_ns);
+    EXPECT_U64(got->warmup.requests, expected->warmup.requests);
+    EXPECT(got->warmup.settled == expected->warmup.settled);
     expect_same_metrics(got, expected);
     expect_same_requests(got, expected);
     expect_same_engines(got, expected);
@@ -425,14 +436,14 @@ static void a_newer_schema_is_refused(void)
 {
     const char *const path = harness_temp("newer.db");
     write_one(path, "one");
-    change(path, "PRAGMA user_version = 2");
+    change(path, "PRAGMA user_version = 3");
     struct store_writer *writer;
     struct store_reader *reader;
     struct err err;
     EXPECT_FAILS(store_create_or_extend(&writer, path, &err), &err,
-                 "schema 2, this program knows 1");
+                 "schema 3, this program knows 2");
     EXPECT_FAILS(store_open(&reader, path, &err), &err,
-                 "schema 2, this program knows 1");
+                 "schema 3, this program knows 2");
 }
 
 static void paths_that_cannot_be_written_say_why(void)
