@@ -23,6 +23,17 @@ struct adapter_stats {
     int64_t aside_ns;    /* and how long, summed */
 };
 
+/* To sum over engines. */
+static inline void adapter_stats_add(struct adapter_stats *sum,
+                                     const struct adapter_stats *stats)
+{
+    sum->loads += stats->loads;
+    sum->cold_loads += stats->cold_loads;
+    sum->stall_ns += stats->stall_ns;
+    sum->asides += stats->asides;
+    sum->aside_ns += stats->aside_ns;
+}
+
 /* costs: borrowed. */
 struct adapter_slots *adapter_slots_new(const struct lora_config *lora,
                                         const struct adapter_costs *costs);

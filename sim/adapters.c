@@ -61,7 +61,7 @@ static bool list_add(struct adapter_list *list, const struct conf_node *where,
     }
     list->adapters = array;
     uint32_t other = 0;
-    const uint64_t id = hash_xxh64(adapter->name, strlen(adapter->name), 0);
+    const uint64_t id = adapter_id(adapter->name);
     if (map_get(list->index_of_id, id, &other)) {
         return conf_fail(where, err, "name: there is an adapter %s already",
                          list->adapters[other].name);
@@ -287,10 +287,9 @@ const struct adapter *adapter_list_at(const struct adapter_list *list, uint32_t 
 uint32_t adapter_list_find(const struct adapter_list *list, const char *name)
 {
     uint32_t index = 0;
-    const bool known =
-        list != NULL &&
-        map_get(list->index_of_id, hash_xxh64(name, strlen(name), 0), &index) &&
-        strcmp(list->adapters[index].name, name) == 0;
+    const bool known = list != NULL &&
+                       map_get(list->index_of_id, adapter_id(name), &index) &&
+                       strcmp(list->adapters[index].name, name) == 0;
     return known ? index : ADAPTER_NONE;
 }
 
@@ -304,10 +303,14 @@ bool adapter_list_preloads(const struct adapter_list *list)
     return list->preload;
 }
 
+uint64_t adapter_id(const char *name)
+{
+    return name == NULL ? 0 : hash_xxh64(name, strlen(name), 0);
+}
+
 uint64_t adapter_stream(const char *name, uint64_t stream)
 {
-    const uint64_t id = hash_xxh64(name, strlen(name), 0);
-    return segment_stream(segment_kind_of(stream), hash_pair(id, stream));
+    return segment_stream(segment_kind_of(stream), hash_pair(adapter_id(name), stream));
 }
 
 /* ---- costs ----------------------------------------------------------------------- */

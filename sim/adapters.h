@@ -41,6 +41,8 @@ enum placement adapter_list_placement(const struct adapter_list *list);
 /* Engines have loaded what is registered with them before the first request. */
 bool adapter_list_preloads(const struct adapter_list *list);
 
+/* What gateways compare; 0 for NULL, the base model. */
+uint64_t adapter_id(const char *name);
 /* KV of equal tokens is another one under another adapter. The stream of a prompt's
  * first segment, moved to where only prompts of this adapter begin: behind another
  * first block all later ones are others, too. */

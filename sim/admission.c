@@ -5,6 +5,7 @@
 #include "sim/admission.h"
 
 #include "base/mem.h"
+#include "sim/adapters.h"
 
 #include <string.h>
 
@@ -87,12 +88,13 @@ struct admit_decision admission_arrive(struct admission *admission, int64_t now_
     const struct request_view view = {
         .request_id = number,
         .arrival_ns = now_ns,
-        .model = record->model,
+        .model = record->adapter != NULL ? record->adapter : record->model,
         .prompt_tokens = record->prompt_tokens,
         .output_tokens_max = record->output_tokens_max,
         .output_tokens_guess = record->output_tokens_guess,
         .priority = record->priority,
         .tenant = record->tenant,
+        .adapter = adapter_id(record->adapter),
     };
     struct parked *place = parked_new(record, now_ns);
     place->number = number;

@@ -69,6 +69,9 @@ struct request *sim_request_new(struct sim *sim, const struct incoming *incoming
     request->admitted = sim->fronts[incoming->front].admission != NULL;
     request->account = account_of(sim, incoming);
     request->number = incoming->number;
+    request->adapter = record->adapter == NULL
+                           ? ADAPTER_NONE
+                           : fleet_adapters_find(sim->adapters, record->adapter);
     load_add(&sim->load, engine, sim->now_ns);
     if (!fits) {
         request_move(request, REQUEST_ENDED);
@@ -108,11 +111,12 @@ void sim_request_submit(struct sim *sim, const struct incoming *incoming,
 
 void sim_metrics_read(struct sim *sim, const struct front *front)
 {
+    const bool adapters = (front_needs(front) & NEED_ADAPTERS) != 0;
     for (uint32_t engine = 0; engine < sim->engine_count; engine++) {
         struct engine_sample sample;
         replica_peek(sim->engines[engine], sim->now_ns, &sample);
         const struct replica_stats *stats = replica_stats(sim->engines[engine]);
-        const struct endpoint_metrics metrics = {
+        struct endpoint_metrics metrics = {
             .scraped_ns = sim->now_ns,
             .valid = METRIC_RUNNING | METRIC_WAITING | METRIC_KV_USED |
                      METRIC_PREFIX_HITS | METRIC_KV_TOTAL,
@@ -124,6 +128,11 @@ void sim_metrics_read(struct sim *sim, const struct front *front)
             .prefix_query_tokens = stats->prefix_query_tokens,
             .prefix_hit_tokens = stats->prefix_hit_tokens,
         };
+        if (adapters) {
+            const uint32_t index = (uint32_t)(front - sim->fronts);
+            metrics.adapters = fleet_adapters_scrape(sim->adapters, index, engine);
+            metrics.valid |= metrics.adapters != NULL ? METRIC_ADAPTERS : 0;
+        }
         gateway_scraped(front->gateway, engine, &metrics);
         if (front->prefill != NULL) {
             gateway_scraped(front->prefill, engine, &metrics);
@@ -141,8 +150,9 @@ static uint32_t asked_cut(struct sim *sim, uint32_t block_tokens)
                                 sizeof(struct block_run), UINT32_MAX);
     CHECK(grown, "%zu runs of blocks", most);
     sim->asked_runs = runs;
-    return (uint32_t)block_runs_cut(sim->asked->segments, sim->asked->segment_count,
-                                    block_tokens, sim->asked_runs);
+    return (uint32_t)block_runs_cut(front_segments(&sim->fronts[0], sim->asked),
+                                    sim->asked->segment_count, block_tokens,
+                                    sim->asked_runs);
 }
 
 void sim_on_ask(void *context, uint32_t endpoint_id, const struct request_view *request,
@@ -361,6 +371,11 @@ void sim_arrive(struct sim *sim, const struct trace_record *record)
     const struct incoming incoming = {record, sim->now_ns, sim->injected,
                                       front_draw(sim)};
     const struct front *front = &sim->fronts[incoming.front];
+    if (record->adapter != NULL &&
+        fleet_adapters_find(sim->adapters, record->adapter) == ADAPTER_NONE) {
+        sim_request_drop(sim, &incoming, OUTCOME_REFUSED); /* no such model */
+        return;
+    }
     if (sim->fresh_metrics) {
         sim_metrics_read(sim, front);
     }

@@ -327,6 +327,7 @@ static bool decode_choose(struct sim *sim, struct split *split)
         .prompt_tokens = request->prompt_tokens,
         .priority = request->priority,
         .model = sim->pool_of[split->prefill_engine]->model.name,
+        .adapter = fleet_adapters_name(sim->adapters, request->adapter),
     };
     const struct scenario_disaggregation *config = sim->disagg->config;
     struct front *front = &sim->fronts[request->front];

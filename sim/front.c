@@ -6,10 +6,12 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "sim/adapters.h"
 #include "traces/segment.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 enum { KEY_BYTES = 24, CHUNK_CHARS = 128 };
 enum { PREFILL_STREAMS = 1 << 16 }; /* beyond the replicas: chance of its own */
@@ -64,6 +66,7 @@ void front_fini(struct front *front)
     gateway_delete(front->gateway);
     gateway_delete(front->prefill);
     mem_free(front->hashes);
+    mem_free(front->segments);
     *front = (struct front){0};
 }
 
@@ -81,6 +84,33 @@ void front_set_role(struct front *front, uint32_t engine, enum pool_role role)
 {
     gateway_set_accepting(front->gateway, engine, role != ROLE_PREFILL);
     gateway_set_accepting(front->prefill, engine, role != ROLE_DECODE);
+}
+
+void front_serve(struct front *front, const char *adapter, const uint32_t *engines,
+                 uint32_t count)
+{
+    gateway_serve(front->gateway, adapter, engines, count);
+    if (front->prefill != NULL) {
+        gateway_serve(front->prefill, adapter, engines, count);
+    }
+}
+
+const struct segment *front_segments(struct front *front,
+                                     const struct trace_record *record)
+{
+    if (record->adapter == NULL || record->segment_count == 0) {
+        return record->segments;
+    }
+    void *array = front->segments;
+    const bool grown = mem_grow(&array, &front->segment_capacity, record->segment_count,
+                                sizeof(struct segment), UINT32_MAX);
+    CHECK(grown, "%u segments", record->segment_count);
+    front->segments = array;
+    memcpy(front->segments, record->segments,
+           record->segment_count * sizeof(struct segment));
+    front->segments[0].stream =
+        adapter_stream(record->adapter, record->segments[0].stream);
+    return front->segments;
 }
 
 static uint64_t *hashes_reserve(struct front *front, size_t count)
@@ -113,9 +143,9 @@ static void blocks_fill(struct front *front, const struct trace_record *record,
     uint64_t *hashes = hashes_reserve(front, view->chunk_count + most);
     view->chunk_hashes = view->chunk_count > 0 ? hashes : NULL;
     view->block_hashes = hashes + view->chunk_count;
-    view->block_count =
-        (uint32_t)segment_block_hashes(record->segments, record->segment_count, block,
-                                       0, hashes + view->chunk_count, most);
+    view->block_count = (uint32_t)segment_block_hashes(
+        front_segments(front, record), record->segment_count, block, 0,
+        hashes + view->chunk_count, most);
     view->block_tokens = block;
 }
 
@@ -150,12 +180,13 @@ static struct route_decision route(struct front *front, struct gateway *gateway,
     struct request_view view = {
         .request_id = record->id,
         .arrival_ns = asked->arrival_ns,
-        .model = record->model,
+        .model = record->adapter != NULL ? record->adapter : record->model,
         .prompt_tokens = record->prompt_tokens,
         .output_tokens_max = record->output_tokens_max,
         .output_tokens_guess = record->output_tokens_guess,
         .priority = record->priority,
         .tenant = record->tenant,
+        .adapter = adapter_id(record->adapter),
     };
     view_fill(front, record, gateway_needs(gateway), key, &view);
     return gateway_route(gateway, now_ns, &view, engine);

@@ -21,6 +21,8 @@ struct front {
     const struct scenario *scenario;
     uint64_t *hashes; /* scratch of request_view */
     size_t hash_capacity;
+    struct segment *segments; /* scratch: a prompt under its adapter */
+    size_t segment_capacity;
 };
 
 /* What a front is tied to; borrowed. */
@@ -38,6 +40,12 @@ void front_join(struct front *front, uint32_t engine, const char *url,
                 const char *model);
 /* Which legs it may get; everything, unless this is called. */
 void front_set_role(struct front *front, uint32_t engine, enum pool_role role);
+/* Requests for this adapter go to these engines, ascending; gateway_serve. */
+void front_serve(struct front *front, const char *adapter, const uint32_t *engines,
+                 uint32_t count);
+/* The prompt as engines see it: KV is an adapter's own. Valid until the next call. */
+const struct segment *front_segments(struct front *front,
+                                     const struct trace_record *record);
 /* gateway_route for a record; *engine is filled when the decision has an endpoint. */
 struct route_decision front_route(struct front *front, int64_t now_ns,
                                   const struct trace_record *record, int64_t arrival_ns,

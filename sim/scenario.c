@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "sim/config_path.h"
 #include "sim/policy_params.h"
+#include "sim/scenario_adapters.h"
 #include "sim/scenario_disagg.h"
 
 #include <assert.h>
@@ -379,6 +380,7 @@ static bool scenario_read(struct scenario *scenario,
         !scenario_disagg_read(scenario, options, root, err) ||
         !cluster_read(scenario, options, root, err) ||
         !scenario_disagg_check(scenario, root, err) ||
+        !scenario_adapters_read(scenario, root, err) ||
         !conf_require(root, "workload", err) ||
         !conf_map(root, "workload", &scenario->workload, err)) {
         return false;
@@ -451,6 +453,7 @@ void scenario_delete(struct scenario *scenario)
     for (uint32_t i = 0; i < SCENARIO_POOLS_MAX; i++) {
         cost_delete(scenario->pools[i].cost);
     }
+    scenario_adapters_fini(scenario);
     conf_delete(scenario->conf);
     mem_free(scenario);
 }

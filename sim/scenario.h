@@ -9,6 +9,7 @@
 #include "policies/admit.h"
 #include "policies/pair.h"
 #include "policies/policy_set.h"
+#include "sim/adapters.h"
 #include "sim/cost.h"
 #include "sim/kv_reports.h"
 
@@ -33,6 +34,7 @@ struct scenario_pool {
     uint32_t kv_blocks; /* per replica, null block included */
     struct cost *cost;  /* owned by the scenario */
     enum pool_role role;
+    struct adapter_costs *adapters; /* owned; NULL = the base model alone */
     bool lockstep; /* the replicas are data-parallel ranks (sim/lockstep.h) */
 };
 
@@ -82,6 +84,7 @@ struct scenario {
     struct scenario_admission admission;
     const char *warmup; /* rule of the report, borrowed from conf; NULL = none */
     struct scenario_disaggregation disaggregation;
+    struct adapter_list *adapters; /* owned; NULL = none */
     /* Workload. */
     const struct conf_node *workload; /* for workload_open_conf */
     enum replay replay;

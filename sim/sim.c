@@ -303,6 +303,7 @@ static void engine_new(struct sim *sim, uint32_t engine,
         .events = {sim, on_first_token, on_end},
         .legs = {sim, sim_on_prefilled, sim_on_load},
         .cache_listener = sim_listener_of(sim, engine),
+        .adapters = pool->adapters,
         .step_by_step = sim->options.step_by_step || pool->lockstep,
         .lockstep = pool->lockstep,
     };
@@ -441,6 +442,14 @@ bool sim_new(struct sim **out, const struct scenario *scenario,
     }
     engines_new(sim);
     sim->disagg = sim_disagg_new(sim);
+    sim->adapters = fleet_adapters_new(&(struct fleet_adapters_setup){
+        .scenario = scenario,
+        .engines = sim->engines,
+        .pool_of = sim->pool_of,
+        .engine_count = sim->engine_count,
+        .fronts = sim->fronts,
+        .front_count = sim->front_count,
+    });
     load_init(&sim->load, sim->engine_count);
     if (!events_set_up(sim, err)) {
         goto fail;
@@ -469,6 +478,7 @@ void sim_delete(struct sim *sim)
     mem_free(sim->pool_of);
     kv_reports_delete(sim->reports);
     sim_disagg_delete(sim->disagg);
+    fleet_adapters_delete(sim->adapters);
     mem_free(sim->asked_runs);
     replay_delete(sim->replay);
     request_table_delete(sim->table);
@@ -514,6 +524,7 @@ void sim_engine_summarise(const struct sim *sim, uint32_t engine,
         .prefix_query_tokens = stats->prefix_query_tokens,
         .prefix_hit_tokens = stats->prefix_hit_tokens,
         .busy_ns = stats->busy_ns,
+        .adapters = stats->adapters,
     };
 }
 
@@ -527,6 +538,7 @@ void sim_summarise(const struct sim *sim, struct sim_summary *summary)
         summary->prefix_query_tokens += stats->prefix_query_tokens;
         summary->prefix_hit_tokens += stats->prefix_hit_tokens;
         summary->recomputed_tokens += stats->recomputed_tokens;
+        adapter_stats_add(&summary->adapters, &stats->adapters);
     }
     summary->load_imbalance = load_imbalance(&sim->load);
     summary->fairness_jain = fairness_jain(sim->fairness, sim->now_ns);

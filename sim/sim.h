@@ -10,6 +10,7 @@
 #ifndef STACKSIM_SIM_SIM_H
 #define STACKSIM_SIM_SIM_H
 
+#include "sim/adapter_slots.h"
 #include "sim/fairness.h"
 #include "sim/observer.h"
 #include "sim/scenario.h"
@@ -32,6 +33,7 @@ struct sim_engine_summary {
     uint64_t prefix_query_tokens; /* looked up at first admissions */
     uint64_t prefix_hit_tokens;
     int64_t busy_ns; /* a step was running */
+    struct adapter_stats adapters;
 };
 
 struct sim_summary {
@@ -56,13 +58,14 @@ struct sim_summary {
     uint64_t split; /* prompt and output on two engines; ended, any status */
     uint64_t kv_transfers;
     double kv_transfer_bytes;
-    int64_t kv_transfer_ns; /* sum, from asked to here */
-    uint64_t kv_expired;    /* leases that ran out before the KV was asked for */
-    double load_imbalance;  /* largest over mean of requests in flight per engine,
-                               averaged over the time any request was in flight */
-    double fairness_jain;   /* of tenants that waited (sim/fairness.h); NaN: unknown */
-    uint64_t digest;        /* of all outcomes in order of their end */
-    uint64_t policy_bytes;  /* memory of the policy's state at the end */
+    int64_t kv_transfer_ns;        /* sum, from asked to here */
+    uint64_t kv_expired;           /* leases that ran out before the KV was asked for */
+    struct adapter_stats adapters; /* of all engines */
+    double load_imbalance; /* largest over mean of requests in flight per engine,
+                              averaged over the time any request was in flight */
+    double fairness_jain;  /* of tenants that waited (sim/fairness.h); NaN: unknown */
+    uint64_t digest;       /* of all outcomes in order of their end */
+    uint64_t policy_bytes; /* memory of the policy's state at the end */
 };
 
 /* Borrows everything but options. The observer may be NULL. */

@@ -12,6 +12,7 @@
 #include "policies/oracle.h"
 #include "sim/evq.h"
 #include "sim/fairness.h"
+#include "sim/fleet_adapters.h"
 #include "sim/front.h"
 #include "sim/kv_reports.h"
 #include "sim/load.h"
@@ -78,6 +79,7 @@ struct sim {
     struct replica **engines;
     const struct scenario_pool **pool_of; /* by engine */
     struct disagg *disagg;                /* NULL: no request has two legs */
+    struct fleet_adapters *adapters;      /* NULL: the base model alone */
     struct lockstep **group_of;           /* by engine; NULL = on its own */
     uint32_t *first_of;                   /* by engine: source of its step events */
     uint32_t source_arrival;

@@ -33,6 +33,8 @@ enum { SEEDS = 1000, TEXT_BYTES = 4096 };
     X(SPLIT, "prompt and output on two engines")                                       \
     X(READ, "KV went over the network")                                                \
     X(EXPIRED, "KV waited too long for its reader")                                    \
+    X(LOADED, "engines stood still for adapters")                                      \
+    X(ASIDE, "requests waited for a slot of their adapter")                            \
     X(SKIPPED, "decode runs saved events")
 
 enum fact {
@@ -53,14 +55,24 @@ static const char *pick(struct rng *rng, const char *const *names, size_t count)
     return names[rng_below(rng, count)];
 }
 
-/* A native trace of sessions, in the test's folder. */
+/* How many adapters the scenario has; 0 in half of them. */
+static uint64_t adapters_of(struct rng *rng, uint64_t seed)
+{
+    rng_init(rng, seed, "prop_step_by_step/adapters", 0);
+    return rng_below(rng, 2) == 0 ? 0 : draw(rng, 1, 6);
+}
+
+/* A native trace of sessions, in the test's folder. Some ask for an adapter that nobody
+ * has. */
 static const char *write_trace(struct rng *rng, uint64_t seed)
 {
+    struct rng names;
+    const uint64_t adapters = adapters_of(&names, seed);
     struct text text = {0};
     text_printf(&text,
                 "#version=1\n"
                 "id,arrival,session,turn,parents,think,in,out,prio,cancel,tenant,"
-                "prompt\n");
+                "adapter,prompt\n");
     const uint64_t count = draw(rng, 5, 60);
     const uint64_t gap_ns = draw(rng, 1, 60) * 1000000;
     uint64_t now_ns = 0;
@@ -96,6 +108,11 @@ static const char *write_trace(struct rng *rng, uint64_t seed)
         char parents[24] = "";
         char think[24] = "";
         char cancel[24] = "";
+        char adapter[24] = "";
+        if (adapters > 0 && rng_below(&names, 4) > 0) {
+            snprintf(adapter, sizeof(adapter), "adapter-%" PRIu64,
+                     rng_below(&names, 40) == 0 ? 99 : rng_below(&names, adapters));
+        }
         if (parent != 0) {
             snprintf(parents, sizeof(parents), "%" PRIu64, parent);
             snprintf(think, sizeof(think), "%" PRIu64, rng_below(rng, 30000000));
@@ -106,9 +123,9 @@ static const char *write_trace(struct rng *rng, uint64_t seed)
         last[slot].turn = follow ? last[slot].turn + 1 : 0;
         text_printf(&text,
                     "%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%s,%s,%" PRIu64
-                    ",%" PRIu64 ",%" PRIu64 ",%s,t%" PRIu64 ",%s\n",
+                    ",%" PRIu64 ",%" PRIu64 ",%s,t%" PRIu64 ",%s,%s\n",
                     id, now_ns, slot + 1, last[slot].turn, parents, think, in, out,
-                    rng_below(rng, 3), cancel, id % 3, prompt);
+                    rng_below(rng, 3), cancel, id % 3, adapter, prompt);
         last[slot].session = id; /* whose output the next turn quotes */
         last[slot].in = in;
         last[slot].out = out;
@@ -176,6 +193,40 @@ static void write_pool(struct rng *rng, bool apart, struct text *out)
     }
 }
 
+/* Few slots, for adapters that take long to load or not. */
+static void write_slots(uint64_t seed, struct text *out)
+{
+    struct rng rng;
+    if (adapters_of(&rng, seed) > 0) {
+        const uint64_t slots = draw(&rng, 1, 3);
+        text_printf(out,
+                    "        enable_lora: true\n        max_loras: %" PRIu64
+                    "\n        max_cpu_loras: %" PRIu64 "\n",
+                    slots, slots + draw(&rng, 0, 2));
+    }
+}
+
+static void write_adapters(uint64_t seed, struct text *out)
+{
+    static const char *const speeds[] = {"300MB", "3GB", "1TB"};
+    struct rng rng;
+    const uint64_t count = adapters_of(&rng, seed);
+    if (count == 0) {
+        return;
+    }
+    text_printf(out,
+                "adapters:\n  generate: {count: %" PRIu64 ", ranks: [8, 16]}\n"
+                "  loading: {disk: %s, h2d: %s}\n"
+                "  source: %s\n  preload: %s\n  placement: %s\n",
+                count, pick(&rng, speeds, 3), pick(&rng, speeds, 3),
+                rng_below(&rng, 2) == 0 ? "disk" : "remote",
+                rng_below(&rng, 2) == 0 ? "true" : "false",
+                rng_below(&rng, 2) == 0 ? "default" : "balanced");
+    if (rng_below(&rng, 3) == 0) {
+        text_printf(out, "  replicas: %" PRIu64 "\n", draw(&rng, 1, 2));
+    }
+}
+
 /* A third of the scenarios compute prompts and outputs apart, over slow networks and
  * fast ones. */
 static void write_disaggregation(struct rng *rng, struct text *out)
@@ -217,8 +268,12 @@ static void write_scenario(struct rng *rng, const char *trace, uint64_t seed,
     text_printf(out, "name: random\nseed: %" PRIu64 "\n", seed);
     text_printf(out, "workload: {trace: \"%s\", format: native}\n", trace);
     text_printf(out, "replay: %s\n", pick(rng, replays, 3));
-    text_printf(out, "routing: {policy: %s, scrape_interval: 50ms,\n",
-                pick(rng, policies, sizeof policies / sizeof policies[0]));
+    const char *policy = pick(rng, policies, sizeof policies / sizeof policies[0]);
+    struct rng affinity;
+    if (adapters_of(&affinity, seed) > 2) {
+        policy = "lora_affinity";
+    }
+    text_printf(out, "routing: {policy: %s, scrape_interval: 50ms,\n", policy);
     text_printf(out,
                 "  kv_events: {delay: %" PRIu64 "ms, batch_interval: %" PRIu64
                 "ms, loss: 0.%" PRIu64 "}\n",
@@ -232,8 +287,10 @@ static void write_scenario(struct rng *rng, const char *trace, uint64_t seed,
     if (rng_below(rng, 4) == 0) {
         text_printf(out, "end: {time: %" PRIu64 "ms}\n", draw(rng, 1, 3000));
     }
+    write_adapters(seed, out);
     struct text pool = {0};
     write_pool(rng, apart, &pool);
+    write_slots(seed, &pool);
     text_printf(out, "cluster:\n  pools:\n    - name: a\n%s", text_str(&pool));
     if (apart) {
         text_printf(out, "      role: %s\n    - name: b\n      role: decode\n%s",
@@ -296,6 +353,7 @@ static void saw_outcome(void *context, const struct request_outcome *outcome)
     digest_word(&record->outcomes, (uint64_t)outcome->first_token_ns);
     digest_word(&record->outcomes, (uint64_t)outcome->queued_ns);
     digest_word(&record->outcomes, outcome->cached_tokens);
+    digest_word(&record->outcomes, (uint64_t)outcome->aside_ns);
     digest_word(&record->outcomes, (uint64_t)outcome->status);
     bool *facts = record->facts;
     facts[FACT_PREFIX_HITS] |= outcome->cached_tokens > 0;
@@ -336,6 +394,8 @@ static void note_facts(const struct scenario *scenario,
     facts[FACT_SPLIT] = summary->split > 0;
     facts[FACT_READ] = summary->kv_transfers > 0;
     facts[FACT_EXPIRED] = summary->kv_expired > 0;
+    facts[FACT_LOADED] = summary->adapters.stall_ns > 0;
+    facts[FACT_ASIDE] = summary->adapters.aside_ns > 0;
 }
 
 static void run_once(const struct text *yaml, bool step_by_step, struct record *record,
@@ -382,6 +442,10 @@ static void run_once(const struct text *yaml, bool step_by_step, struct record *
         digest_word(&record->engines, (uint64_t)what.busy_ns);
         digest_word(&record->engines, what.preemptions);
         digest_word(&record->engines, what.prefix_hit_tokens);
+        digest_word(&record->engines, what.adapters.loads);
+        digest_word(&record->engines, (uint64_t)what.adapters.stall_ns);
+        digest_word(&record->engines, what.adapters.asides);
+        digest_word(&record->engines, (uint64_t)what.adapters.aside_ns);
     }
     sim_delete(sim);
     workload_close(workload);
