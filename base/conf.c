@@ -46,7 +46,26 @@ fail:
     return false;
 }
 
-bool conf_load(struct conf **out, const char *path, struct err *err)
+bool conf_parse_documents(struct conf **out, const char *name, const char *text,
+                          size_t byte_count, struct err *err)
+{
+    struct conf *conf = conf_new();
+    const struct conf_source source = {.origin = name,
+                                       .text = text,
+                                       .byte_count = byte_count,
+                                       .from_file = true,
+                                       .foreign = true};
+    if (!conf_build(conf, &source, &conf->root, err)) {
+        conf_delete(conf);
+        return false;
+    }
+    *out = conf;
+    return true;
+}
+
+typedef bool parse_fn(struct conf **, const char *, const char *, size_t, struct err *);
+
+static bool load(struct conf **out, const char *path, parse_fn *parse, struct err *err)
 {
     FILE *file = fopen(path, "rbe");
     if (file == NULL) {
@@ -70,9 +89,19 @@ bool conf_load(struct conf **out, const char *path, struct err *err)
         held = err_set(err, ERR_INPUT, "%s: %s", path, strerror(errno));
     }
     (void)fclose(file);
-    held = held && conf_parse(out, path, text, length, err);
+    held = held && parse(out, path, text, length, err);
     mem_free(text);
     return held;
+}
+
+bool conf_load(struct conf **out, const char *path, struct err *err)
+{
+    return load(out, path, conf_parse, err);
+}
+
+bool conf_load_documents(struct conf **out, const char *path, struct err *err)
+{
+    return load(out, path, conf_parse_documents, err);
 }
 
 const struct conf_node *conf_root(const struct conf *conf)
@@ -150,6 +179,11 @@ const char *conf_scalar(const struct conf_node *node)
     return node != NULL && node->kind == CONF_SCALAR ? node->scalar : NULL;
 }
 
+bool conf_is_quoted(const struct conf_node *node)
+{
+    return node != NULL && node->quoted;
+}
+
 bool conf_fail(const struct conf_node *node, struct err *err, const char *format, ...)
 {
     struct err what = {ERR_INPUT, ""};
@@ -167,12 +201,18 @@ bool conf_fail(const struct conf_node *node, struct err *err, const char *format
                    what.text);
 }
 
+/* Where paths in messages start. */
+static bool is_top(const struct conf_node *node)
+{
+    return node->parent == NULL || node->document;
+}
+
 /* "cluster.pools.0.replicas", cut at the front when too long. */
 static void dotted_path(const struct conf_node *node, char path[PATH_BYTES])
 {
     size_t start = PATH_BYTES - 1;
     path[start] = '\0';
-    for (; node->parent != NULL; node = node->parent) {
+    for (; !is_top(node); node = node->parent) {
         char number[24];
         (void)snprintf(number, sizeof number, "%zu", node->index);
         const char *part = node->key != NULL ? node->key : number;
@@ -432,7 +472,7 @@ bool conf_require(const struct conf_node *map, const char *key, struct err *err)
     if (conf_get(map, key) != NULL) {
         return true;
     }
-    if (map == NULL || map->parent == NULL) {
+    if (map == NULL || is_top(map)) {
         return conf_fail(map, err, "key '%s' is missing; add it", key);
     }
     char path[PATH_BYTES];
@@ -477,12 +517,21 @@ static bool is_left(const struct conf_node *at, const struct conf_node *top)
     return false;
 }
 
-bool conf_done(const struct conf_node *node, struct err *err)
+const struct conf_node *conf_next_unknown(const struct conf_node *top,
+                                          const struct conf_node *after,
+                                          struct err *what)
 {
-    for (const struct conf_node *at = node; at != NULL; at = conf_node_walk(node, at)) {
-        if (at != node && at->key != NULL && !at->marks->known && !is_left(at, node)) {
-            return unknown_key(at, err);
+    const struct conf_node *at = after == NULL ? top : conf_node_walk_past(top, after);
+    for (; at != NULL; at = conf_node_walk(top, at)) {
+        if (at != top && at->key != NULL && !at->marks->known && !is_left(at, top)) {
+            (void)unknown_key(at, what);
+            return at;
         }
     }
-    return true;
+    return NULL;
+}
+
+bool conf_done(const struct conf_node *node, struct err *err)
+{
+    return node == NULL || conf_next_unknown(node, NULL, err) == NULL;
 }

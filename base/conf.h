@@ -28,6 +28,15 @@ NODISCARD bool conf_load(struct conf **out, const char *path, struct err *err);
 /* name stands for the file in messages. */
 NODISCARD bool conf_parse(struct conf **out, const char *name, const char *text,
                           size_t byte_count, struct err *err);
+/* YAML of others, as Kubernetes and Helm take it: several documents, anchors, aliases,
+ * merge keys and the standard tags (!!str). The root is a list of the documents, empty
+ * ones included; what an alias repeats counts against the limits, and an alias inside
+ * of what it names is an error. */
+NODISCARD bool conf_load_documents(struct conf **out, const char *path,
+                                   struct err *err);
+NODISCARD bool conf_parse_documents(struct conf **out, const char *name,
+                                    const char *text, size_t byte_count,
+                                    struct err *err);
 void conf_delete(struct conf *conf);
 
 const struct conf_node *conf_root(const struct conf *conf);
@@ -44,6 +53,9 @@ const struct conf_node *conf_at(const struct conf_node *node, size_t index);
 const char *conf_key_at(const struct conf_node *map, size_t index);
 /* Text of a scalar ("" for null), or NULL when node is not a scalar. */
 const char *conf_scalar(const struct conf_node *node);
+/* Whether a scalar stands in quotes (or in a block, or under the tag !!str): then it is
+ * a text, whatever it looks like. */
+bool conf_is_quoted(const struct conf_node *node);
 
 NODISCARD bool conf_bool(const struct conf_node *map, const char *key, bool *out,
                          struct err *err);
@@ -81,6 +93,13 @@ bool conf_fail(const struct conf_node *node, struct err *err, const char *format
 
 /* Fails on the first unknown key in this map and the maps and lists below it. */
 NODISCARD bool conf_done(const struct conf_node *node, struct err *err);
+
+/* For files whose unknown keys are no errors: the next key below `top` that nobody
+ * asked for, after `after` (NULL: the first), or NULL. `what` is filled as conf_done's
+ * err. What stands below an unknown key is passed over. */
+const struct conf_node *conf_next_unknown(const struct conf_node *top,
+                                          const struct conf_node *after,
+                                          struct err *what);
 
 /* This subtree has a reader of its own, which calls conf_done on it: conf_done on
  * anything above leaves it out. NULL is legal. */

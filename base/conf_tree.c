@@ -23,6 +23,7 @@ struct conf_node *conf_node_new(struct conf *conf, enum conf_kind kind)
     node->marks = arena_alloc(conf->arena, 1, sizeof *node->marks);
     node->kind = kind;
     node->conf = conf;
+    node->id = (uint32_t)conf->node_count;
     conf->nodes[conf->node_count++] = node;
     return node;
 }
@@ -72,9 +73,8 @@ struct conf_node *conf_node_find(const struct conf_node *map, const char *key)
     return NULL;
 }
 
-/* The node after this one in file order, inside top's tree; NULL at the end. */
-static const struct conf_node *walk_past(const struct conf_node *top,
-                                         const struct conf_node *node)
+const struct conf_node *conf_node_walk_past(const struct conf_node *top,
+                                            const struct conf_node *node)
 {
     while (node != top && node->index + 1 >= node->parent->count) {
         node = node->parent;
@@ -85,5 +85,5 @@ static const struct conf_node *walk_past(const struct conf_node *top,
 const struct conf_node *conf_node_walk(const struct conf_node *top,
                                        const struct conf_node *node)
 {
-    return node->count > 0 ? node->children[0] : walk_past(top, node);
+    return node->count > 0 ? node->children[0] : conf_node_walk_past(top, node);
 }

@@ -31,6 +31,8 @@ struct conf_marks {
 struct conf_node {
     enum conf_kind kind;
     bool quoted;
+    bool document;      /* one of several of a file: paths start below it */
+    uint32_t id;        /* its place among the conf's nodes */
     uint32_t line;      /* 0: not from a file */
     uint32_t depth;     /* 0 for the root */
     size_t index;       /* among its parent's children */
@@ -64,6 +66,9 @@ struct conf_node *conf_node_find(const struct conf_node *map, const char *key);
 /* The node after this one in file order within the tree below top; NULL at the end. */
 const struct conf_node *conf_node_walk(const struct conf_node *top,
                                        const struct conf_node *node);
+/* The same, but past all that stands below this one. */
+const struct conf_node *conf_node_walk_past(const struct conf_node *top,
+                                            const struct conf_node *node);
 
 /* A text to read; its root will be put at this depth of the tree. */
 struct conf_source {
@@ -71,6 +76,7 @@ struct conf_source {
     const char *text;
     size_t byte_count;
     bool from_file; /* nodes get their lines */
+    bool foreign;   /* as conf_parse_documents takes it: the root is a list */
     uint32_t depth_offset;
 };
 

@@ -6,7 +6,7 @@
  * drop what we want to refuse.
  */
 #include "base/check.h"
-#include "base/conf_tree.h"
+#include "base/conf_alias.h"
 #include "base/hash.h"
 #include "base/map.h"
 
@@ -23,7 +23,9 @@ struct builder {
     yaml_parser_t parser;
     struct map *keys; /* (map node, key) -> index of the child's node */
     const char *origin;
-    bool from_file; /* nodes get their lines */
+    bool from_file;               /* nodes get their lines */
+    struct conf_anchors *anchors; /* NULL: our own YAML, which has none */
+    uint32_t document;            /* number of the one being read */
     struct conf_node *root;
     struct conf_node *open; /* innermost map or list still open */
     uint32_t depth_offset;  /* depth of the place where the root will be put */
@@ -64,6 +66,23 @@ static bool key_is_new(struct builder *builder, size_t line, const char *key)
     return true;
 }
 
+/* Puts a node, a copy of an aliased one included, where the file is. */
+static void place_node(struct builder *builder, struct conf_node *node)
+{
+    if (builder->open == NULL) {
+        builder->root = node;
+        node->depth = builder->depth_offset;
+        return;
+    }
+    if (builder->open->kind == CONF_MAP) {
+        node->key = builder->key;
+        node->line = builder->from_file ? builder->key_line : 0;
+        builder->key = NULL;
+    }
+    node->document = builder->anchors != NULL && builder->open == builder->root;
+    conf_node_adopt(builder->open, node);
+}
+
 /* A node where the file has it; NULL when there are too many (err is set). */
 static struct conf_node *build_node(struct builder *builder, const yaml_event_t *event,
                                     enum conf_kind kind)
@@ -76,22 +95,22 @@ static struct conf_node *build_node(struct builder *builder, const yaml_event_t 
     }
     node->origin = builder->origin;
     node->line = builder->from_file ? (uint32_t)event_line(event) : 0;
-    if (builder->open == NULL) {
-        builder->root = node;
-        node->depth = builder->depth_offset;
-        return node;
-    }
-    if (builder->open->kind == CONF_MAP) {
-        node->key = builder->key;
-        node->line = builder->from_file ? builder->key_line : 0;
-        builder->key = NULL;
-    }
-    conf_node_adopt(builder->open, node);
+    place_node(builder, node);
     return node;
 }
 
+/* Remembers the node that was just begun under its anchor, if it has one. */
+static void build_anchor(const struct builder *builder, const yaml_char_t *anchor,
+                         struct conf_node *node)
+{
+    if (anchor != NULL && builder->anchors != NULL) {
+        conf_anchors_put(builder->anchors, builder->document, (const char *)anchor,
+                         node);
+    }
+}
+
 static bool build_open(struct builder *builder, const yaml_event_t *event,
-                       enum conf_kind kind)
+                       enum conf_kind kind, const yaml_char_t *anchor)
 {
     if (builder->open != NULL && builder->open->kind == CONF_MAP &&
         builder->key == NULL) {
@@ -106,6 +125,7 @@ static bool build_open(struct builder *builder, const yaml_event_t *event,
         return build_fail(builder, event_line(event),
                           "nested deeper than 32 levels; flatten it");
     }
+    build_anchor(builder, anchor, node);
     builder->open = node;
     return true;
 }
@@ -116,7 +136,7 @@ static bool build_key(struct builder *builder, const yaml_event_t *event)
     if (strlen(text) != event->data.scalar.length) {
         return build_fail(builder, event_line(event), "a key holds a NUL character");
     }
-    if (strcmp(text, "<<") == 0) {
+    if (builder->anchors == NULL && strcmp(text, "<<") == 0) {
         return build_fail(builder, event_line(event),
                           "merge keys (<<) are not supported; write the keys out");
     }
@@ -128,7 +148,8 @@ static bool build_key(struct builder *builder, const yaml_event_t *event)
     return true;
 }
 
-static bool build_scalar(struct builder *builder, const yaml_event_t *event)
+static bool build_scalar(struct builder *builder, const yaml_event_t *event,
+                         const yaml_char_t *anchor)
 {
     if (builder->open != NULL && builder->open->kind == CONF_MAP &&
         builder->key == NULL) {
@@ -142,18 +163,27 @@ static bool build_scalar(struct builder *builder, const yaml_event_t *event)
     if (strlen(text) != event->data.scalar.length) {
         return build_fail(builder, event_line(event), "a value holds a NUL character");
     }
-    node->quoted = event->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
+    const char *tag = (const char *)event->data.scalar.tag;
+    node->quoted = event->data.scalar.style != YAML_PLAIN_SCALAR_STYLE ||
+                   (tag != NULL && strcmp(tag, YAML_STR_TAG) == 0);
     const bool null =
         !node->quoted && (strcmp(text, "~") == 0 || strcmp(text, "null") == 0);
     node->scalar = arena_strdup(builder->conf->arena, null ? "" : text);
+    build_anchor(builder, anchor, node);
     return true;
 }
 
-/* Anchors and tags are refused wherever they stand. */
+/* In our own files anchors and tags are refused wherever they stand; in those of others
+ * anchors and YAML's own tags are taken. */
 static bool build_plain(const struct builder *builder, const yaml_event_t *event,
                         const yaml_char_t *anchor, const yaml_char_t *tag)
 {
-    if (anchor != NULL) {
+    const char *own = "tag:yaml.org,2002:";
+    if (builder->anchors != NULL &&
+        (tag == NULL || strncmp((const char *)tag, own, strlen(own)) == 0)) {
+        return true;
+    }
+    if (anchor != NULL && builder->anchors == NULL) {
         return build_fail(builder, event_line(event),
                           "anchors (&name) are not supported; write the value out");
     }
@@ -164,6 +194,66 @@ static bool build_plain(const struct builder *builder, const yaml_event_t *event
     return true;
 }
 
+static bool build_alias(struct builder *builder, const yaml_event_t *event)
+{
+    const char *name = (const char *)event->data.alias.anchor;
+    const struct conf_node *open = builder->open;
+    char what[WHAT_BYTES];
+    if (builder->anchors == NULL) {
+        return build_fail(builder, event_line(event),
+                          "aliases (*name) are not supported; write the value out");
+    }
+    const struct conf_node *source =
+        conf_anchors_find(builder->anchors, builder->document, name);
+    if (source == NULL) {
+        (void)snprintf(what, sizeof what,
+                       "alias *%.60s: no anchor &%.60s stands above in this document",
+                       name, name);
+        return build_fail(builder, event_line(event), what);
+    }
+    for (const struct conf_node *at = open; at != NULL; at = at->parent) {
+        if (at == source) {
+            (void)snprintf(what, sizeof what,
+                           "alias *%.60s stands inside of what it names (&%.60s on "
+                           "line %" PRIu32 "): a cycle without end; write it out",
+                           name, name, source->line);
+            return build_fail(builder, event_line(event), what);
+        }
+    }
+    if (open->kind == CONF_MAP && builder->key == NULL) {
+        return build_fail(builder, event_line(event),
+                          "a key must be a plain word, not an alias (*name)");
+    }
+    const char *why = NULL;
+    struct conf_node *copy = conf_node_copy(source, open->depth + 1, &why);
+    if (copy == NULL) {
+        return build_fail(builder, event_line(event), why);
+    }
+    copy->key = NULL;
+    place_node(builder, copy);
+    return true;
+}
+
+static bool build_close(struct builder *builder, const yaml_event_t *event)
+{
+    struct conf_node *closed = builder->open;
+    const char *what = NULL;
+    builder->open = closed->parent;
+    return builder->anchors == NULL || closed->kind != CONF_MAP ||
+           conf_node_merge(closed, &what) ||
+           build_fail(builder, event_line(event), what);
+}
+
+/* The list that holds the documents of a foreign file. */
+static void build_documents(struct builder *builder)
+{
+    builder->root = conf_node_new(builder->conf, CONF_LIST);
+    builder->root->origin = builder->origin;
+    builder->root->line = 1;
+    builder->open = builder->root;
+    builder->anchors = conf_anchors_new();
+}
+
 /* false with *done: the text ended; without: an error. */
 static bool build_event(struct builder *builder, const yaml_event_t *event, bool *done)
 {
@@ -171,24 +261,23 @@ static bool build_event(struct builder *builder, const yaml_event_t *event, bool
     case YAML_SCALAR_EVENT:
         return build_plain(builder, event, event->data.scalar.anchor,
                            event->data.scalar.tag) &&
-               build_scalar(builder, event);
+               build_scalar(builder, event, event->data.scalar.anchor);
     case YAML_MAPPING_START_EVENT:
         return build_plain(builder, event, event->data.mapping_start.anchor,
                            event->data.mapping_start.tag) &&
-               build_open(builder, event, CONF_MAP);
+               build_open(builder, event, CONF_MAP, event->data.mapping_start.anchor);
     case YAML_SEQUENCE_START_EVENT:
         return build_plain(builder, event, event->data.sequence_start.anchor,
                            event->data.sequence_start.tag) &&
-               build_open(builder, event, CONF_LIST);
+               build_open(builder, event, CONF_LIST, event->data.sequence_start.anchor);
     case YAML_MAPPING_END_EVENT:
     case YAML_SEQUENCE_END_EVENT:
-        builder->open = builder->open->parent;
-        return true;
+        return build_close(builder, event);
     case YAML_ALIAS_EVENT:
-        return build_fail(builder, event_line(event),
-                          "aliases (*name) are not supported; write the value out");
+        return build_alias(builder, event);
     case YAML_DOCUMENT_START_EVENT:
-        if (builder->root != NULL) {
+        builder->document++;
+        if (builder->root != NULL && builder->anchors == NULL) {
             return build_fail(builder, event_line(event),
                               "a second document (---) in one file; split it");
         }
@@ -252,8 +341,12 @@ bool conf_build(struct conf *conf, const struct conf_source *source,
         source->byte_count - mark);
     yaml_parser_set_encoding(&builder.parser, YAML_UTF8_ENCODING);
     builder.keys = map_new(0, CONF_NODES_MAX);
+    if (source->foreign) {
+        build_documents(&builder);
+    }
     const bool held = build_all(&builder);
     map_delete(builder.keys);
+    conf_anchors_delete(builder.anchors);
     yaml_parser_delete(&builder.parser);
     *root = builder.root;
     return held;
