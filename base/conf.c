@@ -174,6 +174,11 @@ const char *conf_key_at(const struct conf_node *map, size_t index)
     return child->key;
 }
 
+const char *conf_name(const struct conf_node *node)
+{
+    return node != NULL ? node->key : NULL;
+}
+
 const char *conf_scalar(const struct conf_node *node)
 {
     return node != NULL && node->kind == CONF_SCALAR ? node->scalar : NULL;

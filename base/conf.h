@@ -51,6 +51,8 @@ size_t conf_count(const struct conf_node *node);
 /* i-th child in file order; for maps conf_key_at gives its key (marks it as known). */
 const struct conf_node *conf_at(const struct conf_node *node, size_t index);
 const char *conf_key_at(const struct conf_node *map, size_t index);
+/* The key of a map's child, NULL for others; marks nothing. */
+const char *conf_name(const struct conf_node *node);
 /* Text of a scalar ("" for null), or NULL when node is not a scalar. */
 const char *conf_scalar(const struct conf_node *node);
 /* Whether a scalar stands in quotes (or in a block, or under the tag !!str): then it is

@@ -220,6 +220,7 @@ static bool build_alias(struct builder *builder, const yaml_event_t *event)
             return build_fail(builder, event_line(event), what);
         }
     }
+    CHECK(open != NULL, "alias *%s stands in no document", name);
     if (open->kind == CONF_MAP && builder->key == NULL) {
         return build_fail(builder, event_line(event),
                           "a key must be a plain word, not an alias (*name)");

@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 jobs=$(nproc)
 
 ours() {
-    find base stats traces policies sim reports router cli tests \
+    find base stats traces policies stack sim reports router cli tests \
         \( -name '*.c' -o -name '*.h' \) -type f 2>/dev/null | LC_ALL=C sort
 }
 if [ "${1:-}" = --fix ]; then

@@ -9,9 +9,10 @@ BEGIN {
     may["policies"] = "policies base"
     may["sim"] = "sim base stats traces policies"
     may["reports"] = "reports base stats"
-    may["router"] = "router base policies"
-    may["cli"] = "cli base stats traces policies sim reports router"
-    may["tests"] = "tests cli base stats traces policies sim reports router"
+    may["stack"] = "stack base"
+    may["router"] = "router base policies stack"
+    may["cli"] = "cli base stats traces policies stack sim reports router"
+    may["tests"] = "tests cli base stats traces policies stack sim reports router"
 }
 /^[ \t]*#[ \t]*include[ \t]*"/ {
     split($0, quoted, "\"")

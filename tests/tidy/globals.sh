@@ -8,7 +8,7 @@ set -eu
 . tests/tidy/lib.sh
 : >"$STACKSIM_TMP/offences"
 found=0
-for folder in base stats traces policies sim reports router; do
+for folder in base stats traces policies stack sim reports router; do
     library=$STACKSIM_BUILD/$folder/libstacksim_$folder.a
     [ -f "$library" ] || continue
     found=$((found + 1))

@@ -6,7 +6,7 @@
 # sources SUFFIX...: our files with one of these suffixes, sorted.
 sources() {
     for suffix in "$@"; do
-        find base stats traces policies sim reports router cli tests cmake scripts \
+        find base stats traces policies stack sim reports router cli tests cmake scripts \
             -name "*.$suffix" -type f
     done | LC_ALL=C sort
 }

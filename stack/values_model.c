@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * values_model.c: one item of modelSpec: what pods it makes, how big they are, where
+ * they may go.
+ */
+#include "stack/parts.h"
+
+#include <string.h>
+
+enum { REPLICAS_MAX = 4096, GPUS_MAX = 64, EXPRESSIONS_MAX = 1000 };
+
+static const uint64_t default_shm_bytes = UINT64_C(20) << 30;
+
+/* ---- names and image ---------------------------------------------------------------
+ */
+
+static bool is_object_name(const char *name)
+{
+    const size_t length = strlen(name);
+    return length > 0 && length <= 63 &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == length &&
+           name[0] != '-' && name[length - 1] != '-';
+}
+
+static bool names_read(struct stack *stack, struct stack_engine *engine,
+                       const struct conf_node *model, struct err *err)
+{
+    const char *repository = NULL;
+    const char *tag = NULL;
+    if (!read_text(model, "name", &engine->name, err) ||
+        !read_text(model, "repository", &repository, err) ||
+        !read_text(model, "tag", &tag, err) ||
+        !read_text(model, "modelURL", &engine->model_url, err)) {
+        return false;
+    }
+    if (engine->name == NULL || engine->model_url == NULL) {
+        return conf_fail(model, err, "modelSpec: key '%s' is missing; add it",
+                         engine->name == NULL ? "name" : "modelURL");
+    }
+    if (!is_object_name(engine->name)) {
+        return conf_fail(conf_get(model, "name"), err,
+                         "name: \"%.80s\" cannot be part of an object's name; small "
+                         "letters, digits and '-' make one, at most 63",
+                         engine->name);
+    }
+    if (repository == NULL || tag == NULL) {
+        findings_add(&stack->findings, FINDING_TRAP, "no_image", model,
+                     "%s: without %s there is no image to pull and no pod starts; name "
+                     "one",
+                     engine->name, repository == NULL ? "repository" : "tag");
+    }
+    engine->image =
+        stack_text(stack, "%.500s:%.200s", repository != NULL ? repository : "",
+                   tag != NULL ? tag : "");
+    engine->vllm = image_vllm(engine->image, stack->release);
+    const bool ray = engine->kind == STACK_RAY;
+    engine->object = stack_text(stack, "%.100s-%s-%s", stack->name, engine->name,
+                                ray ? "raycluster" : "deployment-vllm");
+    engine->service =
+        stack_text(stack, "%.100s-%s-engine-service", stack->name, engine->name);
+    return true;
+}
+
+/* ---- size --------------------------------------------------------------------------
+ */
+
+static bool ray_size(const struct values_shared *shared, struct stack_engine *engine,
+                     uint32_t workers, struct err *err)
+{
+    const struct conf_node *head = NULL;
+    const struct conf_node *ray =
+        shared->ray != NULL ? shared->ray : conf_get(engine->where, "raySpec");
+    if (!read_map(ray, "headNode", &head, err) ||
+        !read_count(head, "requestGPU", &engine->head_gpus, 0, GPUS_MAX, err)) {
+        return false;
+    }
+    engine->replicas = 1;
+    engine->pods = workers + 1;
+    return true;
+}
+
+static bool size_read(struct stack *stack, const struct values_shared *shared,
+                      struct stack_engine *engine, struct err *err)
+{
+    static const char *const needed[] = {"replicaCount", "requestCPU", "requestMemory",
+                                         "requestGPU", NULL};
+    static const char *const hami[] = {"requestGPUMem", "requestGPUMemPercentage",
+                                       "requestGPUCores", NULL};
+    const struct conf_node *model = engine->where;
+    uint64_t memory_milli = 0;
+    uint64_t unused = 0;
+    uint32_t replicas = 1;
+    engine->gpu_resource = "nvidia.com/gpu";
+    if (!read_count(model, "replicaCount", &replicas, 0, REPLICAS_MAX, err) ||
+        !read_quantity(model, "requestCPU", &engine->cpu_milli, err) ||
+        !read_quantity(model, "requestMemory", &memory_milli, err) ||
+        !read_quantity(model, "limitCPU", &unused, err) ||
+        !read_quantity(model, "limitMemory", &unused, err) ||
+        !read_count(model, "requestGPU", &engine->gpus, 0, GPUS_MAX, err) ||
+        !read_text(model, "requestGPUType", &engine->gpu_resource, err)) {
+        return false;
+    }
+    const bool raw = stack->release == STACK_HEAD && read_has(model, "resources");
+    for (size_t i = 0; needed[i] != NULL && !raw; i++) {
+        if (read_child(model, needed[i]) == NULL) {
+            findings_add(
+                &stack->findings, FINDING_WARNING, "missing_key", model,
+                "%s: %s is missing, which the chart's schema demands; write it",
+                engine->name, needed[i]);
+        }
+    }
+    only_at(stack, STACK_HEAD, model, hami);
+    if (stack->release == STACK_HEAD) {
+        read_pass(model, hami);
+    }
+    engine->memory_bytes = memory_milli / 1000;
+    engine->replicas = replicas;
+    engine->pods = 1;
+    return engine->kind != STACK_RAY || ray_size(shared, engine, replicas, err);
+}
+
+/* `resources:` of head replaces the single keys. */
+static bool resources_read(struct stack *stack, struct stack_engine *engine,
+                           struct err *err)
+{
+    const struct conf_node *map = NULL;
+    const struct conf_node *requests = NULL;
+    const struct conf_node *limits = NULL;
+    uint64_t memory_milli = engine->memory_bytes * 1000;
+    if (stack->release != STACK_HEAD) {
+        return true;
+    }
+    if (!read_map(engine->where, "resources", &map, err) ||
+        !read_map(map, "requests", &requests, err) ||
+        !read_map(map, "limits", &limits, err) ||
+        !read_quantity(requests, "cpu", &engine->cpu_milli, err) ||
+        !read_quantity(requests, "memory", &memory_milli, err) ||
+        !read_count(limits, engine->gpu_resource, &engine->gpus, 0, GPUS_MAX, err) ||
+        !read_count(requests, engine->gpu_resource, &engine->gpus, 0, GPUS_MAX, err)) {
+        return false;
+    }
+    engine->memory_bytes = memory_milli / 1000;
+    conf_leave(map);
+    return true;
+}
+
+/* ---- storage -----------------------------------------------------------------------
+ */
+
+static bool storage_read(struct stack *stack, struct stack_engine *engine,
+                         struct err *err)
+{
+    const struct conf_node *model = engine->where;
+    const struct conf_node *modes = NULL;
+    uint64_t bytes_milli = 0;
+    uint64_t shm_milli = default_shm_bytes * 1000;
+    static const char *const pass[] = {"storageClass", "pvcMatchLabels",
+                                       "pvcAnnotations", "pvcExistingClaimName", NULL};
+    const char *existing = NULL;
+    if (!read_quantity(model, "pvcStorage", &bytes_milli, err) ||
+        !read_list_of(model, "pvcAccessMode", CONF_SCALAR, &modes, err) ||
+        !read_text(model, "pvcExistingClaimName", &existing, err) ||
+        !read_quantity(model, "shmSize", &shm_milli, err)) {
+        return false;
+    }
+    read_pass(model, pass);
+    engine->has_storage =
+        bytes_milli > 0 || (existing != NULL && stack->release == STACK_HEAD);
+    engine->storage_rwo = engine->has_storage;
+    for (size_t i = 0; i < conf_count(modes); i++) {
+        const char *mode = conf_scalar(conf_at(modes, i));
+        if (strcmp(mode, "ReadWriteMany") == 0 || strcmp(mode, "ReadOnlyMany") == 0) {
+            engine->storage_rwo = false;
+        }
+    }
+    const bool parallel = read_has(conf_get(model, "vllmConfig"), "tensorParallelSize");
+    engine->shm_bytes = parallel || engine->kind == STACK_RAY ? shm_milli / 1000 : 0;
+    if (!parallel && read_has(model, "shmSize") && engine->kind != STACK_RAY) {
+        findings_add(
+            &stack->findings, FINDING_WARNING, "shm_not_mounted",
+            conf_get(model, "shmSize"),
+            "shmSize: the chart mounts shared memory only where vllmConfig has "
+            "the key tensorParallelSize; add it (1 will do) or drop shmSize");
+    }
+    return volumes_check(model, err);
+}
+
+bool volumes_check(const struct conf_node *map, struct err *err)
+{
+    const struct conf_node *volumes = NULL;
+    const struct conf_node *mounts = NULL;
+    if (!read_list_of(map, "extraVolumes", CONF_MAP, &volumes, err) ||
+        !read_list_of(map, "extraVolumeMounts", CONF_MAP, &mounts, err)) {
+        return false;
+    }
+    for (size_t i = 0; i < conf_count(volumes); i++) {
+        const char *name = NULL;
+        conf_leave(conf_at(volumes, i));
+        if (!read_text(conf_at(volumes, i), "name", &name, err)) {
+            return false;
+        }
+        if (name == NULL) {
+            return conf_fail(conf_at(volumes, i), err,
+                             "extraVolumes: key 'name' is missing; add it");
+        }
+    }
+    for (size_t i = 0; i < conf_count(mounts); i++) {
+        const struct conf_node *mount = conf_at(mounts, i);
+        const char *name = NULL;
+        const char *path = NULL;
+        conf_leave(mount);
+        if (!read_text(mount, "name", &name, err) ||
+            !read_text(mount, "mountPath", &path, err)) {
+            return false;
+        }
+        if (name == NULL || path == NULL) {
+            return conf_fail(mount, err,
+                             "extraVolumeMounts: key '%s' is missing; add it",
+                             name == NULL ? "name" : "mountPath");
+        }
+        bool found = false;
+        for (size_t j = 0; j < conf_count(volumes) && !found; j++) {
+            const char *volume = conf_scalar(conf_get(conf_at(volumes, j), "name"));
+            found = volume != NULL && strcmp(volume, name) == 0;
+        }
+        if (!found) {
+            return conf_fail(mount, err,
+                             "extraVolumeMounts: no volume \"%.80s\" stands in "
+                             "extraVolumes, and Kubernetes refuses the pod; add the "
+                             "volume or drop the mount",
+                             name);
+        }
+    }
+    return true;
+}
+
+/* ---- place -------------------------------------------------------------------------
+ */
+
+static bool expression_read(const struct conf_node *node,
+                            struct stack_expression *expression, struct err *err)
+{
+    static const char *const operators[] = {"In", "NotIn", "Exists", "DoesNotExist",
+                                            "Gt", "Lt",    NULL};
+    uint32_t which = 0;
+    if (conf_kind(node) != CONF_MAP) {
+        return conf_fail(node, err, "matchExpressions: each item is a map");
+    }
+    expression->where = node;
+    if (!conf_require(node, "key", err) || !conf_require(node, "operator", err) ||
+        !read_text(node, "key", &expression->key, err) ||
+        !conf_enum(node, "operator", operators, &which, err) ||
+        !read_list_of(node, "values", CONF_SCALAR, &expression->values, err)) {
+        return false;
+    }
+    expression->op = operators[which];
+    const bool needs_values = which != 2 && which != 3;
+    if (needs_values && conf_count(expression->values) == 0) {
+        return conf_fail(node, err, "matchExpressions: %s needs values",
+                         expression->op);
+    }
+    return true;
+}
+
+bool node_terms_read(struct stack *stack, struct stack_engine *engine,
+                     const struct conf_node *map, const char *key, struct err *err)
+{
+    const struct conf_node *terms = NULL;
+    size_t count = 0;
+    if (!read_list_of(map, key, CONF_MAP, &terms, err)) {
+        return false;
+    }
+    for (size_t i = 0; i < conf_count(terms); i++) {
+        const struct conf_node *list = NULL;
+        if (!read_list(conf_at(terms, i), "matchExpressions", &list, err)) {
+            return false;
+        }
+        count += conf_count(list);
+        read_pass(conf_at(terms, i), (const char *const[]){"matchFields", NULL});
+    }
+    if (count > EXPRESSIONS_MAX) {
+        return conf_fail(terms, err, "%s: %zu expressions; %d at most", key, count,
+                         EXPRESSIONS_MAX);
+    }
+    struct stack_expression *expressions =
+        arena_alloc(stack->arena, count, sizeof *expressions);
+    engine->expressions = expressions;
+    for (size_t i = 0; i < conf_count(terms); i++) {
+        const struct conf_node *list = conf_get(conf_at(terms, i), "matchExpressions");
+        for (size_t j = 0; j < conf_count(list); j++) {
+            struct stack_expression *expression =
+                &expressions[engine->expression_count++];
+            expression->term = (uint32_t)i;
+            if (!expression_read(conf_at(list, j), expression, err)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+static bool place_read(struct stack *stack, struct stack_engine *engine,
+                       struct err *err)
+{
+    const struct conf_node *model = engine->where;
+    return read_text(model, "nodeName", &engine->node_name, err) &&
+           node_terms_read(stack, engine, model, "nodeSelectorTerms", err);
+}
+
+/* ---- the item ----------------------------------------------------------------------
+ */
+
+static void model_pass(struct stack *stack, const struct conf_node *model)
+{
+    static const char *const pass[] = {
+        "imagePullSecret",   "hf_token",    "chatTemplate",   "chatTemplateConfigMap",
+        "initContainer",     "annotations", "podAnnotations", "serviceAccountName",
+        "priorityClassName", NULL};
+    static const char *const head[] = {
+        "affinity",      "tolerations", "tolerationsPolicy", "podLabels",
+        "envFromSecret", "keda",        "modelRevision",     "raySpec",
+        "enabled",       "resources",   "runtimeClassName",  "imagePullPolicy",
+        "sidecar",       "labels",      "strategy",          NULL};
+    only_at(stack, STACK_HEAD, model, head);
+    if (stack->release == STACK_HEAD) {
+        read_pass(model, head);
+    }
+    read_pass(model, pass);
+}
+
+static bool kind_read(struct stack *stack, const struct values_shared *shared,
+                      struct stack_engine *engine, struct err *err)
+{
+    bool ray = shared->ray != NULL;
+    if (stack->release == STACK_HEAD) {
+        const struct conf_node *spec = NULL;
+        bool enabled = ray;
+        if (!read_map(engine->where, "raySpec", &spec, err) ||
+            !read_truth(spec, "enabled", &enabled, &stack->findings, err)) {
+            return false;
+        }
+        ray = enabled || (ray && spec == NULL);
+    }
+    engine->kind = ray ? STACK_RAY : STACK_DEPLOYMENT;
+    return true;
+}
+
+bool values_model_read(struct stack *stack, const struct values_shared *shared,
+                       const struct conf_node *model, struct err *err)
+{
+    struct stack_engine *engine = NULL;
+    bool enabled = true;
+    if (stack->release == STACK_HEAD &&
+        !read_truth(model, "enabled", &enabled, &stack->findings, err)) {
+        return false;
+    }
+    if (!enabled) {
+        conf_leave(model);
+        findings_add(&stack->findings, FINDING_NOTE, "model_off", model,
+                     "enabled is false: this model does not run");
+        return true;
+    }
+    if (!stack_add_engine(stack, model, &engine, err)) {
+        return false;
+    }
+    engine->port = shared->port;
+    engine->service_port = shared->service_port;
+    engine->max_surge = shared->max_surge;
+    engine->startup = shared->startup;
+    engine->lmcache.remote_url = shared->remote_url;
+    if (!kind_read(stack, shared, engine, err) ||
+        !names_read(stack, engine, model, err) ||
+        !size_read(stack, shared, engine, err) || !resources_read(stack, engine, err) ||
+        !storage_read(stack, engine, err) || !place_read(stack, engine, err) ||
+        !values_vllm_read(stack, engine, model, err) ||
+        !values_lmcache_read(stack, engine, model, err)) {
+        return false;
+    }
+    model_pass(stack, model);
+    return true;
+}
