@@ -28,6 +28,61 @@ void scenario_storage_fini(struct scenario_storage *storage)
 {
     policy_set_delete(storage->policies);
     storage->policies = NULL;
+    text_fini(&storage->helm_yaml);
+    text_fini(&storage->notes);
+}
+
+bool scenario_args_given(const struct scenario_args *args,
+                         const struct opt_command *command,
+                         const struct opt_result *result, const char **path,
+                         struct err *err)
+{
+    const struct helm_args *helm = &args->helm;
+    *path = result->positional_count > 0 ? result->positional[0] : NULL;
+    if (helm->values != NULL) {
+        return *path == NULL ||
+               err_set(err, ERR_USAGE,
+                       "'%s' beside --helm %s: a run has one scenario; drop one", *path,
+                       helm->values);
+    }
+    if (helm->nodes != NULL || helm->compat != NULL || helm->release != NULL ||
+        helm->gpu != NULL || helm->model != NULL || helm->modelmaps.count > 0) {
+        return err_set(err, ERR_USAGE,
+                       "--compat, --nodes, --gpu, --release, --model and --model-file "
+                       "say how --helm VALUES.yaml is read; give it, or drop them");
+    }
+    return *path != NULL ||
+           err_set(err, ERR_USAGE,
+                   "missing argument: stacksim %s %s; try 'stacksim %s --help'",
+                   command->name, command->usage, command->name);
+}
+
+/* The scenario of --helm as text. */
+static bool helm_apply(const struct scenario_args *args,
+                       struct scenario_storage *storage, struct runner_setup *setup,
+                       struct err *err)
+{
+    struct helm *helm = NULL;
+    const bool good =
+        helm_open(&helm, &args->helm, args->config_dir, err) &&
+        helm_scenario(helm, &args->helm, args->trace, &storage->helm_yaml, err);
+    for (size_t i = 0; good && i < helm->stack->findings.count; i++) {
+        const struct finding *finding = &helm->stack->findings.items[i];
+        /* What changes no run is for `helm explain` to tell. */
+        if (finding->level == FINDING_WARNING &&
+            strcmp(finding->name, "not_simulated") != 0) {
+            continue;
+        }
+        finding_print(finding, &storage->notes);
+        text_add(&storage->notes, "\n");
+    }
+    helm_close(helm);
+    storage->text = (struct runner_text){.name = args->helm.values,
+                                         .yaml = text_str(&storage->helm_yaml),
+                                         .folder = "."};
+    setup->text = &storage->text;
+    setup->trace_path = NULL;
+    return good;
 }
 
 bool scenario_args_apply(const struct scenario_args *args, const char *scenario_path,
@@ -68,5 +123,5 @@ bool scenario_args_apply(const struct scenario_args *args, const char *scenario_
     setup->overrides = storage->overrides;
     setup->override_count = count;
     setup->trace_path = args->trace;
-    return true;
+    return args->helm.values == NULL || helm_apply(args, storage, setup, err);
 }

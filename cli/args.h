@@ -6,6 +6,7 @@
 #define STACKSIM_CLI_ARGS_H
 
 #include "base/opt.h"
+#include "cli/helm/options.h"
 #include "cli/runner.h"
 
 #include <stddef.h>
@@ -20,6 +21,7 @@ struct scenario_args {
     const char *config_dir;
     const char *trace;
     struct opt_list plugins;
+    struct helm_args helm; /* in place of a scenario; of commands that offer it */
 };
 
 #define SCENARIO_OPTIONS(type, member)                                                 \
@@ -73,6 +75,22 @@ struct scenario_args {
             "Rows are kept. Example: --warmup auto"                                    \
     }
 
+/* The rows of --helm, for commands whose scenario may come from a deployment's files.
+ */
+#define SCENARIO_HELM_OPTIONS(type, member)                                            \
+    {"--helm",                                                                         \
+     "VALUES.yaml",                                                                    \
+     OPT_STR,                                                                          \
+     offsetof(struct type, member) + offsetof(struct scenario_args, helm) +            \
+         offsetof(struct helm_args, values),                                           \
+     "none",                                                                           \
+     "Instead of SCENARIO: values of the vLLM Production Stack's Helm chart, or its "  \
+     "custom resources (docs/production-stack.md). Example: --helm values.yaml"},      \
+        HELM_OPTIONS(offsetof(struct type, member) +                                   \
+                     offsetof(struct scenario_args, helm)),                            \
+        HELM_MODEL_OPTION(offsetof(struct type, member) +                              \
+                          offsetof(struct scenario_args, helm))
+
 /* What was made from the arguments; lives as long as a setup or a run that points into
  * it. */
 struct scenario_storage {
@@ -80,10 +98,19 @@ struct scenario_storage {
     char seed[40];
     char warmup[80];
     const char *overrides[ARGS_OVERRIDES_MAX];
+    struct text helm_yaml; /* the scenario that --helm came to */
+    struct text notes;     /* what was assumed on the way, one line each */
+    struct runner_text text;
 };
 
-/* Fills scenario_path, config_dir, overrides, policies and trace_path of setup. Storage
- * is to be released in every case. */
+/* SCENARIO or --helm, and not both: *path is the argument, NULL with --helm. */
+NODISCARD bool scenario_args_given(const struct scenario_args *args,
+                                   const struct opt_command *command,
+                                   const struct opt_result *result, const char **path,
+                                   struct err *err);
+
+/* Fills scenario_path (or text), config_dir, overrides, policies and trace_path of
+ * setup. Storage is to be released in every case. */
 NODISCARD bool scenario_args_apply(const struct scenario_args *args,
                                    const char *scenario_path,
                                    struct scenario_storage *storage,

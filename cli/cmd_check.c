@@ -15,6 +15,7 @@ struct check_args {
 
 static const struct opt CHECK_OPTIONS[] = {
     SCENARIO_OPTIONS(check_args, scenario),
+    SCENARIO_HELM_OPTIONS(check_args, scenario),
     {"--policy", "NAME", OPT_STR, offsetof(struct check_args, policy), "the scenario's",
      "Routing policy; 'stacksim policies' lists them. Example: --policy session"},
     {0},
@@ -31,13 +32,16 @@ static int check_run(int argc, char *const *argv)
     struct scenario_storage storage = {0};
     struct runner_setup setup = {.policy = args.policy};
     struct runner *runner = NULL;
-    if (!scenario_args_apply(&args.scenario, call.result.positional[0], &storage,
-                             &setup, &err) ||
+    const char *path = NULL;
+    if (!scenario_args_given(&args.scenario, &command_check.options, &call.result,
+                             &path, &err) ||
+        !scenario_args_apply(&args.scenario, path, &storage, &setup, &err) ||
         !runner_new(&runner, &setup, &err)) {
         scenario_storage_fini(&storage);
         return say_error(&err);
     }
     struct text out = {0};
+    say_notes(text_str(&storage.notes));
     runner_describe_scenario(runner, &out);
     fputs(text_str(&out), stdout);
     text_fini(&out);
@@ -50,7 +54,7 @@ const struct command command_check = {
     .options =
         {
             .name = "check",
-            .usage = "SCENARIO [OPTIONS]",
+            .usage = "SCENARIO|--helm VALUES.yaml [OPTIONS]",
             .summary = "read a scenario and say what would run",
             .description =
                 "Finds every error that a run would find before its first request: "
@@ -61,7 +65,7 @@ const struct command command_check = {
                 "  stacksim check demo\n"
                 "  stacksim check fleet.yaml --set cluster.pools.0.replicas=16",
             .options = CHECK_OPTIONS,
-            .positional_min = 1,
+            .positional_min = 0,
             .positional_max = 1,
         },
     .run = check_run,

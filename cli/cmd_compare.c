@@ -49,6 +49,7 @@ static const struct opt COMPARE_OPTIONS[] = {
      "their 95 % intervals, seed by seed. Example: --seeds 5"},
     SCENARIO_OPTIONS(compare_args, scenario),
     WARMUP_OPTION(compare_args, scenario),
+    SCENARIO_HELM_OPTIONS(compare_args, scenario),
     {"--out", "DIR|FILE.db", OPT_STR, offsetof(struct compare_args, out), "out",
      "Where the store, the plots and the HTML page go: a folder, in which they are "
      "called after the scenario, or the name of the store. An older store of that name "
@@ -310,6 +311,9 @@ static int execute(struct compare_call *call)
         !open_outputs(call, &err)) {
         return say_error(&err);
     }
+    if (!call->args->quiet) {
+        say_notes(text_str(&call->storage[0].notes));
+    }
     int code = EXIT_DONE;
     for (size_t i = 0; code == EXIT_DONE && i < call->seeds; i++) {
         code = run_seed(call, i, threads);
@@ -342,7 +346,10 @@ static int compare_run(int argc, char *const *argv)
     }
     struct err err = {0};
     enum table_format format = TABLE_TEXT;
-    if (!table_format_parse(args.format, &format, &err)) {
+    const char *path = NULL;
+    if (!scenario_args_given(&args.scenario, &command_compare.options, &call.result,
+                             &path, &err) ||
+        !table_format_parse(args.format, &format, &err)) {
         return say_error(&err);
     }
     if (args.seeds < 1 || args.seeds > SEEDS_MAX) {
@@ -352,7 +359,7 @@ static int compare_run(int argc, char *const *argv)
     }
     struct compare_call *work = mem_alloc(1, sizeof *work);
     work->args = &args;
-    work->scenario_path = call.result.positional[0];
+    work->scenario_path = path;
     work->format = format;
     work->seeds = (size_t)args.seeds;
     struct text line = {0};
@@ -371,7 +378,7 @@ const struct command command_compare = {
     .options =
         {
             .name = "compare",
-            .usage = "SCENARIO [--policies A,B,C] [OPTIONS]",
+            .usage = "SCENARIO|--helm VALUES.yaml [--policies A,B,C] [OPTIONS]",
             .summary = "simulate the same traffic under several policies",
             .description =
                 "Every policy meets the very same requests. Prints a table and what "
@@ -382,9 +389,10 @@ const struct command command_compare = {
                 "Examples:\n"
                 "  stacksim compare demo\n"
                 "  stacksim compare demo --policies round_robin,session --seeds 5\n"
-                "  stacksim compare fleet.yaml --trace traffic.csv.gz --out out/t.db",
+                "  stacksim compare fleet.yaml --trace traffic.csv.gz --out out/t.db\n"
+                "  stacksim compare --helm values.yaml --gpu h100_sxm --trace t.csv",
             .options = COMPARE_OPTIONS,
-            .positional_min = 1,
+            .positional_min = 0,
             .positional_max = 1,
         },
     .run = compare_run,

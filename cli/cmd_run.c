@@ -42,6 +42,7 @@ struct run_args {
 static const struct opt RUN_OPTIONS[] = {
     SCENARIO_OPTIONS(run_args, scenario),
     WARMUP_OPTION(run_args, scenario),
+    SCENARIO_HELM_OPTIONS(run_args, scenario),
     {"--policy", "NAME", OPT_STR, offsetof(struct run_args, policy), "the scenario's",
      "Routing policy; 'stacksim policies' lists them. Example: --policy prefix_aware"},
     {"--out", "FILE.db", OPT_STR, offsetof(struct run_args, out), "nothing is stored",
@@ -225,13 +226,16 @@ static int run_and_print(struct runner *runner, const struct run_args *args,
 
 /* A bare name is looked up in configs/ and cannot be hit by an output. */
 static bool outputs_check(const struct run_args *args, const char *scenario_path,
-                          const char *trace_path, struct err *err)
+                          struct err *err)
 {
     const bool is_path =
-        strstr(scenario_path, ".yaml") != NULL || strchr(scenario_path, '/') != NULL;
+        scenario_path != NULL &&
+        (strstr(scenario_path, ".yaml") != NULL || strchr(scenario_path, '/') != NULL);
     const struct path_use uses[] = {
         {"the scenario", is_path ? scenario_path : NULL, false},
-        {"--trace", trace_path, false},
+        {"--helm", args->scenario.helm.values, false},
+        {"--nodes", args->scenario.helm.nodes, false},
+        {"--trace", args->scenario.trace, false},
         {"--out", args->out, true},
         {"--decisions", args->decisions, true},
         {"--timeline", args->timeline, true},
@@ -256,7 +260,7 @@ static int execute(const struct run_args *args, const char *scenario_path,
     };
     int code = EXIT_DONE;
     if (!scenario_args_apply(&args->scenario, scenario_path, &storage, &setup, &err) ||
-        !outputs_check(args, scenario_path, setup.trace_path, &err) ||
+        !outputs_check(args, scenario_path, &err) ||
         !outputs_open(&outputs, args, &err)) {
         code = say_error(&err);
         goto done;
@@ -273,6 +277,9 @@ static int execute(const struct run_args *args, const char *scenario_path,
         fputs(text_str(&yaml), stdout);
         text_fini(&yaml);
         goto done;
+    }
+    if (!args->quiet) {
+        say_notes(text_str(&storage.notes));
     }
     code = run_and_print(runner, args, format, &outputs);
 done:
@@ -291,12 +298,15 @@ static int run_run(int argc, char *const *argv)
     }
     enum table_format format = TABLE_TEXT;
     struct err err = {0};
-    if (!table_format_parse(args.format, &format, &err)) {
+    const char *path = NULL;
+    if (!scenario_args_given(&args.scenario, &command_run.options, &call.result, &path,
+                             &err) ||
+        !table_format_parse(args.format, &format, &err)) {
         return say_error(&err);
     }
     struct interrupt interrupt;
     interrupt_hold(&interrupt);
-    const int code = execute(&args, call.result.positional[0], format);
+    const int code = execute(&args, path, format);
     interrupt_release(&interrupt);
     return code;
 }
@@ -305,7 +315,7 @@ const struct command command_run = {
     .options =
         {
             .name = "run",
-            .usage = "SCENARIO [OPTIONS]",
+            .usage = "SCENARIO|--helm VALUES.yaml [OPTIONS]",
             .summary = "simulate one scenario under one policy",
             .description =
                 "SCENARIO is a YAML file, or the name of one in configs/scenarios.\n\n"
@@ -313,9 +323,10 @@ const struct command command_run = {
                 "  stacksim run demo\n"
                 "  stacksim run demo --policy prefix_aware --seed 7 --out out/run.db\n"
                 "  stacksim run fleet.yaml --set cluster.pools.0.replicas=16 --format "
-                "json",
+                "json\n"
+                "  stacksim run --helm values.yaml --gpu h100_sxm --trace t.csv",
             .options = RUN_OPTIONS,
-            .positional_min = 1,
+            .positional_min = 0,
             .positional_max = 1,
         },
     .run = run_run,

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * scenario.c: writes the scenario that a stack's files come to. A text and not a
+ * struct: what a user can read, change and run again is also what `run --helm` runs.
+ */
+#include "cli/helm/deployment.h"
+#include "policies/pair.h"
+#include "policies/policy_set.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { POOLS_MAX = 16, PROMPT_MAX = 16000 };
+
+/* ---- which engines -----------------------------------------------------------------
+ */
+
+static bool is_wanted(const struct helm_engine *engine, const struct helm_args *args)
+{
+    return args->model == NULL || strcmp(args->model, engine->from->name) == 0 ||
+           strcmp(args->model, stack_served_name(engine->from)) == 0;
+}
+
+/* A trace has requests for one model: all engines of a run serve the same. */
+static bool models_check(const struct helm *helm, const struct helm_args *args,
+                         struct err *err)
+{
+    const struct stack_engine *first = NULL;
+    uint32_t pools = 0;
+    for (size_t i = 0; i < helm->stack->engine_count; i++) {
+        const struct stack_engine *engine = helm->engines[i].from;
+        if (!is_wanted(&helm->engines[i], args) || engine->replicas == 0) {
+            continue;
+        }
+        pools++;
+        if (first != NULL &&
+            strcmp(stack_served_name(first), stack_served_name(engine)) != 0) {
+            return conf_fail(engine->where, err,
+                             "%s serves %.100s, and %s serves %.100s: a run simulates "
+                             "one model; choose by --model NAME",
+                             first->name, stack_served_name(first), engine->name,
+                             stack_served_name(engine));
+        }
+        first = engine;
+    }
+    if (first == NULL) {
+        return err_set(err, ERR_INPUT, "%s: no engine to simulate%s%s", args->values,
+                       args->model != NULL ? ": none is called " : "",
+                       args->model != NULL ? args->model : "");
+    }
+    return pools <= POOLS_MAX ||
+           err_set(err, ERR_INPUT, "%s: %u engine pools, and a scenario has %d at most",
+                   args->values, pools, POOLS_MAX);
+}
+
+/* ---- pools -------------------------------------------------------------------------
+ */
+
+static bool label_in(const char *labels, const char *label)
+{
+    const size_t length = strlen(label);
+    while (labels != NULL && *labels != '\0') {
+        const size_t item = strcspn(labels, ",");
+        if (item == length && memcmp(labels, label, length) == 0) {
+            return true;
+        }
+        labels += item + (labels[item] == ',' ? 1 : 0);
+    }
+    return false;
+}
+
+static const char *role_of(const struct helm *helm, const struct stack_engine *engine)
+{
+    if (label_in(helm_router_flag(helm, "--prefill-model-labels"), engine->name)) {
+        return "prefill";
+    }
+    if (label_in(helm_router_flag(helm, "--decode-model-labels"), engine->name)) {
+        return "decode";
+    }
+    return NULL;
+}
+
+static bool splits(const struct helm *helm)
+{
+    const char *logic = helm->stack->router.routing_logic;
+    return helm->stack->router.where != NULL &&
+           strncmp(logic, "disaggregated_prefill", strlen("disaggregated_prefill")) ==
+               0;
+}
+
+static bool pool_known(const struct helm_engine *engine, struct err *err)
+{
+    const struct stack_engine *from = engine->from;
+    if (engine->gpu_name[0] == '\0') {
+        return conf_fail(from->where, err,
+                         "%s: which GPU it runs on is not known; give --gpu h100_sxm, "
+                         "or --nodes nodes.yaml",
+                         from->name);
+    }
+    if (engine->model_name[0] == '\0') {
+        return conf_fail(
+            from->where, err,
+            "%s: no file of configs/models is the model %.100s; write one, "
+            "or name one that is like it: --model-file '%.100s=llama_3_1_8b'",
+            from->name, from->model_url, from->model_url);
+    }
+    if (!engine->fits) {
+        return conf_fail(from->where, err, "%s: the engine does not start: %.500s",
+                         from->name, engine->why.text);
+    }
+    return true;
+}
+
+static bool pool_put(const struct helm *helm, const struct helm_engine *engine,
+                     struct text *out, struct err *err)
+{
+    const struct stack_engine *from = engine->from;
+    const char *role = splits(helm) ? role_of(helm, from) : NULL;
+    if (!pool_known(engine, err)) {
+        return false;
+    }
+    text_printf(out, "    - name: \"%.63s\"\n", from->name);
+    if (role != NULL) {
+        text_printf(out, "      role: %s\n", role);
+    }
+    text_printf(out,
+                "      replicas: %" PRIu32 "\n      gpu: %s\n      model: %s\n"
+                "      engine: %s\n",
+                from->replicas, engine->gpu_name, engine->model_name,
+                text_str(&engine->flags));
+    return true;
+}
+
+/* ---- routing -----------------------------------------------------------------------
+ */
+
+static bool policy_check(const struct helm *helm, struct err *err)
+{
+    const struct stack_router *router = &helm->stack->router;
+    if (policy_set_find(NULL, router->routing_logic) != NULL ||
+        pair_policy_find(router->routing_logic) != NULL) {
+        return true;
+    }
+    return conf_fail(
+        router->where, err,
+        "routingLogic: no policy is called %.80s, here or in the stack, "
+        "whose router ends with exit code 2; `stacksim policies` lists them",
+        router->routing_logic);
+}
+
+static void params_put(const struct helm *helm, struct text *out)
+{
+    const char *logic = helm->stack->router.routing_logic;
+    const char *length = helm_router_flag(helm, "--prefix-min-match-length");
+    const char *threshold = helm_router_flag(helm, "--kv-aware-threshold");
+    const char *digits = "0123456789";
+    if (strcmp(logic, "prefixaware") == 0 && length != NULL &&
+        strspn(length, digits) == strlen(length)) {
+        text_printf(out, "  params: {prefix_min_match_length: %s}\n", length);
+    }
+    if (strcmp(logic, "kvaware") == 0 && threshold != NULL &&
+        strspn(threshold, digits) == strlen(threshold)) {
+        text_printf(out, "  params: {threshold: %s}\n", threshold);
+    }
+}
+
+/* Seconds of a flag, or of its default. */
+static unsigned long seconds_of(const struct helm *helm, const char *name,
+                                unsigned long otherwise)
+{
+    const char *text = helm_router_flag(helm, name);
+    unsigned long seconds = 0;
+    for (size_t i = 0; text != NULL && text[i] >= '0' && text[i] <= '9' && i < 9; i++) {
+        seconds = seconds * 10 + (unsigned long)(text[i] - '0');
+    }
+    return seconds > 0 ? seconds : otherwise;
+}
+
+static bool routing_put(struct helm *helm, struct text *out, struct err *err)
+{
+    const struct stack_router *router = &helm->stack->router;
+    if (router->where == NULL) {
+        findings_add(&helm->stack->findings, FINDING_NOTE, "no_router", NULL,
+                     "there is no router; clients are taken to ask a Service, which "
+                     "chooses an engine at random");
+        text_add(out, "routing: {policy: random}\n");
+        return true;
+    }
+    if (!policy_check(helm, err)) {
+        return false;
+    }
+    text_printf(out,
+                "routing:\n  policy: %s\n  compat: %s\n  replicas: %" PRIu32
+                "\n  scrape_interval: %lus\n  stats_window: %lus\n",
+                router->routing_logic, stack_release_name(helm->stack->release),
+                router->replicas > 0 ? router->replicas : 1,
+                seconds_of(helm, "--engine-stats-interval", 30),
+                seconds_of(helm, "--request-stats-window", 60));
+    params_put(helm, out);
+    if (router->session_key != NULL) {
+        findings_add(&helm->stack->findings, FINDING_NOTE, "sessions_of_trace",
+                     router->where,
+                     "sessions are those of the workload; the header %.80s stands for "
+                     "them",
+                     router->session_key);
+    }
+    return true;
+}
+
+/* ---- the rest ----------------------------------------------------------------------
+ */
+
+/* A name between double quotes, whatever is in it. */
+static void quoted(const char *text, struct text *out)
+{
+    text_add(out, "\"");
+    for (; *text != '\0'; text++) {
+        if (*text == '"' || *text == '\\') {
+            text_add(out, "\\");
+        }
+        text_add_bytes(out, text, 1);
+    }
+    text_add(out, "\"");
+}
+
+/* Absolute, since the scenario may be moved. */
+static bool trace_put(const char *trace, struct text *out, struct err *err)
+{
+    char *path = strcmp(trace, "-") == 0 ? strdup(trace) : realpath(trace, NULL);
+    if (path == NULL) {
+        return err_set(err, ERR_INPUT, "%s: %s; check the path given with --trace",
+                       trace, strerror(errno));
+    }
+    text_add(out, "workload:\n  trace: ");
+    quoted(path, out);
+    text_add(out, "\n");
+    free(path);
+    return true;
+}
+
+static void workload_put(struct helm *helm, const struct helm_args *args,
+                         struct text *out)
+{
+    uint32_t longest = PROMPT_MAX;
+    for (size_t i = 0; i < helm->stack->engine_count; i++) {
+        const struct helm_engine *engine = &helm->engines[i];
+        if (is_wanted(engine, args) && engine->fits &&
+            engine->config.max_model_len / 2 < longest) {
+            longest = engine->config.max_model_len / 2;
+        }
+    }
+    text_printf(out,
+                "# A stand-in: conversations of chat, 1 new one per second.\n"
+                "workload:\n  generate:\n    - program: chat\n      preset: moon-conv\n"
+                "      requests: 1000\n      warm_up: 0s\n"
+                "      arrival: {kind: poisson, rate_per_s: 1}\n      prompt_max: %u\n",
+                longest);
+    findings_add(&helm->stack->findings, FINDING_NOTE, "workload_stand_in", NULL,
+                 "no trace was given: 1,000 requests of chat stand in; give --trace");
+}
+
+static void assumptions_put(const struct helm *helm, struct text *out)
+{
+    const struct findings *findings = &helm->stack->findings;
+    for (size_t i = 0; i < findings->count; i++) {
+        text_add(out, "# ");
+        text_add(out, finding_level_name(findings->items[i].level));
+        text_add(out, ": ");
+        finding_print(&findings->items[i], out);
+        text_add(out, "\n");
+    }
+}
+
+bool helm_scenario(struct helm *helm, const struct helm_args *args, const char *trace,
+                   struct text *out, struct err *err)
+{
+    struct text body = {0};
+    bool good = models_check(helm, args, err);
+    if (good && trace != NULL) {
+        good = trace_put(trace, &body, err);
+    } else if (good) {
+        workload_put(helm, args, &body);
+    }
+    if (good) {
+        text_add(&body, "cluster:\n  pools:\n");
+    }
+    for (size_t i = 0; good && i < helm->stack->engine_count; i++) {
+        const struct helm_engine *engine = &helm->engines[i];
+        if (is_wanted(engine, args) && engine->from->replicas > 0) {
+            good = pool_put(helm, engine, &body, err);
+        }
+    }
+    good = good && routing_put(helm, &body, err);
+    if (good) {
+        findings_sort(&helm->stack->findings);
+        text_printf(
+            out, "# What %s comes to, as %s of the Production Stack reads it.\n",
+            args->values, helm->stack->release == STACK_TAG ? "release 0.1.3" : "head");
+        assumptions_put(helm, out);
+        text_add(out, "name: ");
+        quoted(helm->stack->name, out);
+        text_add(out, "\n");
+        text_add(out, text_str(&body));
+    }
+    text_fini(&body);
+    return good;
+}
