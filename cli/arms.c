@@ -15,7 +15,9 @@
 #include "cli/jobs.h"
 #include "cli/progress.h"
 #include "reports/run.h"
+#include "reports/warmup.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 
@@ -34,6 +36,10 @@ struct arms {
     char *scenario_name;
     struct progress *progress;
     atomic_bool stop;
+    const struct arms_keeper *keeper; /* NULL = none */
+    pthread_mutex_t lock;             /* guards what follows, and records */
+    size_t kept;
+    bool keeping; /* a thread of an arm is at it */
 };
 
 static bool arm_new(struct arm *arm, const struct runner_setup *setup,
@@ -59,6 +65,7 @@ bool arms_new(struct arms **out, const struct runner_setup *setup,
               const struct policy_list *policies, struct err *err)
 {
     struct arms *arms = mem_alloc(1, sizeof *arms);
+    pthread_mutex_init(&arms->lock, NULL);
     while (arms->count < policies->count) {
         if (!arm_new(&arms->arm[arms->count], setup, &policies->choices[arms->count],
                      err)) {
@@ -81,8 +88,31 @@ void arms_delete(struct arms *arms)
         runner_delete(arms->arm[i].runner);
         run_record_delete(arms->records[i]);
     }
+    pthread_mutex_destroy(&arms->lock);
     mem_free(arms->scenario_name);
     mem_free(arms);
+}
+
+/* One of the threads that finish an arm keeps what is due, the others go on. */
+static void keep_finished(struct arms *arms)
+{
+    pthread_mutex_lock(&arms->lock);
+    const bool mine = arms->keeper != NULL && !arms->keeping;
+    arms->keeping = arms->keeping || mine;
+    while (mine && arms->kept < arms->count && arms->records[arms->kept] != NULL &&
+           !atomic_load(&arms->stop)) {
+        struct arm *arm = &arms->arm[arms->kept];
+        struct run_record *run = arms->records[arms->kept];
+        pthread_mutex_unlock(&arms->lock);
+        const bool ok = arms->keeper->keep(arms->keeper->context, run, &arm->err);
+        pthread_mutex_lock(&arms->lock);
+        arms->kept++;
+        if (!ok) {
+            atomic_store(&arms->stop, true);
+        }
+    }
+    arms->keeping = arms->keeping && !mine;
+    pthread_mutex_unlock(&arms->lock);
 }
 
 static void run_arm(void *context, size_t index)
@@ -104,9 +134,12 @@ static void run_arm(void *context, size_t index)
         atomic_store(&arms->stop, true);
         return;
     }
+    pthread_mutex_lock(&arms->lock);
     arms->records[index] = runner_take_record(arm->runner);
+    pthread_mutex_unlock(&arms->lock);
     runner_delete(arm->runner);
     arm->runner = NULL;
+    keep_finished(arms);
     atomic_store(&arm->part, PART_STEPS);
 }
 
@@ -128,7 +161,8 @@ static void watch(void *context)
     progress_show(arms->progress, sum / (double)arms->count, detail);
 }
 
-enum arms_end arms_run(struct arms *arms, uint32_t threads, bool quiet, struct err *err)
+enum arms_end arms_run(struct arms *arms, uint32_t threads, bool quiet,
+                       const struct arms_keeper *keeper, struct err *err)
 {
     const struct jobs jobs = {
         .count = arms->count,
@@ -137,6 +171,8 @@ enum arms_end arms_run(struct arms *arms, uint32_t threads, bool quiet, struct e
         .work = run_arm,
         .watch = watch,
     };
+    arms->keeper = keeper;
+    arms->kept = 0;
     arms->progress = progress_new(arms->scenario_name, quiet);
     jobs_run(&jobs);
     progress_delete(arms->progress);
@@ -150,6 +186,22 @@ enum arms_end arms_run(struct arms *arms, uint32_t threads, bool quiet, struct e
         end = arms->records[i] == NULL ? ARMS_INTERRUPTED : end;
     }
     return end;
+}
+
+/* A time from the first arrival on, which is the same in all arms, or nothing. */
+bool arms_warm_up_alike(const struct arms *arms)
+{
+    for (size_t i = 0; i < arms->count; i++) {
+        const char *text = runner_warmup(arms->arm[i].runner);
+        struct warmup_rule rule = {WARMUP_NONE, 0, 0};
+        struct err ignored = {0};
+        if (text != NULL &&
+            (!warmup_parse(text, &rule, &ignored) || rule.kind == WARMUP_AUTO ||
+             rule.kind == WARMUP_REQUESTS)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 struct run_record *const *arms_records(const struct arms *arms)

@@ -20,7 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BENCH_RUNS_MAX = 1000, BENCH_FIXED_ARGUMENTS = 8 };
+enum { BENCH_RUNS_MAX = 1000, BENCH_FIXED_ARGUMENTS = 10 };
 #define EVENT_QUEUE "evq"  /* instead of a scenario */
 #define PICK        "pick" /* the same */
 
@@ -28,6 +28,7 @@ struct bench_args {
     struct opt_list sets;
     const char *config_dir;
     const char *target;
+    const char *out;
     uint64_t runs;
     uint64_t warm_up;
     bool step_by_step;
@@ -47,6 +48,9 @@ static const struct opt BENCH_OPTIONS[] = {
     {"--config-dir", "DIR", OPT_STR, offsetof(struct bench_args, config_dir),
      "$STACKSIM_CONFIGS, else the installed one",
      "Folder with gpus/, models/ and scenarios/. Example: --config-dir ./my-configs"},
+    {"--out", "FILE.db", OPT_STR, offsetof(struct bench_args, out), "nothing is stored",
+     "Let every run write its rows to this store, which is replaced. "
+     "Example: --out /tmp/bench.db"},
     {"--step-by-step", NULL, OPT_FLAG, offsetof(struct bench_args, step_by_step), "off",
      "Simulate every engine step singly. Example: --step-by-step"},
     {"--once", NULL, OPT_FLAG, offsetof(struct bench_args, once), "off",
@@ -161,6 +165,10 @@ static void arguments_of(const struct bench_args *args, const char *scenario,
     if (args->config_dir != NULL) {
         arguments[count++] = "--config-dir";
         arguments[count++] = args->config_dir;
+    }
+    if (args->out != NULL) {
+        arguments[count++] = "--out";
+        arguments[count++] = args->out;
     }
     for (size_t i = 0; i < args->sets.count; i++) {
         arguments[count++] = "--set";

@@ -267,16 +267,35 @@ static bool open_outputs(struct compare_call *call, struct err *err)
     return ok;
 }
 
-/* Rows of later seeds are only in the store: pictures show the first. */
-static bool keep_runs(struct compare_call *call, size_t index, struct err *err)
+/* What a seed's runs are kept with: rows of later seeds are only in the store, since
+ * pictures show the first. */
+struct keeping {
+    struct compare_call *call;
+    bool drop;
+};
+
+static bool keep_run(void *context, struct run_record *run, struct err *err)
 {
-    struct run_record *const *records = arms_records(call->arms[index]);
-    for (size_t arm = 0; arm < call->policies.count; arm++) {
-        if (!target_add(call->store, records[arm], !call->args->no_requests, err)) {
+    const struct keeping *keeping = context;
+    const struct compare_call *call = keeping->call;
+    if (!target_add(call->store, run, !call->args->no_requests, err)) {
+        return false;
+    }
+    if (keeping->drop) {
+        run_drop_requests(run);
+    }
+    return true;
+}
+
+/* After the runs, where all had to be there to know what each leaves out. */
+static bool keep_aligned(struct keeping *keeping, struct arms *arms, struct err *err)
+{
+    const size_t count = keeping->call->policies.count;
+    struct run_record *const *records = arms_records(arms);
+    warmup_align(records, count);
+    for (size_t i = 0; i < count; i++) {
+        if (!keep_run(keeping, records[i], err)) {
             return false;
-        }
-        if (index > 0) {
-            run_drop_requests(records[arm]);
         }
     }
     return true;
@@ -289,7 +308,12 @@ static int run_seed(struct compare_call *call, size_t index, uint32_t threads)
     if (index > 0 && !load_seed(call, index, &err)) {
         return say_error(&err);
     }
-    switch (arms_run(call->arms[index], threads, call->args->quiet, &err)) {
+    struct arms *arms = call->arms[index];
+    struct keeping keeping = {call, index > 0};
+    const struct arms_keeper keeper = {keep_run, &keeping};
+    const bool at_once = arms_warm_up_alike(arms);
+    switch (
+        arms_run(arms, threads, call->args->quiet, at_once ? &keeper : NULL, &err)) {
     case ARMS_INTERRUPTED:
         return say_interrupted("a part of the runs", text_str(&call->store_path));
     case ARMS_FAILED:
@@ -297,8 +321,7 @@ static int run_seed(struct compare_call *call, size_t index, uint32_t threads)
     case ARMS_DONE:
         break;
     }
-    warmup_align(arms_records(call->arms[index]), call->policies.count);
-    return keep_runs(call, index, &err) ? EXIT_DONE : say_error(&err);
+    return at_once || keep_aligned(&keeping, arms, &err) ? EXIT_DONE : say_error(&err);
 }
 
 static int execute(struct compare_call *call)

@@ -12,6 +12,7 @@
 #include "cli/paths.h"
 #include "cli/progress.h"
 #include "cli/result.h"
+#include "cli/row_writer.h"
 #include "cli/say.h"
 #include "cli/target.h"
 #include "reports/run.h"
@@ -91,6 +92,7 @@ static const struct opt RUN_OPTIONS[] = {
 /* What a run writes into, all of it optional. */
 struct run_outputs {
     struct target *store;
+    struct row_writer *rows; /* into the store, while the run goes on */
     struct outfile *decisions;
     struct outfile *timeline;
 };
@@ -99,7 +101,9 @@ static bool outputs_open(struct run_outputs *outputs, const struct run_args *arg
                          struct err *err)
 {
     if (args->out != NULL &&
-        !target_open(&outputs->store, args->out, args->append, err)) {
+        !(target_open(&outputs->store, args->out, args->append, err) &&
+          row_writer_new(&outputs->rows, target_store(outputs->store),
+                         !args->no_requests, err))) {
         return false;
     }
     return (args->decisions == NULL ||
@@ -110,6 +114,7 @@ static bool outputs_open(struct run_outputs *outputs, const struct run_args *arg
 
 static void outputs_abort(struct run_outputs *outputs)
 {
+    row_writer_delete(outputs->rows);
     target_abort(outputs->store);
     outfile_abort(outputs->decisions);
     outfile_abort(outputs->timeline);
@@ -139,7 +144,7 @@ static bool outputs_commit(struct run_outputs *outputs, const struct run_args *a
         timeline_write(run, outfile_stream(outputs->timeline));
     }
     if (store != NULL) {
-        if (!target_add(store, run, !args->no_requests, err)) {
+        if (!row_writer_end(outputs->rows, run, err)) {
             return false;
         }
         outputs->store = NULL;
@@ -154,15 +159,20 @@ static bool outputs_commit(struct run_outputs *outputs, const struct run_args *a
 
 enum drive_end { DRIVE_DONE, DRIVE_FAILED, DRIVE_INTERRUPTED };
 
-static enum drive_end drive(struct runner *runner, const char *label, bool quiet,
+/* rows may be NULL; a store that takes no more ends the run, which then has failed. */
+static enum drive_end drive(struct runner *runner, struct row_writer *rows, bool quiet,
                             struct err *err)
 {
-    struct progress *progress = progress_new(label, quiet);
+    struct progress *progress = progress_new(runner_scenario_name(runner), quiet);
     enum drive_end end = DRIVE_DONE;
     bool done = false;
     while (!done) {
         if (interrupt_came()) {
             end = DRIVE_INTERRUPTED;
+            break;
+        }
+        if (rows != NULL && row_writer_failed(rows, err)) {
+            end = DRIVE_FAILED;
             break;
         }
         if (!runner_advance(runner, &done, err)) {
@@ -209,8 +219,7 @@ static int run_and_print(struct runner *runner, const struct run_args *args,
                          enum table_format format, struct run_outputs *outputs)
 {
     struct err err = {0};
-    const enum drive_end end =
-        drive(runner, runner_scenario_name(runner), args->quiet, &err);
+    const enum drive_end end = drive(runner, outputs->rows, args->quiet, &err);
     if (end == DRIVE_INTERRUPTED) {
         return interrupted(runner, args);
     }
@@ -267,6 +276,7 @@ static int execute(const struct run_args *args, const char *scenario_path,
     }
     setup.decisions =
         outputs.decisions == NULL ? NULL : outfile_stream(outputs.decisions);
+    setup.rows = outputs.rows;
     if (!runner_new(&runner, &setup, &err)) {
         code = say_error(&err);
         goto done;

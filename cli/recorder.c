@@ -8,6 +8,7 @@
 #include "cli/recorder.h"
 
 #include "cli/clock.h"
+#include "cli/row_writer.h"
 #include "cli/version.h"
 #include "policies/decision_log.h"
 #include "reports/run.h"
@@ -55,6 +56,9 @@ static void record_outcome(void *context, const struct request_outcome *outcome)
         .preemptions = outcome->preemptions,
         .recomputed_tokens = outcome->recomputed_tokens,
     };
+    if (recorder->rows != NULL) {
+        row_writer_request(recorder->rows, &row);
+    }
     if (!run_add_request(recorder->run, &row)) {
         recorder->overflowed = true;
     }
@@ -71,6 +75,9 @@ static void record_sample(void *context, const struct engine_sample *sample)
         .kv_used_blocks = sample->kv_used_blocks,
         .kv_total_blocks = sample->kv_total_blocks,
     };
+    if (recorder->rows != NULL) {
+        row_writer_sample(recorder->rows, &row);
+    }
     if (!run_add_sample(recorder->run, &row)) {
         recorder->overflowed = true;
     }
@@ -141,7 +148,11 @@ void recorder_begin(struct recorder *recorder, const struct recorder_setup *setu
     info.started_utc = started_utc;
     info.name = setup->name == NULL ? info.name : setup->name;
     *recorder = (struct recorder){
-        .run = run_record_new(&info), .decisions = log->stream, .scores = log->scores};
+        .run = run_record_new(&info),
+        .rows = setup->rows,
+        .decisions = log->stream,
+        .scores = log->scores,
+    };
     if (setup->intervals) {
         run_want_intervals(recorder->run);
     }

@@ -14,16 +14,18 @@
 #include <stdio.h>
 
 struct observer;
+struct row_writer;
 struct run_record;
 struct scenario;
 struct sim;
 
 struct recorder {
-    struct run_record *run; /* owned */
-    FILE *decisions;        /* CSV rows of the decision log; NULL = none */
-    bool scores;            /* with the score of every candidate */
-    struct text line;       /* scratch of the decision log */
-    bool overflowed;        /* a ceiling of run.h was reached: rows were dropped */
+    struct run_record *run;  /* owned */
+    struct row_writer *rows; /* writes them meanwhile; NULL = nobody. Borrowed */
+    FILE *decisions;         /* CSV rows of the decision log; NULL = none */
+    bool scores;             /* with the score of every candidate */
+    struct text line;        /* scratch of the decision log */
+    bool overflowed;         /* a ceiling of run.h was reached: rows were dropped */
 };
 
 /* The decision log: where to (NULL = none), and whether with every candidate's score.
@@ -39,6 +41,7 @@ struct recorder_setup {
     const struct scenario *scenario;
     const char *name;
     struct recorder_log log;
+    struct row_writer *rows;
     bool intervals;
 };
 void recorder_begin(struct recorder *recorder, const struct recorder_setup *setup);

@@ -135,6 +135,7 @@ bool runner_new(struct runner **out, const struct runner_setup *setup, struct er
         .scenario = runner->scenario,
         .name = setup->name,
         .log = {setup->decisions, setup->decision_scores},
+        .rows = setup->rows,
         .intervals = setup->intervals,
     };
     recorder_begin(&runner->recorder, &recorded);
@@ -223,6 +224,11 @@ struct run_record *runner_take_record(struct runner *runner)
     struct run_record *run = runner->recorder.run;
     runner->recorder.run = NULL;
     return run;
+}
+
+const char *runner_warmup(const struct runner *runner)
+{
+    return runner->scenario->warmup;
 }
 
 const char *runner_policy(const struct runner *runner)

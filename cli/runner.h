@@ -16,6 +16,7 @@
 
 struct observer;
 struct policy_set;
+struct row_writer;
 struct run_record;
 struct runner;
 
@@ -42,7 +43,8 @@ struct runner_setup {
     const struct observer *observer; /* hears of the run; NULL = it is recorded */
     bool step_by_step;
     bool check_invariants;
-    bool intervals; /* of the metrics, by batches (reports/summary.h) */
+    struct row_writer *rows; /* into a store, as they come; NULL = none */
+    bool intervals;          /* of the metrics, by batches (reports/summary.h) */
 };
 
 /* Everything that can be wrong with the input is found here, before any work. */
@@ -63,6 +65,8 @@ NODISCARD bool runner_finish(struct runner *runner, struct err *err);
 struct run_record *runner_take_record(struct runner *runner);
 
 uint64_t runner_seed(const struct runner *runner);
+/* Its rule; NULL = none. */
+const char *runner_warmup(const struct runner *runner);
 const char *runner_policy(const struct runner *runner); /* its name */
 /* "demo"; borrowed. */
 const char *runner_scenario_name(const struct runner *runner);

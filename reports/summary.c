@@ -145,15 +145,28 @@ static struct interval in_ms(struct interval ns)
     return (struct interval){ns.low * ms_per_ns, ns.high * ms_per_ns};
 }
 
-/* first: the ..._MEAN metric; the others follow it in the order of METRICS_LATENCY. */
+/* Of headline metrics. first: the ..._MEAN metric; the others follow it in the order of
+ * METRICS_LATENCY. */
 static void put_intervals(struct metric_intervals *intervals, enum metric first,
                           const struct batches *series, const int64_t *sorted)
 {
-    static const double parts[] = {0.50, 0.90, 0.95, 0.99};
-    struct interval *const of = &intervals->of[first];
-    of[0] = in_ms(batches_mean(series, interval_level));
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-        of[1 + i] = in_ms(batches_quantile(series, sorted, parts[i], interval_level));
+    static const double all[] = {0.50, 0.90, 0.95, 0.99};
+    enum { PARTS = sizeof all / sizeof all[0] };
+    double parts[PARTS];
+    enum metric metrics[PARTS];
+    struct interval found[PARTS];
+    struct batches_parts wanted = {parts, 0, interval_level};
+    for (size_t i = 0; i < PARTS; i++) {
+        const enum metric metric = (enum metric)(first + 1 + i);
+        if (metric_info(metric)->rank == METRIC_HEADLINE) {
+            metrics[wanted.count] = metric;
+            parts[wanted.count++] = all[i];
+        }
+    }
+    intervals->of[first] = in_ms(batches_mean(series, interval_level));
+    batches_quantiles(series, sorted, &wanted, found);
+    for (size_t i = 0; i < wanted.count; i++) {
+        intervals->of[metrics[i]] = in_ms(found[i]);
     }
 }
 

@@ -111,8 +111,7 @@ enum metric metric_by_name(const char *name);
 void metric_format(enum metric metric, double value, char *out, size_t out_bytes);
 
 /* 95 % intervals of one run alone, by batches of neighbouring arrivals
- * (stats/batches.h): of latencies but their largest, and of slo_ratio; NaN elsewhere.
- */
+ * (stats/batches.h): of headline latencies and of slo_ratio; NaN elsewhere. */
 struct metric_intervals {
     struct interval of[METRIC_COUNT];
 };

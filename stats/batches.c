@@ -13,18 +13,28 @@
 #include <stdbool.h>
 #include <string.h>
 
-enum { BINS_LOG2 = 16, BINS = 1 << BINS_LOG2 };
+enum { BINS_MIN = 1 << 8, BINS_MAX = 1 << 16 };
 
 static struct interval unknown_interval(void)
 {
     return (struct interval){(double)NAN, (double)NAN};
 }
 
+/* Some for each value, but no more than are cheap beside the values. */
+static size_t bins_for(size_t count)
+{
+    size_t bins = BINS_MIN;
+    while (bins < BINS_MAX && bins < 4 * count) {
+        bins *= 2;
+    }
+    return bins;
+}
+
 /* Shift that maps offsets of 0..range to bins. */
-static unsigned bin_shift(uint64_t range)
+static unsigned bin_shift(uint64_t range, size_t bins)
 {
     unsigned shift = 0;
-    while (range >> shift >= BINS) {
+    while (range >> shift >= bins) {
         shift++;
     }
     return shift;
@@ -40,14 +50,15 @@ void batches_assign(const int64_t *position, size_t count, size_t batches,
         least = position[i] < least ? position[i] : least;
         most = position[i] > most ? position[i] : most;
     }
-    const unsigned shift = bin_shift((uint64_t)most - (uint64_t)least);
-    uint32_t *in_bin = mem_alloc(BINS, sizeof *in_bin);
-    uint8_t *of_bin = mem_alloc(BINS, sizeof *of_bin);
+    const size_t bins = bins_for(count);
+    const unsigned shift = bin_shift((uint64_t)most - (uint64_t)least, bins);
+    uint32_t *in_bin = mem_alloc(bins, sizeof *in_bin);
+    uint8_t *of_bin = mem_alloc(bins, sizeof *of_bin);
     for (size_t i = 0; i < count; i++) {
         in_bin[((uint64_t)position[i] - (uint64_t)least) >> shift]++;
     }
     size_t before = 0;
-    for (size_t bin = 0; bin < BINS; bin++) {
+    for (size_t bin = 0; bin < bins; bin++) {
         /* By the bin's middle: a bin of many values belongs where most of them do. */
         const size_t middle = before + in_bin[bin] / 2;
         of_bin[bin] = (uint8_t)(count == 0 ? 0 : middle * batches / count);
@@ -109,29 +120,56 @@ struct interval batches_mean(const struct batches *series, double level)
     return (struct interval){mean - half, mean + half};
 }
 
-struct interval batches_quantile(const struct batches *series, const int64_t *sorted,
-                                 double part, double level)
+/* Values at or below each quantile, by batch; one pass for all of them. */
+struct below {
+    double quantiles[BATCHES_PARTS_MAX];
+    size_t count[BATCHES_PARTS_MAX][BATCHES_MAX];
+    size_t sizes[BATCHES_MAX];
+};
+
+static void count_below(struct below *below, const struct batches *series, size_t parts)
 {
-    size_t below[BATCHES_MAX] = {0};
-    size_t sizes[BATCHES_MAX] = {0};
-    double parts[BATCHES_MAX];
+    /* Values are whole: up to a quantile is up to what it is rounded down to. */
+    int64_t limits[BATCHES_PARTS_MAX] = {0};
+    for (size_t i = 0; i < parts; i++) {
+        limits[i] = (int64_t)floor(below->quantiles[i]);
+    }
+    for (size_t i = 0; i < series->count; i++) {
+        const size_t batch = series->batch[i];
+        const int64_t value = series->values[i];
+        below->sizes[batch]++;
+        for (size_t k = 0; k < parts; k++) {
+            below->count[k][batch] += value <= limits[k] ? 1 : 0;
+        }
+    }
+}
+
+void batches_quantiles(const struct batches *series, const int64_t *sorted,
+                       const struct batches_parts *wanted, struct interval *out)
+{
+    struct below below = {0};
     CHECK(series->batches >= 2 && series->batches <= BATCHES_MAX, "%zu batches",
           series->batches);
-    const double quantile = quantile_of_sorted(sorted, series->count, part);
-    for (size_t i = 0; i < series->count; i++) {
-        below[series->batch[i]] += (double)series->values[i] <= quantile ? 1 : 0;
-        sizes[series->batch[i]]++;
+    CHECK(wanted->count <= BATCHES_PARTS_MAX, "%zu quantiles", wanted->count);
+    for (size_t i = 0; i < wanted->count; i++) {
+        out[i] = unknown_interval();
+        below.quantiles[i] = quantile_of_sorted(sorted, series->count, wanted->part[i]);
     }
-    if (!are_alike(sizes, series->batches)) {
-        return unknown_interval();
+    if (series->count == 0) {
+        return;
     }
-    for (size_t i = 0; i < series->batches; i++) {
-        parts[i] = (double)below[i] / (double)sizes[i];
+    count_below(&below, series, wanted->count);
+    for (size_t i = 0; are_alike(below.sizes, series->batches) && i < wanted->count;
+         i++) {
+        double parts[BATCHES_MAX];
+        for (size_t k = 0; k < series->batches; k++) {
+            parts[k] = (double)below.count[i][k] / (double)below.sizes[k];
+        }
+        const double part = wanted->part[i];
+        const double half = half_width(parts, series->batches, wanted->level);
+        if (part - half > 0 && part + half < 1) {
+            out[i].low = quantile_of_sorted(sorted, series->count, part - half);
+            out[i].high = quantile_of_sorted(sorted, series->count, part + half);
+        }
     }
-    const double half = half_width(parts, series->batches, level);
-    if (part - half <= 0 || part + half >= 1) {
-        return unknown_interval();
-    }
-    return (struct interval){quantile_of_sorted(sorted, series->count, part - half),
-                             quantile_of_sorted(sorted, series->count, part + half)};
 }

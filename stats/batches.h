@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { BATCHES_MAX = 64 };
+enum { BATCHES_MAX = 64, BATCHES_PARTS_MAX = 4 };
 
 /* Values in any order, with the batch of each. */
 struct batches {
@@ -26,7 +26,7 @@ struct batches {
 
 /* Neighbours by position (a time, say) share a batch; batches have nearly equal sizes,
  * but equal positions are never parted. O(count), and nothing is sorted: positions are
- * told apart to 2^-16 of their range. */
+ * told apart to a quarter of their mean distance, or 2^-16 of their range. */
 void batches_assign(const int64_t *position, size_t count, size_t batches,
                     uint8_t *batch);
 
@@ -34,10 +34,17 @@ void batches_assign(const int64_t *position, size_t count, size_t batches,
  * than two values, or one has more than twice as many as another. */
 struct interval batches_mean(const struct batches *series, double level);
 
-/* Of a quantile: the interval of the part of values up to it, by batches, read off the
- * order statistics (Woodruff 1952). sorted: the same values. NaN as above, and where
- * the interval leaves (0, 1): too few values for a quantile this far out. */
-struct interval batches_quantile(const struct batches *series, const int64_t *sorted,
-                                 double part, double level);
+struct batches_parts {
+    const double *part; /* in (0, 1) */
+    size_t count;       /* at most BATCHES_PARTS_MAX */
+    double level;
+};
+
+/* Of quantiles: the interval of the part of values up to each, by batches, read off the
+ * order statistics (Woodruff 1952). sorted: the same values. out: one per part; NaN as
+ * above, and where the interval leaves (0, 1): too few values for a quantile this far
+ * out. */
+void batches_quantiles(const struct batches *series, const int64_t *sorted,
+                       const struct batches_parts *wanted, struct interval *out);
 
 #endif

@@ -23,6 +23,16 @@ static void mean_by_hand(void)
     EXPECT_NEAR(interval.high, 4 + 4.968275, 1e-5);
 }
 
+/* One quantile alone. */
+static struct interval quantile(const struct batches *series, const int64_t *sorted,
+                                double part, double level)
+{
+    const struct batches_parts wanted = {&part, 1, level};
+    struct interval found;
+    batches_quantiles(series, sorted, &wanted, &found);
+    return found;
+}
+
 /* Two batches of ten: at the median, 10.5, 6 and 4 values lie below: 0.6 and 0.4, sd
  * 0.1414; level 0.5: t of one degree of freedom is 1, so half of the width is 0.1. The
  * 40 % and 60 % quantiles of 1..20 (type 7) are 8.6 and 12.4. */
@@ -37,11 +47,11 @@ static void quantile_by_hand(void)
     }
     batch[16] = batch[17] = batch[18] = batch[19] = 0;
     const struct batches series = {values, batch, 20, 2};
-    const struct interval interval = batches_quantile(&series, sorted, 0.5, 0.5);
+    const struct interval interval = quantile(&series, sorted, 0.5, 0.5);
     EXPECT_NEAR(interval.low, 8.6, 1e-9);
     EXPECT_NEAR(interval.high, 12.4, 1e-9);
     harness_note("a quantile at the edge of what was seen");
-    EXPECT(isnan(batches_quantile(&series, sorted, 0.99, 0.95).low));
+    EXPECT(isnan(quantile(&series, sorted, 0.99, 0.95).low));
 }
 
 static void neighbours_share_a_batch(void)
@@ -74,7 +84,7 @@ static void neighbours_share_a_batch(void)
     batches_assign(position, 0, BATCHES, batch);
     const struct batches none = {position, batch, 0, BATCHES};
     EXPECT(isnan(batches_mean(&none, 0.95).low));
-    EXPECT(isnan(batches_quantile(&none, position, 0.5, 0.95).low));
+    EXPECT(isnan(quantile(&none, position, 0.5, 0.95).low));
     mem_free(position);
     mem_free(batch);
 }
@@ -104,8 +114,8 @@ static void intervals_hold_the_truth_as_often_as_they_say(void)
         const struct batches series = {values, batch, SERIES, BATCHES};
         const struct interval found[3] = {
             batches_mean(&series, 0.95),
-            batches_quantile(&series, sorted, 0.5, 0.95),
-            batches_quantile(&series, sorted, 0.99, 0.95),
+            quantile(&series, sorted, 0.5, 0.95),
+            quantile(&series, sorted, 0.99, 0.95),
         };
         const double truth[3] = {50 * unit, 50 * unit, p99 * unit};
         for (int m = 0; m < 3; m++) {
