@@ -68,10 +68,21 @@ static bool fit_is_read(const struct cost_setup *setup, const struct cost_model 
                      model->name);
 }
 
+static bool drafts_are_known(const struct cost_setup *setup,
+                             const struct cost_model *model, struct err *err)
+{
+    return setup->engine->speculation.tokens == 0 || model->drafts != DRAFTS_UNKNOWN ||
+           conf_fail(setup->map, err,
+                     "cost: model %s looks up steps in which nobody verified drafts; "
+                     "with engine: {speculative: ...} use roofline, affine or ops",
+                     model->name);
+}
+
 bool cost_new(struct cost **out, const struct cost_setup *setup, struct err *err)
 {
     const struct cost_model *model = NULL;
-    if (!model_find(setup->map, &model, err) || !fit_is_read(setup, model, err)) {
+    if (!model_find(setup->map, &model, err) || !fit_is_read(setup, model, err) ||
+        !drafts_are_known(setup, model, err)) {
         return false;
     }
     struct cost *cost = mem_alloc(1, sizeof(*cost));
@@ -112,7 +123,7 @@ static int64_t host_fx(const struct cost *cost, uint32_t sequences)
 
 int64_t cost_step_fx(const struct cost *cost, const struct batch_shape *shape)
 {
-    if (shape->chunks == 0) {
+    if (shape->chunks == 0 && shape->drafts == 0) {
         return cost_decode_beside(cost, shape->extra_fx, shape->decodes,
                                   shape->decode_context, shape->decode_context_max)
             .first_fx;
@@ -197,6 +208,11 @@ int64_t cost_group_fx(const struct cost *cost, const struct batch_shape *shapes,
         return gpu_fx + cpu_fx;
     }
     return gpu_fx > cpu_fx ? gpu_fx : cpu_fx;
+}
+
+bool cost_knows_drafts(const struct cost *cost)
+{
+    return cost->model->drafts == DRAFTS_KNOWN;
 }
 
 bool cost_needs_context_max(const struct cost *cost)

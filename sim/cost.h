@@ -33,6 +33,8 @@ struct batch_shape {
     uint64_t chunk_context;      /* sum k: tokens computed before, over chunks */
     uint64_t chunk_pairs_twice;  /* sum q (2 k + q): twice the causal token pairs */
     uint64_t chunk_squares;      /* sum q^2 */
+    uint32_t drafts; /* to be verified by decodes, one token each beside their own; only
+                        for models that know them (cost_knows_drafts) */
     int64_t extra_fx; /* of the GPU, beside what the model knows: adapters' kernels */
 };
 
@@ -78,6 +80,8 @@ struct decode_cost cost_decode_beside(const struct cost *cost, int64_t extra_fx,
 int64_t cost_group_fx(const struct cost *cost, const struct batch_shape *shapes,
                       uint32_t ranks);
 
+/* Otherwise the engine shows the model a request with drafts as a chunk. */
+bool cost_knows_drafts(const struct cost *cost);
 /* True when cost_decode reads context_max; otherwise the engine passes 0. */
 bool cost_needs_context_max(const struct cost *cost);
 

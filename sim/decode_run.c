@@ -52,8 +52,9 @@ void run_plan(struct replica *replica)
     const bool wanted =
         (replica->waiting.count > 0 && !replica->head_stuck) || replica->ready > 0;
     const bool admits = wanted && replica->running.count < replica->engine.max_num_seqs;
-    if (replica->setup.step_by_step || replica->step_count < replica->depth ||
-        set->count == 0 || admits || replica->cancelling) {
+    if (replica->setup.step_by_step || replica->engine.speculation.tokens > 0 ||
+        replica->step_count < replica->depth || set->count == 0 || admits ||
+        replica->cancelling) {
         return;
     }
     for (uint32_t i = 0; i < replica->step_count; i++) {

@@ -190,15 +190,44 @@ void decode_set_remove(struct decode_set *set, struct request *request)
     }
 }
 
-void decode_set_skip(struct decode_set *set, struct request *request)
+/* Its constants change; where it stands in the heaps does not yet. */
+static void member_move(struct decode_set *set, struct request *request, int64_t tokens)
 {
     set->phase[phase_of(set, request->base)]--;
-    request->base--;
-    request->last_step++;
-    request->skipped_step = set->formed + 1;
-    set->base_sum--;
+    request->base += tokens;
+    request->last_step -= (uint64_t)tokens;
+    set->base_sum += tokens;
     set->phase[phase_of(set, request->base)]++;
     set->version++;
+}
+
+void decode_set_jump(struct decode_set *set, struct request *request, uint32_t tokens)
+{
+    member_move(set, request, tokens);
+}
+
+void decode_set_skip_unsorted(struct decode_set *set, struct request *request)
+{
+    request->skipped_step = set->formed + 1;
+    member_move(set, request, -1);
+}
+
+void decode_set_sort(struct decode_set *set)
+{
+    for (int order = BY_LAST_STEP;
+         order <= (set->knows_longest ? BY_LENGTH : BY_LAST_STEP); order++) {
+        struct decode_entry *heap = set->heap[order];
+        for (uint32_t at = set->count; at-- > 0;) {
+            const struct decode_entry entry =
+                entry_of((enum order)order, heap[at].request);
+            sift_down(set, (enum order)order, at, &entry);
+        }
+    }
+}
+
+void decode_set_skip(struct decode_set *set, struct request *request)
+{
+    decode_set_skip_unsorted(set, request);
     heap_delay(set, BY_LAST_STEP, request);
     if (set->knows_longest) {
         heap_delay(set, BY_LENGTH, request);

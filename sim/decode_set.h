@@ -42,6 +42,13 @@ void decode_set_remove(struct decode_set *set, struct request *request);
  * Call before decode_set_advance counts that step. */
 void decode_set_skip(struct decode_set *set, struct request *request);
 
+/* With speculation, where all members move by different numbers of tokens: the member
+ * gets `tokens` more than one in the step being formed; or takes no part in it. Heaps
+ * are out of order until decode_set_sort. */
+void decode_set_jump(struct decode_set *set, struct request *request, uint32_t tokens);
+void decode_set_skip_unsorted(struct decode_set *set, struct request *request);
+void decode_set_sort(struct decode_set *set);
+
 /* Inline, because the step-by-step mode asks for every member at every step. */
 static inline uint32_t decode_set_computed(const struct decode_set *set,
                                            const struct request *request)

@@ -82,6 +82,31 @@ static bool keys_read(struct engine_config *engine, const struct conf_node *map,
            conf_duration_ns(map, "cpu_sequence", &engine->cpu_sequence_ns, err);
 }
 
+/* Where it cannot overlap with host work, asynchronous scheduling is off, as vLLM turns
+ * it off. */
+static bool speculation_read(struct engine_config *engine, const struct conf_node *map,
+                             const struct gpu_spec *gpu, const struct model_spec *model,
+                             struct err *err)
+{
+    const struct speculation_place place = {gpu, model, engine->tensor_parallel,
+                                            (uint32_t)engine->compat};
+    struct speculation_config *config = &engine->speculation;
+    if (!speculation_config_load(config, map, &place, err)) {
+        return false;
+    }
+    if (config->tokens == 0 || config->overlaps || !engine->async_scheduling) {
+        return true;
+    }
+    if (conf_get(map, "async_scheduling") != NULL) {
+        return conf_fail(conf_get(map, "async_scheduling"), err,
+                         "async_scheduling: vLLM cannot combine it with %s drafts; "
+                         "leave it out",
+                         speculation_method_name(config->method));
+    }
+    engine->async_scheduling = false;
+    return true;
+}
+
 static bool order_read(struct engine_config *engine, const struct conf_node *map,
                        struct err *err)
 {
@@ -216,7 +241,8 @@ bool engine_config_load(struct engine_config *engine, const struct conf_node *ma
     *engine = (struct engine_config){.compat = (enum engine_compat)compat};
     defaults_set(engine, gpu, model);
     if (!keys_read(engine, map, err) || !order_read(engine, map, err) ||
-        !lora_config_load(&engine->lora, map, model, err)) {
+        !lora_config_load(&engine->lora, map, model, err) ||
+        !speculation_read(engine, map, gpu, model, err)) {
         return false;
     }
     defaults_clamp(engine, map);
@@ -245,9 +271,10 @@ struct memory {
     double usable;
     double weights;
     double reserve;
-    double adapters; /* slots for LoRA */
-    double page;     /* one KV block */
-    double left;     /* < 0: not even the weights fit */
+    double adapters; /* slots for LoRA; drafter: its weights */
+    double drafter;
+    double page; /* one KV block */
+    double left; /* < 0: not even the weights fit */
 };
 
 static struct memory memory_split(const struct engine_config *engine,
@@ -259,9 +286,15 @@ static struct memory memory_split(const struct engine_config *engine,
         .weights = (double)model_weight_bytes(model, tp),
         .reserve = reserve_bytes(engine),
         .adapters = lora_slots_bytes(&engine->lora, model, tp),
+        .drafter = (double)engine->speculation.draft_bytes,
         .page = (double)model_kv_bytes_per_token(model, tp) * engine->block_tokens,
     };
-    memory.left = memory.usable - memory.weights - memory.reserve - memory.adapters;
+    if (engine->speculation.drops_block) {
+        memory.page +=
+            memory.page / model->layers; /* EAGLE and MTP have a layer, too */
+    }
+    memory.left = memory.usable - memory.weights - memory.reserve - memory.adapters -
+                  memory.drafter;
     return memory;
 }
 
@@ -312,10 +345,11 @@ bool engine_kv_blocks(const struct engine_config *engine, const struct gpu_spec 
     const struct memory memory = memory_split(engine, gpu, model, tp);
     const double fit = memory.left / memory.page;
     char what[96];
-    char adapters[64] = "";
-    if (memory.adapters > 0) {
-        (void)snprintf(adapters, sizeof adapters, " + %.1f GiB for %u LoRA slots",
-                       memory.adapters / gib, engine->lora.max_loras);
+    char beside[96] = "";
+    if (memory.adapters > 0 || memory.drafter > 0) {
+        (void)snprintf(beside, sizeof beside,
+                       " + %.1f GiB for LoRA slots and the drafter",
+                       (memory.adapters + memory.drafter) / gib);
     }
     if (engine->kv_blocks_override > 0) {
         *blocks = engine->kv_blocks_override;
@@ -327,7 +361,7 @@ bool engine_kv_blocks(const struct engine_config *engine, const struct gpu_spec 
             "activations and the like%s do not fit %.1f GiB (%.1f GiB x %.2f "
             "gpu_memory_utilization); %s",
             model->name, gpu->name, tp, memory.weights / gib, memory.reserve / gib,
-            adapters, memory.usable / gib, (double)gpu->memory_bytes / gib,
+            beside, memory.usable / gib, (double)gpu->memory_bytes / gib,
             engine->gpu_memory_utilization, what);
     } else {
         *blocks = fit < BLOCKS_MAX ? (uint32_t)fit : BLOCKS_MAX;

@@ -9,6 +9,7 @@
 #include "policies/order.h"
 #include "sim/facts.h"
 #include "sim/lora.h"
+#include "sim/speculation_config.h"
 
 /* Whose behaviour (spec/vllm-engine.md, conventions). */
 enum engine_compat { ENGINE_V085, ENGINE_V010, ENGINE_V019, ENGINE_HEAD };
@@ -31,6 +32,7 @@ struct engine_config {
     uint64_t memory_reserve_bytes; /* activations, graphs, non-torch; 0 = by budget */
     uint32_t kv_blocks_override;   /* num_gpu_blocks_override; 0 = compute */
     struct lora_config lora;
+    struct speculation_config speculation;
     int64_t cpu_step_ns;     /* host work per step */
     int64_t cpu_sequence_ns; /* and per sequence in it */
 };

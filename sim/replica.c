@@ -6,6 +6,9 @@
 #include "base/mem.h"
 #include "policies/adapters.h"
 #include "sim/replica_state.h"
+#include "sim/speculation.h"
+
+#include <string.h>
 
 /* ---- boundaries
  * ---------------------------------------------------------------------- */
@@ -25,6 +28,7 @@ static void prefill_end(struct replica *replica, struct request *request,
 {
     struct kv_hold *hold = request->released ? NULL : running_hold(replica, request);
     replica->stats.ended++;
+    memset(request->flights, 0, sizeof request->flights); /* steps of this engine */
     request_move(request, REQUEST_ARRIVED);
     replica->setup.legs.on_prefilled(replica->setup.legs.context, request, hold,
                                      now_ns);
@@ -277,7 +281,12 @@ uint32_t replica_output_tokens(const struct replica *replica, struct request *re
     const uint64_t formed = replica->decodes.formed + (ended - replica->returned);
     uint64_t sampled = request->produced;
     uint64_t flying = 0;
-    if (request->state == REQUEST_DECODING) {
+    if (replica->engine.speculation.tokens > 0) {
+        sampled = request->state == REQUEST_DECODING
+                      ? decode_set_produced(&replica->decodes, request)
+                      : request->produced;
+        flying = speculation_flying(request, ended);
+    } else if (request->state == REQUEST_DECODING) {
         sampled = decode_set_produced(&replica->decodes, request) +
                   (formed - replica->decodes.formed);
         flying = formed - ended - (request->skipped_step > ended ? 1 : 0);
@@ -380,6 +389,8 @@ struct replica *replica_new(const struct replica_setup *setup)
     replica->pool = kvpool_new(&pool);
     decode_set_init(&replica->decodes, engine->block_tokens,
                     cost_needs_context_max(setup->cost));
+    replica->speculation_key = speculation_key(setup->seed);
+    replica->shows_drafts = cost_knows_drafts(setup->cost);
     if (setup->adapters != NULL) {
         CHECK(engine->lora.enabled && !setup->lockstep, "engine %u has no LoRA",
               setup->id);
@@ -437,7 +448,8 @@ static void census_add(const struct replica *replica, const struct request *requ
     }
     CHECK(computed <= (uint64_t)request->prompt_tokens + request->output_tokens,
           "computed more than there is");
-    census->held += replica_blocks_of(replica, computed) - request->kv.registered +
+    const uint32_t reach = computed > request->reach ? computed : request->reach;
+    census->held += replica_blocks_of(replica, reach) - request->kv.registered +
                     request->kv.surplus;
 }
 

@@ -55,6 +55,7 @@ struct replica_setup {
     const struct engine_config *engine;
     const struct cost *cost;
     uint32_t kv_blocks; /* null block included */
+    uint64_t seed;      /* of what chance decides here: whether drafts are right */
     const struct request_table *table;
     struct replica_events events;
     struct replica_leg_events legs;
@@ -63,6 +64,21 @@ struct replica_setup {
     bool step_by_step; /* no decode runs, no aggregates: the oracle */
     bool lockstep;     /* a rank of sim/lockstep.h, which also sets step_by_step */
 };
+
+/* As vLLM counts them. */
+struct speculation_stats {
+    uint64_t drafts; /* requests that were given some, step by step */
+    uint64_t draft_tokens;
+    uint64_t accepted_tokens; /* that were right, those behind the last output too */
+};
+
+static inline void speculation_stats_add(struct speculation_stats *sum,
+                                         const struct speculation_stats *stats)
+{
+    sum->drafts += stats->drafts;
+    sum->draft_tokens += stats->draft_tokens;
+    sum->accepted_tokens += stats->accepted_tokens;
+}
 
 struct replica_stats {
     uint64_t ended;
@@ -73,6 +89,7 @@ struct replica_stats {
     uint64_t recomputed_tokens;
     int64_t busy_ns; /* stalls for adapters included */
     struct adapter_stats adapters;
+    struct speculation_stats speculation;
 };
 
 struct replica *replica_new(const struct replica_setup *setup);

@@ -68,6 +68,8 @@ struct replica {
     bool preempted;         /* somebody was, in the step being formed */
     bool cancelling;        /* some request has its cancel flag set */
     struct adapter_slots *adapters; /* NULL: the base model alone */
+    uint64_t speculation_key;       /* of the draws */
+    bool shows_drafts;              /* the cost model knows what they are */
     struct replica_stats stats;
 };
 

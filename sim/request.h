@@ -27,6 +27,15 @@ enum request_state {
 #undef X
 };
 
+/* What a step that speculates gives a request. */
+struct flight {
+    uint64_t step;   /* index; 0 = none */
+    uint32_t tokens; /* sampled and kept */
+    uint32_t wasted; /* scheduled, but not kept */
+    uint32_t left;   /* that it still lacks afterwards */
+    bool cut;        /* more were right than it lacked */
+};
+
 /* Of a request whose prompt is computed by one engine and that decodes at another. */
 enum request_leg { LEG_WHOLE, LEG_PREFILL, LEG_DECODE };
 
@@ -63,12 +72,14 @@ struct request {
     uint32_t lost_tokens;  /* computed at the last preemption, to be computed again */
     uint32_t length_place; /* in the decode set's heap of lengths */
     uint64_t skipped_step; /* last step that left it out while DECODING; 0 = none */
-    bool cancel;           /* the client has hung up */
-    bool released;         /* preempted while DRAINING: holds no blocks any more */
-    bool admitted;         /* admission waits to hear of its end */
-    uint64_t number;       /* of its arrival: unique, as its record's id need not be */
-    uint32_t account;      /* its tenant in sim/fairness.h; 0 without admission */
-    uint32_t adapter;      /* its number in sim/adapters.h, or ADAPTER_NONE */
+    struct flight flights[2]; /* by step index modulo 2; with speculation */
+    uint32_t reach;   /* tokens that it has had blocks for, if beyond computed */
+    bool cancel;      /* the client has hung up */
+    bool released;    /* preempted while DRAINING: holds no blocks any more */
+    bool admitted;    /* admission waits to hear of its end */
+    uint64_t number;  /* of its arrival: unique, as its record's id need not be */
+    uint32_t account; /* its tenant in sim/fairness.h; 0 without admission */
+    uint32_t adapter; /* its number in sim/adapters.h, or ADAPTER_NONE */
     int64_t
         aside_since_ns; /* waits for a slot of its adapter; OUTCOME_TIME_NONE: not */
     int64_t aside_ns;   /* that it has waited for one */

@@ -4,7 +4,7 @@
  */
 #include "base/check.h"
 #include "base/mem.h"
-#include "sim/replica_state.h"
+#include "sim/speculation.h"
 
 /* ---- blocks ---------------------------------------------------------------------- */
 
@@ -13,6 +13,9 @@
 static uint32_t registrable_tokens(const struct replica *replica,
                                    const struct request *request)
 {
+    if (replica->engine.speculation.tokens > 0) {
+        return speculation_registrable(replica, request);
+    }
     if (request->state != REQUEST_DECODING) {
         return request->computed;
     }
@@ -188,9 +191,11 @@ static uint32_t running_unlink(struct replica *replica, struct request *request)
     } else if (request->state == REQUEST_PREFILLING) {
         running_prefill_remove(replica, request);
     }
+    const uint64_t tokens = (uint64_t)request->computed + request->step_tokens;
     const uint32_t owned =
-        replica_blocks_of(replica, (uint64_t)request->computed + request->step_tokens);
+        replica_blocks_of(replica, tokens > request->reach ? tokens : request->reach);
     request->step_tokens = 0;
+    request->reach = 0;
     request_list_remove(&replica->running, request);
     return owned;
 }

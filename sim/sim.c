@@ -299,6 +299,7 @@ static void engine_new(struct sim *sim, uint32_t engine,
         .engine = &pool->engine,
         .cost = pool->cost,
         .kv_blocks = pool->kv_blocks,
+        .seed = sim->scenario->seed,
         .table = sim->table,
         .events = {sim, on_first_token, on_end},
         .legs = {sim, sim_on_prefilled, sim_on_load},
@@ -525,6 +526,7 @@ void sim_engine_summarise(const struct sim *sim, uint32_t engine,
         .prefix_hit_tokens = stats->prefix_hit_tokens,
         .busy_ns = stats->busy_ns,
         .adapters = stats->adapters,
+        .speculation = stats->speculation,
     };
 }
 
@@ -539,6 +541,7 @@ void sim_summarise(const struct sim *sim, struct sim_summary *summary)
         summary->prefix_hit_tokens += stats->prefix_hit_tokens;
         summary->recomputed_tokens += stats->recomputed_tokens;
         adapter_stats_add(&summary->adapters, &stats->adapters);
+        speculation_stats_add(&summary->speculation, &stats->speculation);
     }
     summary->load_imbalance = load_imbalance(&sim->load);
     summary->fairness_jain = fairness_jain(sim->fairness, sim->now_ns);

@@ -13,6 +13,7 @@
 #include "sim/adapter_slots.h"
 #include "sim/fairness.h"
 #include "sim/observer.h"
+#include "sim/replica.h"
 #include "sim/scenario.h"
 #include "traces/workload.h"
 
@@ -34,6 +35,7 @@ struct sim_engine_summary {
     uint64_t prefix_hit_tokens;
     int64_t busy_ns; /* a step was running */
     struct adapter_stats adapters;
+    struct speculation_stats speculation;
 };
 
 struct sim_summary {
@@ -61,6 +63,7 @@ struct sim_summary {
     int64_t kv_transfer_ns;        /* sum, from asked to here */
     uint64_t kv_expired;           /* leases that ran out before the KV was asked for */
     struct adapter_stats adapters; /* of all engines */
+    struct speculation_stats speculation;
     double load_imbalance; /* largest over mean of requests in flight per engine,
                               averaged over the time any request was in flight */
     double fairness_jain;  /* of tenants that waited (sim/fairness.h); NaN: unknown */

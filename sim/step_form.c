@@ -9,44 +9,8 @@
  * set as a whole and is used when the order cannot matter, that is, when the budget and
  * the free blocks are enough for everybody. The step-by-step mode knows only the first.
  */
-#include "sim/replica_state.h"
-
-struct forming {
-    int64_t now_ns;
-    uint32_t budget;
-    struct batch_shape shape;
-    bool any;
-};
-
-static void shape_add_chunk(struct batch_shape *shape, uint32_t tokens, uint32_t before)
-{
-    shape->chunks++;
-    shape->chunk_tokens += tokens;
-    shape->chunk_context += before;
-    shape->chunk_pairs_twice += (uint64_t)tokens * (2 * (uint64_t)before + tokens);
-    shape->chunk_squares += (uint64_t)tokens * tokens;
-    if (tokens > shape->chunk_tokens_max) {
-        shape->chunk_tokens_max = tokens;
-    }
-}
-
-static uint32_t chunk_wanted(const struct replica *replica, uint32_t tokens,
-                             uint32_t budget)
-{
-    const uint32_t threshold = replica->engine.long_prefill_token_threshold;
-    if (threshold > 0 && tokens > threshold) {
-        tokens = threshold;
-    }
-    return tokens < budget ? tokens : budget;
-}
-
-static inline void step_note_adapter(struct replica *replica,
-                                     const struct request *request, uint32_t tokens)
-{
-    if (request->adapter != ADAPTER_NONE) {
-        adapter_step_add(replica->adapters, request->adapter, tokens);
-    }
-}
+#include "sim/forming.h"
+#include "sim/speculation.h"
 
 /* Books a prefill chunk: blocks are already taken. */
 static void chunk_commit(struct replica *replica, struct forming *forming,
@@ -57,6 +21,7 @@ static void chunk_commit(struct replica *replica, struct forming *forming,
     request->step_tokens = 0;
     step_note_adapter(replica, request, tokens);
     running_register(replica, request);
+    forming->samplers += request->computed == replica_known_tokens(request) ? 1 : 0;
     forming->any = true;
 }
 
@@ -121,8 +86,9 @@ static void walk_mark_decodes(const struct replica *replica, const struct reques
 static bool walk_allocate(struct replica *replica, const struct request *request,
                           uint32_t need, uint32_t *budget)
 {
+    const bool marked = replica->engine.speculation.tokens > 0; /* all along */
     while (need > kvpool_free_blocks(replica->pool)) {
-        if (!replica->preempted) {
+        if (!replica->preempted && !marked) {
             walk_mark_decodes(replica, request);
         }
         struct request *victim = running_victim(replica);
@@ -136,20 +102,13 @@ static bool walk_allocate(struct replica *replica, const struct request *request
     return true;
 }
 
-static inline void shape_add_decode(struct batch_shape *shape, uint32_t computed)
-{
-    shape->decodes++;
-    shape->decode_context += computed;
-    shape->decode_context_max =
-        computed > shape->decode_context_max ? computed : shape->decode_context_max;
-}
-
 /* Visits running requests in order, as long as the budget lasts. Until somebody is
  * preempted, decodes are booked in the shape at once; afterwards, and prefills always,
  * through step_tokens. Returns the first one that it did not come to. */
 static struct request *walk_schedule(struct replica *replica, struct forming *forming)
 {
     const uint32_t block_tokens = replica->engine.block_tokens;
+    const bool speculates = replica->engine.speculation.tokens > 0;
     struct batch_shape shape = {0};
     uint32_t budget = forming->budget;
     struct request *request = replica->running.first;
@@ -158,7 +117,10 @@ static struct request *walk_schedule(struct replica *replica, struct forming *fo
         uint32_t computed = request->computed;
         uint32_t tokens = 0;
         uint32_t need = 0;
-        if (decodes) {
+        if (speculates) {
+            tokens = speculation_wanted(replica, request, budget);
+            need = speculation_need(replica, request, tokens);
+        } else if (decodes) {
             computed = decode_set_computed(&replica->decodes, request);
             tokens = 1;
             need = computed % block_tokens == 0 ? 1 : 0;
@@ -171,7 +133,10 @@ static struct request *walk_schedule(struct replica *replica, struct forming *fo
         if (need > 0 && !walk_allocate(replica, request, need, &budget)) {
             break;
         }
-        if (decodes && !replica->preempted) {
+        if (speculates) {
+            speculation_take(replica, request, tokens);
+            request->step_tokens = tokens;
+        } else if (decodes && !replica->preempted) {
             shape_add_decode(&shape, computed);
         } else {
             request->step_tokens = tokens;
@@ -229,10 +194,16 @@ static void step_walk(struct replica *replica, struct forming *forming)
     const uint32_t budget = forming->budget;
     struct request *rest = walk_schedule(replica, forming);
     forming->any = forming->budget < budget;
+    if (replica->engine.speculation.tokens > 0 && forming->budget > 0) {
+        speculation_keep_slots(replica);
+    }
     if (!forming->any) {
         return;
     }
-    if (replica->preempted) {
+    if (replica->engine.speculation.tokens > 0) {
+        speculation_commit(replica, forming);
+        rest = NULL;
+    } else if (replica->preempted) {
         walk_commit_marked(replica, forming);
         rest = NULL;
     } else if (replica->adapters != NULL) {
@@ -291,6 +262,7 @@ static void admission_commit(struct replica *replica, struct forming *forming,
     kvpool_admit(replica->pool, &request->kv, hit,
                  replica_blocks_of(replica, (uint64_t)cached + tokens) - hit->blocks);
     request->computed = cached;
+    request->reach = cached + tokens;
     if (request->scheduled_ns == OUTCOME_TIME_NONE) {
         request->scheduled_ns = forming->now_ns;
         lookup_note(replica, request, cached);
@@ -356,6 +328,7 @@ static bool load_begin(struct replica *replica, const struct forming *forming,
     request_list_append(&replica->loading, request);
     request_move(request, REQUEST_LOADING);
     kvpool_admit(replica->pool, &request->kv, hit, need);
+    request->reach = request->prompt_tokens;
     lookup_note(replica, request, hit->blocks * replica->engine.block_tokens);
     request->computed = remote < last ? remote : last; /* one is computed for logits */
     request->remote_tokens = 0;
@@ -406,8 +379,12 @@ static void step_admit(struct replica *replica, struct forming *forming)
         const bool may_grow = running_register_quoted(replica, head);
         const uint32_t limit =
             (replica_known_tokens(head) - 1) / replica->engine.block_tokens;
-        const struct kv_hit hit =
+        struct kv_hit hit =
             kvpool_lookup(replica->pool, head->kv.runs, head->kv.run_count, limit);
+        if (replica->engine.speculation.drops_block && hit.blocks > 0) {
+            hit = kvpool_lookup(replica->pool, head->kv.runs, head->kv.run_count,
+                                hit.blocks - 1);
+        }
         if (!admit_head(replica, forming, head, &hit)) {
             replica->head_stuck = !may_grow;
             return;
@@ -431,6 +408,9 @@ static void prefills_promote(struct replica *replica, struct step *step)
         *tail = at;
         at->emit_next = NULL;
         tail = &at->emit_next;
+        if (replica->engine.speculation.tokens > 0) {
+            speculation_first_token(replica, at);
+        }
         const uint32_t remaining = at->output_tokens - at->produced;
         at->last_step = step->index + remaining;
         if (remaining > 0) {
@@ -466,7 +446,8 @@ bool step_form(struct replica *replica, int64_t now_ns)
     if (replica->adapters != NULL) {
         adapter_step_begin(replica->adapters);
     }
-    if (replica->setup.step_by_step || !step_sum(replica, &forming)) {
+    const bool speculates = replica->engine.speculation.tokens > 0;
+    if (replica->setup.step_by_step || speculates || !step_sum(replica, &forming)) {
         step_walk(replica, &forming);
     }
     if (forming.any) {
@@ -482,12 +463,18 @@ bool step_form(struct replica *replica, int64_t now_ns)
         return false;
     }
     if (!advanced) {
+        if (speculates) {
+            speculation_skip(replica);
+        }
         decode_set_advance(set, 1);
     }
     int64_t stall_ns = 0;
     if (replica->adapters != NULL) {
         stall_ns = adapter_step_load_ns(replica->adapters, &replica->stats.adapters);
         forming.shape.extra_fx = adapter_step_extra_fx(replica->adapters);
+    }
+    if (speculates) {
+        forming.shape.extra_fx += speculation_extra_fx(replica, &forming);
     }
     struct step *step = &replica->steps[replica->step_count++];
     *step = (struct step){

@@ -562,6 +562,7 @@ static void affine_describe(const void *state, struct text *out)
 const struct cost_model cost_model_affine = {
     .name = "affine",
     .help = "closed form with coefficients fitted to kernel times (stacksim calibrate)",
+    .drafts = DRAFTS_AS_CHUNKS,
     .state_bytes = sizeof(struct affine),
     .needs_context_max = true,
     .reads_fit = true,

@@ -85,6 +85,7 @@ static void linear_describe(const void *state, struct text *out)
 const struct cost_model cost_model_linear = {
     .name = "linear",
     .help = "constant times per step, sequence and token, for known-answer tests",
+    .drafts = DRAFTS_AS_CHUNKS,
     .state_bytes = sizeof(struct linear),
     .init = linear_init,
     .step_fx = linear_step_fx,

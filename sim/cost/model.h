@@ -13,11 +13,16 @@
 
 #include "sim/cost.h"
 
+/* What it makes of steps that verify drafts: it cannot tell; it takes a request with
+ * drafts for a chunk; or it reads batch_shape.drafts. */
+enum cost_drafts { DRAFTS_UNKNOWN, DRAFTS_AS_CHUNKS, DRAFTS_KNOWN };
+
 struct cost_model {
     const char *name;
     const char *help;
     size_t state_bytes;
     bool needs_context_max;
+    enum cost_drafts drafts;
     bool reads_fit; /* `fit: FILE`, which is found before the model is asked */
     /* state arrives zeroed. map may be NULL. */
     bool (*init)(void *state, const struct cost_setup *setup, struct err *err);

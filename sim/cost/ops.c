@@ -489,6 +489,7 @@ static void ops_describe(const void *state, struct text *out)
 const struct cost_model cost_model_ops = {
     .name = "ops",
     .help = "a sum of measured kernels: op tables, or what was fitted to them",
+    .drafts = DRAFTS_AS_CHUNKS,
     .state_bytes = sizeof(struct ops),
     .reads_fit = true,
     .init = ops_init,

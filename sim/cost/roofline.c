@@ -335,7 +335,8 @@ static bool roofline_init(void *state, const struct cost_setup *setup, struct er
     layer_shape_of(&roofline->shape, setup->model, tp, false);
     roofline->kv_bytes =
         (double)model_kv_bytes_per_token(setup->model, tp) / setup->model->layers;
-    roofline->rows_max = setup->engine->max_num_seqs;
+    roofline->rows_max =
+        setup->engine->max_num_seqs * (1 + setup->engine->speculation.tokens);
     roofline->tokens_max = setup->engine->max_num_batched_tokens;
     roofline->graphs = graph_sizes_of(setup->engine);
     chunks_init(roofline);
@@ -412,12 +413,28 @@ static double chunks_attention_s(const struct roofline *roofline,
     return fmax(fmax(compute_s, memory_s), roofline->chunk_floor_s);
 }
 
+/* Drafts are rows of every product, LM head and sampler included; they attend to the
+ * cache as the decode before them does, in one reading of it. */
+static int64_t verify_fx(const struct roofline *roofline,
+                         const struct batch_shape *shape)
+{
+    const uint32_t rows = shape->decodes + shape->drafts;
+    const int64_t read_fx =
+        roofline->decode_slope_fx * (int64_t)(shape->decode_context + rows);
+    return roofline->decode_tokens_fx[rows] +
+           (read_fx > roofline->decode_floor_fx ? read_fx : roofline->decode_floor_fx);
+}
+
 static int64_t roofline_step_fx(const void *state, const struct batch_shape *shape)
 {
     const struct roofline *roofline = state;
-    const uint64_t tokens = shape->decodes + shape->chunk_tokens;
-    int64_t fx = roofline->mixed_tokens_fx[tokens] +
-                 roofline->mixed_rows_fx[shape->decodes + shape->chunks];
+    if (shape->chunks == 0) {
+        return verify_fx(roofline, shape);
+    }
+    const uint64_t tokens = shape->decodes + shape->drafts + shape->chunk_tokens;
+    int64_t fx =
+        roofline->mixed_tokens_fx[tokens] +
+        roofline->mixed_rows_fx[shape->decodes + shape->drafts + shape->chunks];
     if (shape->decodes > 0) {
         const int64_t read_fx = roofline->mixed_slope_fx *
                                 (int64_t)(shape->decode_context + shape->decodes);
@@ -440,6 +457,7 @@ static void roofline_describe(const void *state, struct text *out)
 const struct cost_model cost_model_roofline = {
     .name = "roofline",
     .help = "from the GPU's data sheet, measured efficiencies and the model's shape",
+    .drafts = DRAFTS_KNOWN,
     .state_bytes = sizeof(struct roofline),
     .init = roofline_init,
     .fini = roofline_fini,

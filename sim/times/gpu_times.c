@@ -75,8 +75,10 @@ struct graph_sizes graph_sizes_of(const struct engine_config *engine)
         .wide_from = late ? GRAPH_WIDE_FROM : GRAPH_TOKENS_MAX,
     };
     uint32_t limit = engine->max_num_batched_tokens;
-    if (late && 2 * engine->max_num_seqs < limit) {
-        limit = 2 * engine->max_num_seqs;
+    const uint64_t rows =
+        2 * (uint64_t)engine->max_num_seqs * (1 + engine->speculation.tokens);
+    if (late && rows < limit) {
+        limit = (uint32_t)rows;
     }
     limit = limit < GRAPH_TOKENS_MAX ? limit : GRAPH_TOKENS_MAX;
     if (limit > sizes.wide_from) {

@@ -30,6 +30,7 @@ struct naive_adapters {
 /* Tokens of each adapter in a step. */
 struct naive_mix {
     uint32_t tokens[NAIVE_ADAPTERS];
+    bool in[NAIVE_ADAPTERS];
 };
 
 static inline uint32_t naive_adapter(const struct trace_record *record)
@@ -43,6 +44,7 @@ static inline void naive_mix_add(struct naive_mix *mix,
 {
     if (record->adapter != NULL) {
         mix->tokens[naive_adapter(record)] += tokens;
+        mix->in[naive_adapter(record)] = true;
     }
 }
 
@@ -51,11 +53,11 @@ static inline bool naive_slot_free(const struct naive_mix *mix,
                                    uint32_t max_loras)
 {
     uint32_t distinct = 0;
-    if (record->adapter == NULL || mix->tokens[naive_adapter(record)] > 0) {
+    if (record->adapter == NULL || mix->in[naive_adapter(record)]) {
         return true;
     }
     for (uint32_t i = 0; i < NAIVE_ADAPTERS; i++) {
-        distinct += mix->tokens[i] > 0 ? 1 : 0;
+        distinct += mix->in[i] ? 1 : 0;
     }
     return distinct < max_loras;
 }
@@ -87,7 +89,7 @@ static inline uint32_t naive_room(uint32_t *list, uint32_t *count, uint32_t capa
 {
     for (uint32_t i = 0; *count == capacity && i < *count; i++) {
         const uint32_t oldest = list[i];
-        if (mix->tokens[oldest] == 0) {
+        if (!mix->in[oldest]) {
             naive_out(list, count, oldest);
             return oldest;
         }
@@ -131,12 +133,12 @@ static inline int64_t naive_activate(struct naive_adapters *all,
 {
     int64_t stall_ns = 0;
     for (uint32_t i = 0; i < NAIVE_ADAPTERS; i++) {
-        if (mix->tokens[i] > 0 && !naive_within(all->gpu, all->gpu_count, i)) {
+        if (mix->in[i] && !naive_within(all->gpu, all->gpu_count, i)) {
             stall_ns += naive_load(all, lora, mix, i);
         }
     }
     for (uint32_t i = 0; i < NAIVE_ADAPTERS; i++) {
-        if (mix->tokens[i] > 0) {
+        if (mix->in[i]) {
             naive_use(all->gpu, &all->gpu_count, i);
             naive_use(all->host, &all->host_count, i);
         }
@@ -150,12 +152,12 @@ static inline int64_t naive_extra_fx(const struct naive_adapters *all,
     uint64_t bytes = 0;
     uint64_t work = 0;
     for (uint32_t i = 0; i < NAIVE_ADAPTERS; i++) {
-        if (mix->tokens[i] > 0) {
+        if (mix->in[i]) {
             bytes += all->costs->adapter[i].gpu_bytes;
             work += (uint64_t)mix->tokens[i] * all->costs->adapter[i].rank;
         }
     }
-    if (work == 0) {
+    if (bytes == 0) {
         return 0;
     }
     const double seconds =

@@ -12,6 +12,7 @@
 #include "sim/cost.h"
 #include "sim/engine_config.h"
 #include "sim/observer.h"
+#include "sim/speculation.h"
 #include "tests/prop/naive_adapters.h"
 #include "traces/record.h"
 
@@ -46,11 +47,15 @@ struct naive_request {
                     */
     uint32_t lost;
     int64_t aside_since_ns; /* -1: not set aside */
+    uint32_t known_then;    /* tokens known when it was scheduled last */
+    bool cut;               /* drafts behind its last token were right */
     struct request_outcome outcome;
 };
 
 struct naive_step {
-    uint32_t request[NAIVE_REQUESTS]; /* that get a token when it ends */
+    uint32_t request[NAIVE_REQUESTS]; /* that get tokens when it ends */
+    uint32_t got[NAIVE_REQUESTS];     /* how many */
+    uint32_t wasted[NAIVE_REQUESTS];  /* drafts that do not count */
     uint32_t count;
     int64_t length_fx;
 };
@@ -76,6 +81,8 @@ struct naive_engine {
     uint64_t formed;
     uint32_t preemptions;
     struct naive_adapters adapters;
+    uint64_t speculation_key;
+    struct speculation_stats speculation;
 };
 
 static inline void list_drop(uint32_t *list, uint32_t *count, uint32_t value)
@@ -174,8 +181,12 @@ static inline void naive_register_known(struct naive_engine *engine,
                                         struct naive_request *request,
                                         uint32_t scheduled)
 {
-    const uint32_t known = naive_known(request);
-    const uint32_t computed = request->computed + scheduled;
+    const bool draws = engine->config->speculation.tokens > 0;
+    uint32_t known = naive_known(request);
+    if (draws && scheduled == 0 && !engine->config->async_scheduling) {
+        known = request->known_then; /* blocks enter when steps are formed */
+    }
+    const uint32_t computed = request->computed + scheduled + (request->cut ? 1 : 0);
     const uint32_t tokens = computed < known ? computed : known;
     naive_register(engine, request, tokens / engine->config->block_tokens);
 }
@@ -273,6 +284,7 @@ static inline void naive_queue(struct naive_engine *engine, uint32_t id, bool fr
 struct naive_forming {
     uint32_t budget;
     uint32_t tokens[NAIVE_REQUESTS]; /* by request */
+    bool kept[NAIVE_REQUESTS];       /* not scheduled, but its adapter keeps its slot */
     bool preempted;
 };
 
@@ -315,14 +327,44 @@ static inline uint32_t naive_victim(const struct naive_engine *engine)
     return victim;
 }
 
+/* Of the steps under way: tokens scheduled for a decoding request that it will not
+ * have, and all that were scheduled for it. */
+static inline uint32_t naive_wasted(const struct naive_engine *engine, uint32_t id)
+{
+    uint32_t wasted = 0;
+    for (uint32_t s = 0; engine->request[id].decoding && s < engine->steps; s++) {
+        for (uint32_t i = 0; i < engine->step[s].count; i++) {
+            wasted += engine->step[s].request[i] == id ? engine->step[s].wasted[i] : 0;
+        }
+    }
+    return wasted;
+}
+
+static inline uint32_t naive_placeholders(const struct naive_engine *engine,
+                                          uint32_t id)
+{
+    uint32_t tokens = 0;
+    for (uint32_t s = 0; s < engine->steps; s++) {
+        for (uint32_t i = 0; i < engine->step[s].count; i++) {
+            tokens += engine->step[s].request[i] == id
+                          ? engine->step[s].got[i] + engine->step[s].wasted[i]
+                          : 0;
+        }
+    }
+    return tokens;
+}
+
+/* beyond: tokens behind those of the step. */
 static inline bool naive_allocate(struct naive_engine *engine,
                                   struct naive_forming *forming, uint32_t id,
-                                  uint32_t tokens)
+                                  uint32_t tokens, uint32_t beyond)
 {
     struct naive_request *request = &engine->request[id];
-    const uint32_t need =
-        ceil_div(request->computed + tokens, engine->config->block_tokens) -
-        request->blocks;
+    uint32_t reach = request->computed + naive_wasted(engine, id) + tokens + beyond;
+    reach =
+        reach < engine->config->max_model_len ? reach : engine->config->max_model_len;
+    const uint32_t wanted = ceil_div(reach, engine->config->block_tokens);
+    const uint32_t need = wanted > request->blocks ? wanted - request->blocks : 0;
     while (need > engine->queued) {
         const uint32_t victim = naive_victim(engine);
         naive_preempt(engine, forming, victim);
@@ -342,20 +384,49 @@ static inline uint32_t naive_cut(const struct naive_engine *engine, uint32_t tok
     return threshold > 0 && tokens > threshold ? threshold : tokens;
 }
 
+/* What the scheduler can tell of a request that may have ended: it counts every token
+ * in flight as right, and one for certain. */
+static inline bool naive_ends_in_flight(const struct naive_engine *engine, uint32_t id)
+{
+    const struct naive_request *request = &engine->request[id];
+    const uint32_t placeholders = naive_placeholders(engine, id);
+    return placeholders > 0 &&
+           request->computed + naive_wasted(engine, id) + 2 - placeholders >=
+               request->record->prompt_tokens + request->output;
+}
+
+static inline uint32_t naive_room_left(const struct naive_engine *engine, uint32_t id)
+{
+    const bool late = engine->config->compat == ENGINE_HEAD;
+    const uint32_t end = engine->config->max_model_len - (late ? 1 : 0);
+    const uint32_t from = engine->request[id].computed + naive_wasted(engine, id);
+    return from < end ? end - from : 0;
+}
+
 static inline void naive_phase_1(struct naive_engine *engine,
                                  struct naive_forming *forming)
 {
+    const struct speculation_config *speculation = &engine->config->speculation;
     for (uint32_t i = 0; i < engine->running_count && forming->budget > 0; i++) {
         const uint32_t id = engine->running[i];
         struct naive_request *request = &engine->request[id];
-        if (naive_last_in_flight(request)) {
+        const bool drafts = speculation->tokens > 0 && request->decoding;
+        if (drafts ? naive_ends_in_flight(engine, id) : naive_last_in_flight(request)) {
             continue;
         }
-        uint32_t tokens =
-            request->record->prompt_tokens + request->produced - request->computed;
+        uint32_t tokens = drafts ? 1 + speculation->tokens
+                                 : request->record->prompt_tokens + request->produced -
+                                       request->computed;
         tokens = naive_cut(engine, tokens);
         tokens = tokens < forming->budget ? tokens : forming->budget;
-        if (!naive_allocate(engine, forming, id, tokens)) {
+        if (drafts) {
+            const uint32_t room = naive_room_left(engine, id);
+            tokens = tokens < room ? tokens : room;
+        }
+        if (tokens == 0) {
+            continue;
+        }
+        if (!naive_allocate(engine, forming, id, tokens, speculation->lookahead)) {
             return;
         }
         /* A victim before us moves us down the list. */
@@ -388,9 +459,10 @@ static inline void naive_lookup_quoted(struct naive_engine *engine,
 static inline struct naive_mix naive_mix_of(const struct naive_engine *engine,
                                             const struct naive_forming *forming)
 {
-    struct naive_mix mix = {{0}};
+    struct naive_mix mix;
+    memset(&mix, 0, sizeof(mix));
     for (uint32_t i = 0; i < engine->request_count; i++) {
-        if (forming->tokens[i] > 0) {
+        if (forming->tokens[i] > 0 || forming->kept[i]) {
             naive_mix_add(&mix, engine->request[i].record, forming->tokens[i]);
         }
     }
@@ -414,6 +486,11 @@ static inline bool naive_admit(struct naive_engine *engine,
         }
         evictable += engine->block[block].holders == 0 ? 1 : 0;
         hits++;
+    }
+    if (config->speculation.drops_block && hits > 0) {
+        hits--;
+        const uint32_t block = naive_find(engine, request->hash[hits]);
+        evictable -= engine->block[block].holders == 0 ? 1 : 0;
     }
     const uint32_t cached = hits * config->block_tokens;
     uint32_t tokens = naive_cut(engine, all - cached);
@@ -444,13 +521,55 @@ static inline bool naive_admit(struct naive_engine *engine,
     } else if (request->lost > cached) {
         request->outcome.recomputed_tokens += request->lost - cached;
     }
-    const bool fits = naive_allocate(engine, forming, id, tokens);
+    const bool fits = naive_allocate(engine, forming, id, tokens, 0);
     CHECK(fits, "admission was checked");
     forming->tokens[id] = tokens;
     forming->budget -= tokens;
     /* At once, so that a second one in this step may hit it. */
     naive_register_known(engine, request, tokens);
     return true;
+}
+
+static inline void naive_show_chunk(struct batch_shape *shape, uint32_t tokens,
+                                    uint32_t before)
+{
+    shape->chunks++;
+    shape->chunk_tokens += tokens;
+    shape->chunk_context += before;
+    shape->chunk_pairs_twice += (uint64_t)tokens * (2 * (uint64_t)before + tokens);
+    shape->chunk_tokens_max =
+        tokens > shape->chunk_tokens_max ? tokens : shape->chunk_tokens_max;
+}
+
+/* A token and its drafts; of a request that has ended by then, for nothing. */
+static inline void naive_verify(struct naive_engine *engine, uint32_t id,
+                                uint32_t tokens, struct batch_shape *shape,
+                                struct naive_step *step)
+{
+    struct naive_request *request = &engine->request[id];
+    const uint32_t lacks = request->output - request->produced;
+    if (tokens > 1) {
+        naive_show_chunk(shape, tokens, request->computed);
+    } else {
+        shape->decodes++;
+        shape->decode_context += request->computed;
+    }
+    if (lacks == 0) {
+        return;
+    }
+    const uint32_t right =
+        speculation_draw(&engine->config->speculation, engine->speculation_key,
+                         request->record->id, request->produced, tokens - 1);
+    const uint32_t got = right + 1 < lacks ? right + 1 : lacks;
+    engine->speculation.drafts += tokens > 1 ? 1 : 0;
+    engine->speculation.draft_tokens += tokens - 1;
+    engine->speculation.accepted_tokens += right;
+    request->computed += got;
+    request->produced += got;
+    request->cut = right + 1 > got;
+    step->got[step->count] = got;
+    step->wasted[step->count] = tokens - got;
+    step->request[step->count++] = id;
 }
 
 /* The shape of what was decided; then books it. `decoding` says who was in the middle
@@ -460,6 +579,7 @@ static inline int64_t naive_commit(struct naive_engine *engine,
                                    struct naive_step *step, int64_t extra_fx)
 {
     struct batch_shape shape = {.extra_fx = extra_fx};
+    uint32_t samplers = 0;
     for (uint32_t i = 0; i < engine->running_count; i++) {
         const uint32_t id = engine->running[i];
         struct naive_request *request = &engine->request[id];
@@ -467,24 +587,32 @@ static inline int64_t naive_commit(struct naive_engine *engine,
         if (tokens == 0) {
             continue;
         }
+        request->known_then = naive_known(request);
+        if (engine->config->speculation.tokens > 0 && decoding[id]) {
+            naive_verify(engine, id, tokens, &shape, step);
+            samplers++;
+            continue;
+        }
         if (decoding[id]) {
             shape.decodes++;
             shape.decode_context += request->computed;
         } else {
-            shape.chunks++;
-            shape.chunk_tokens += tokens;
-            shape.chunk_context += request->computed;
-            shape.chunk_pairs_twice +=
-                (uint64_t)tokens * (2 * (uint64_t)request->computed + tokens);
-            shape.chunk_tokens_max =
-                tokens > shape.chunk_tokens_max ? tokens : shape.chunk_tokens_max;
+            naive_show_chunk(&shape, tokens, request->computed);
         }
         request->computed += tokens;
         if (request->computed == request->record->prompt_tokens + request->produced) {
             request->produced++;
             request->decoding = true;
+            samplers++;
+            step->got[step->count] = 1;
+            step->wasted[step->count] = 0;
             step->request[step->count++] = id;
         }
+    }
+    if (samplers > 0) {
+        shape.extra_fx += (engine->config->speculation.draft_ns +
+                           engine->config->speculation.draft_sequence_ns * samplers) *
+                          COST_FX_PER_NS;
     }
     return cost_step_fx(engine->cost, &shape);
 }
@@ -499,6 +627,13 @@ static inline bool naive_form(struct naive_engine *engine, int64_t now_ns,
         decoding[id] = engine->request[id].decoding;
     }
     naive_phase_1(engine, &forming);
+    for (uint32_t i = 0; i < engine->running_count; i++) {
+        const uint32_t id = engine->running[i];
+        forming.kept[id] = engine->config->speculation.tokens > 0 &&
+                           forming.budget > 0 && decoding[id] &&
+                           forming.tokens[id] == 0 &&
+                           !naive_last_in_flight(&engine->request[id]);
+    }
     /* Running prefills enter the tree before anybody is admitted. */
     for (uint32_t i = 0; i < engine->running_count; i++) {
         struct naive_request *request = &engine->request[engine->running[i]];
@@ -586,7 +721,7 @@ static inline void naive_step_done(struct naive_engine *engine)
         if (request->known == 0) {
             request->outcome.first_token_ns = engine->start_ns;
         }
-        request->known++;
+        request->known += step.got[i];
     }
     for (uint32_t i = 0; i < step.count; i++) {
         const uint32_t id = step.request[i];

@@ -3,7 +3,7 @@
  * prop_engine.c: one engine against the naive one, in both modes, on random small
  * loads: tiny pools that preempt, shared prefixes, sessions that quote outputs of
  * requests still running, priorities, thresholds, chunking on and off, synchronous and
- * not, adapters with few slots. Every time of every request must be the same.
+ * not, adapters with few slots, drafts. Every time of every request must be the same.
  */
 #include "base/rng.h"
 #include "sim/replica.h"
@@ -99,6 +99,23 @@ static void draw_adapters(struct rng *rng, struct load_case *load)
     engine->lora.max_cpu_loras = engine->lora.max_loras + draw(rng, 0, 3);
 }
 
+/* A third of the engines speculate, some without ever being wrong, or right. */
+static void draw_speculation(struct rng *rng, struct engine_config *engine)
+{
+    struct speculation_config *config = &engine->speculation;
+    if (rng_below(rng, 3) > 0) {
+        return;
+    }
+    config->tokens = draw(rng, 1, 5);
+    for (uint32_t i = 0; i < config->tokens; i++) {
+        config->acceptance[i] = (double)rng_below(rng, 5) / 4;
+    }
+    config->lookahead = coin(rng) ? config->tokens : 0;
+    config->drops_block = coin(rng);
+    config->draft_ns = draw(rng, 0, 3000);
+    config->draft_sequence_ns = draw(rng, 0, 50);
+}
+
 /* A prompt: the history of an earlier request with its output, or a shared prefix, then
  * private tokens. */
 static void draw_prompt(struct rng *rng, struct load_case *load, uint32_t i)
@@ -144,6 +161,7 @@ static void draw_load(struct rng *rng, struct load_case *load)
                                                       "a4", "a5", "a6", "a7"};
     draw_engine(rng, load);
     draw_adapters(rng, load);
+    draw_speculation(rng, &load->engine);
     load->count = draw(rng, 1, 40);
     int64_t now_ns = 0;
     const uint64_t pace = draw(rng, 1, 40);
@@ -170,6 +188,7 @@ struct watch {
     struct request_outcome outcome[NAIVE_REQUESTS + 1]; /* by record id */
     struct request_table *table;
     struct adapter_stats adapters;
+    struct speculation_stats speculation;
     uint32_t ended;
 };
 
@@ -206,6 +225,7 @@ static uint32_t real_run(const struct load_case *load, const struct cost *cost,
         .engine = &load->engine,
         .cost = cost,
         .kv_blocks = load->kv_blocks,
+        .seed = 5,
         .table = watch->table,
         .events = {watch, saw_first_token, saw_end},
         .adapters = load->adapters.count > 0 ? &load->adapters : NULL,
@@ -231,6 +251,7 @@ static uint32_t real_run(const struct load_case *load, const struct cost *cost,
     }
     const uint32_t steps = (uint32_t)replica_stats(replica)->steps;
     watch->adapters = replica_stats(replica)->adapters;
+    watch->speculation = replica_stats(replica)->speculation;
     replica_delete(replica);
     request_table_delete(watch->table);
     return steps;
@@ -239,9 +260,14 @@ static uint32_t real_run(const struct load_case *load, const struct cost *cost,
 static bool same_outcomes(const struct load_case *load, const struct watch *watch,
                           const struct naive_engine *naive)
 {
-    bool same = EXPECT_U64(watch->ended, load->count) &&
-                EXPECT_U64(watch->adapters.loads, naive->adapters.loads) &&
-                EXPECT_I64(watch->adapters.stall_ns, naive->adapters.stall_ns);
+    bool same =
+        EXPECT_U64(watch->ended, load->count) &&
+        EXPECT_U64(watch->adapters.loads, naive->adapters.loads) &&
+        EXPECT_I64(watch->adapters.stall_ns, naive->adapters.stall_ns) &&
+        EXPECT_U64(watch->speculation.drafts, naive->speculation.drafts) &&
+        EXPECT_U64(watch->speculation.draft_tokens, naive->speculation.draft_tokens) &&
+        EXPECT_U64(watch->speculation.accepted_tokens,
+                   naive->speculation.accepted_tokens);
     for (uint32_t i = 0; i < load->count && same; i++) {
         const struct request_outcome *got = &watch->outcome[i + 1];
         const struct request_outcome *want = &naive->request[i].outcome;
@@ -281,6 +307,7 @@ static struct cost *cost_linear(const struct engine_config *engine)
 static uint64_t preempted_cases;
 static uint64_t hit_cases;
 static uint64_t load_cases;  /* more loads than adapters: some were put out */
+static uint64_t right_cases; /* drafts were right */
 static uint64_t aside_cases; /* requests waited for a slot */
 
 static bool seed_agrees(uint64_t seed)
@@ -292,6 +319,7 @@ static bool seed_agrees(uint64_t seed)
     struct cost *cost = cost_linear(&load->engine);
     struct naive_engine *naive = naive_new(&load->engine, cost, load->kv_blocks);
     naive->adapters.costs = load->adapters.count > 0 ? &load->adapters : NULL;
+    naive->speculation_key = speculation_key(5);
     naive_run(naive, load->record, load->count);
     struct watch *watch = mem_alloc(1, sizeof(*watch));
     harness_note("seed %llu, step by step", (unsigned long long)seed);
@@ -304,6 +332,7 @@ static bool seed_agrees(uint64_t seed)
     }
     preempted_cases += naive->preemptions > 0 ? 1 : 0;
     load_cases += naive->adapters.loads > load->adapters.count ? 1 : 0;
+    right_cases += naive->speculation.accepted_tokens > 0 ? 1 : 0;
     bool hit = false;
     bool aside = false;
     for (uint32_t i = 0; i < load->count; i++) {
@@ -336,6 +365,7 @@ static void engine_agrees_with_the_naive_one(void)
     EXPECT(hit_cases > SEEDS / 5);
     EXPECT(load_cases > SEEDS / 5);
     EXPECT(aside_cases > SEEDS / 5);
+    EXPECT(right_cases > SEEDS / 5);
 }
 
 HARNESS_MAIN("engine", TEST(engine_agrees_with_the_naive_one))

@@ -35,6 +35,7 @@ enum { SEEDS = 1000, TEXT_BYTES = 4096 };
     X(EXPIRED, "KV waited too long for its reader")                                    \
     X(LOADED, "engines stood still for adapters")                                      \
     X(ASIDE, "requests waited for a slot of their adapter")                            \
+    X(DRAFTS_RIGHT, "engines speculated with success")                                 \
     X(SKIPPED, "decode runs saved events")
 
 enum fact {
@@ -206,6 +207,20 @@ static void write_slots(uint64_t seed, struct text *out)
     }
 }
 
+/* A sixth of the scenarios speculate. */
+static void write_speculation(uint64_t seed, struct text *out)
+{
+    static const char *const rates[] = {"0", "0.6", "0.9", "1"};
+    struct rng rng;
+    rng_init(&rng, seed, "prop_step_by_step/speculation", 0);
+    if (rng_below(&rng, 6) == 0) {
+        text_printf(out,
+                    "        speculative: {method: eagle, tokens: %" PRIu64
+                    ", rate: %s}\n",
+                    draw(&rng, 1, 5), pick(&rng, rates, 4));
+    }
+}
+
 static void write_adapters(uint64_t seed, struct text *out)
 {
     static const char *const speeds[] = {"300MB", "3GB", "1TB"};
@@ -291,6 +306,7 @@ static void write_scenario(struct rng *rng, const char *trace, uint64_t seed,
     struct text pool = {0};
     write_pool(rng, apart, &pool);
     write_slots(seed, &pool);
+    write_speculation(seed, &pool);
     text_printf(out, "cluster:\n  pools:\n    - name: a\n%s", text_str(&pool));
     if (apart) {
         text_printf(out, "      role: %s\n    - name: b\n      role: decode\n%s",
@@ -395,6 +411,7 @@ static void note_facts(const struct scenario *scenario,
     facts[FACT_READ] = summary->kv_transfers > 0;
     facts[FACT_EXPIRED] = summary->kv_expired > 0;
     facts[FACT_LOADED] = summary->adapters.stall_ns > 0;
+    facts[FACT_DRAFTS_RIGHT] = summary->speculation.accepted_tokens > 0;
     facts[FACT_ASIDE] = summary->adapters.aside_ns > 0;
 }
 
@@ -442,6 +459,8 @@ static void run_once(const struct text *yaml, bool step_by_step, struct record *
         digest_word(&record->engines, (uint64_t)what.busy_ns);
         digest_word(&record->engines, what.preemptions);
         digest_word(&record->engines, what.prefix_hit_tokens);
+        digest_word(&record->engines, what.speculation.draft_tokens);
+        digest_word(&record->engines, what.speculation.accepted_tokens);
         digest_word(&record->engines, what.adapters.loads);
         digest_word(&record->engines, (uint64_t)what.adapters.stall_ns);
         digest_word(&record->engines, what.adapters.asides);
