@@ -345,8 +345,9 @@ static bool check_discovery(const struct config_text *text, struct err *err)
     if (strcmp(text->service_discovery, "k8s") == 0) {
         return err_set(err, ERR_USAGE,
                        "--service-discovery k8s: this router watches no pods; use "
-                       "static with a Service for each engine, or a file that is "
-                       "rewritten (--dynamic-config-json)");
+                       "static with a Service for each engine (--engine-services with "
+                       "--from-helm), or a file that is rewritten "
+                       "(--dynamic-config-json)");
     }
     return err_set(err, ERR_USAGE, "--service-discovery: '%s' is not static",
                    text->service_discovery);

@@ -101,6 +101,20 @@ static const struct opt OPTIONS[] = {
      "Share of profiles reported, 0 to 1; this router makes none."},
     {"--version", NULL, OPT_FLAG, AT(version), NULL, "Print the version and exit."},
 
+    {"--from-helm", "FILE", OPT_STR, AT(from_helm), "none",
+     "Start with the flags that the stack's Helm chart would give its router for these "
+     "values; flags given beside it win. Example: --from-helm values.yaml"},
+    {"--from-crd", "FILE", OPT_STR, AT(from_crd), "none",
+     "The same for a VLLMRouter object and the stack's operator. Example: --from-crd "
+     "router.yaml"},
+    {"--engine-services", NULL, OPT_FLAG, AT(engine_services), "off",
+     "With --from-helm: take the Services of the file's engines as static backends "
+     "instead of watching pods, their names as labels."},
+    {"--helm-release", "NAME", OPT_STR, AT(helm_release), "stack",
+     "Name of the Helm release, with which names of Services begin. Example: "
+     "--helm-release demo"},
+    {"--print-flags", NULL, OPT_FLAG, AT(print_flags), "off",
+     "Print all flags in one line, those of the file first, and exit."},
     {"--compat", "LEVEL", OPT_STR, AT(compat_name), "head",
      "Which behaviour of the stack's router: tag (release 0.1.3, bug for bug), "
      "tag-fixed "

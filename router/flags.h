@@ -74,6 +74,11 @@ struct flags { /* NOLINT(clang-analyzer-optin.performance.Padding) */
     bool otel_secure;
     bool version;
     /* ours */
+    const char *from_helm; /* read before the others: router/from.h */
+    const char *from_crd;
+    const char *helm_release;
+    bool engine_services;
+    bool print_flags;
     const char *compat_name;
     const char *routing_params;
     struct opt_list policy_plugins;

@@ -4,6 +4,7 @@
  */
 #include "router/dynamic.h"
 #include "router/flags.h"
+#include "router/from.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,13 +76,26 @@ static bool run(const struct flags *flags, struct err *err)
     return good;
 }
 
-int main(int argc, char **argv)
+/* Warnings of the file are printed when it is run, and not when it is looked at. */
+static int print_flags(const struct from *from, int argc, char *const *argv)
+{
+    struct text line = {0};
+    from_print(from, argc, argv, &line);
+    (void)fputs(text_str(&line), stdout);
+    text_fini(&line);
+    return 0;
+}
+
+/* Of the words of the file, if there is one, and those given. */
+static int start(const struct from *from, int argc, char *const *argv)
 {
     struct flags flags;
     struct opt_result result = {0};
     struct err err = {0};
     flags_defaults(&flags);
-    if (!opt_parse(&flags_command, argc - 1, argv + 1, &flags, &result, &err)) {
+    const int count = from != NULL ? from_argc(from) : argc;
+    char *const *words = from != NULL ? from_argv(from) : argv;
+    if (!opt_parse(&flags_command, count, words, &flags, &result, &err)) {
         return fail(&err);
     }
     if (result.help) {
@@ -95,8 +109,26 @@ int main(int argc, char **argv)
         (void)printf("stackrouter %s\n", STACKSIM_VERSION);
         return 0;
     }
-    if (!flags_check(&flags, &err) || !run(&flags, &err)) {
+    if (!flags_check(&flags, &err)) {
         return fail(&err);
     }
-    return 0;
+    if (flags.print_flags) {
+        return print_flags(from, argc, argv);
+    }
+    if (from != NULL) {
+        (void)fputs(from_warnings(from), stderr);
+    }
+    return run(&flags, &err) ? 0 : fail(&err);
+}
+
+int main(int argc, char **argv)
+{
+    struct from *from = NULL;
+    struct err err = {0};
+    if (!from_read(&from, argc - 1, argv + 1, &err)) {
+        return fail(&err);
+    }
+    const int code = start(from, argc - 1, argv + 1);
+    from_delete(from);
+    return code;
 }

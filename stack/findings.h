@@ -24,6 +24,7 @@ struct finding {
     const char *name; /* "prefix_caching_off": stable, for scripts */
     const char *file; /* NULL = of no place */
     uint32_t line;    /* 0 = of no line */
+    bool of_router;   /* concerns who runs the router alone */
     char *what;
     char *remedy; /* "" = none */
 };

@@ -247,6 +247,7 @@ static void discovery_traps(struct stack *stack)
 
 void router_traps_find(struct stack *stack)
 {
+    const size_t before = stack->findings.count;
     if (stack->router.where == NULL) {
         return;
     }
@@ -254,4 +255,7 @@ void router_traps_find(struct stack *stack)
     controller_traps(stack);
     pd_traps(stack);
     discovery_traps(stack);
+    for (size_t i = before; i < stack->findings.count; i++) {
+        stack->findings.items[i].of_router = true;
+    }
 }
