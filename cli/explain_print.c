@@ -142,6 +142,14 @@ static void print_stages(const struct explain *explain, struct text *out)
                     100 * (double)spent_ns / total_ns);
     }
     print_latencies(outcome, out);
+    if (outcome->aside_ns > 0) {
+        char time[24];
+        unit_format_ns(time, sizeof time, outcome->aside_ns);
+        text_printf(out,
+                    "  set aside for %s: all LoRA slots were other adapters', and "
+                    "others overtook it\n",
+                    time);
+    }
     if (outcome->cached_tokens > 0) {
         text_printf(out,
                     "  %" PRIu32 " of %" PRIu32
@@ -335,6 +343,9 @@ void explain_print_json(const struct explain *explain, struct text *out)
     json_put_u64(object, "output_tokens", outcome->output_tokens);
     json_put_u64(object, "preemptions", outcome->preemptions);
     json_put_u64(object, "recomputed_tokens", outcome->recomputed_tokens);
+    if (outcome->aside_ns > 0) {
+        json_put_i64(object, "aside_ns", outcome->aside_ns);
+    }
     json_put(object, "stages", stages_json(outcome));
     if (explain->routed) {
         json_put(object, "decision", decision_json(explain));

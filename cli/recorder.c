@@ -199,6 +199,21 @@ static void record_totals(struct run_totals *totals, const struct sim_summary *s
     totals->status_count[REQUEST_TIMED_OUT] = summary->timed_out;
 }
 
+static void record_counters(uint64_t counters[ENGINE_COUNTER_COUNT],
+                            const struct sim_engine_summary *summary)
+{
+    const struct adapter_stats *adapters = &summary->adapters;
+    const struct speculation_stats *speculation = &summary->speculation;
+    counters[COUNTER_ADAPTER_LOADS] = adapters->loads;
+    counters[COUNTER_ADAPTER_COLD_LOADS] = adapters->cold_loads;
+    counters[COUNTER_ADAPTER_STALL_NS] = (uint64_t)adapters->stall_ns;
+    counters[COUNTER_ADAPTER_ASIDES] = adapters->asides;
+    counters[COUNTER_ADAPTER_ASIDE_NS] = (uint64_t)adapters->aside_ns;
+    counters[COUNTER_DRAFTS] = speculation->drafts;
+    counters[COUNTER_DRAFT_TOKENS] = speculation->draft_tokens;
+    counters[COUNTER_ACCEPTED_TOKENS] = speculation->accepted_tokens;
+}
+
 static void record_engine(struct recorder *recorder, const struct sim *sim,
                           uint32_t engine, const struct scenario_pool *pool)
 {
@@ -207,7 +222,7 @@ static void record_engine(struct recorder *recorder, const struct sim *sim,
              pool->model.name, pool->engine.tensor_parallel);
     struct sim_engine_summary summary = {0};
     sim_engine_summarise(sim, engine, &summary);
-    const struct engine_row row = {
+    struct engine_row row = {
         .pool = pool->name,
         .description = description,
         .requests = summary.requests,
@@ -223,6 +238,7 @@ static void record_engine(struct recorder *recorder, const struct sim *sim,
         .price_per_hour_low = pool->gpu.price_per_hour_low,
         .price_per_hour_high = pool->gpu.price_per_hour_high,
     };
+    record_counters(row.counters, &summary);
     if (!run_add_engine(recorder->run, &row)) {
         recorder->overflowed = true;
     }

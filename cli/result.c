@@ -39,6 +39,15 @@ static struct json *totals_json(const struct run_totals *totals)
     return object;
 }
 
+static uint64_t counter_sum(const struct run_record *run, enum engine_counter counter)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < run->engine_count; i++) {
+        sum += run->engines[i].counters[counter];
+    }
+    return sum;
+}
+
 static struct json *metrics_json(const struct metrics *metrics)
 {
     struct json *object = json_object();
@@ -75,6 +84,18 @@ static struct json *warmup_json(const struct run_record *run)
     return object;
 }
 
+/* Of the features that the run has. */
+static void put_counters(struct json *object, const struct run_record *run,
+                         const struct engine_row *engine)
+{
+    for (unsigned i = 0; i < ENGINE_COUNTER_COUNT; i++) {
+        const enum engine_counter counter = (enum engine_counter)i;
+        if (counter_sum(run, counter) > 0) {
+            json_put_u64(object, engine_counter_name(counter), engine->counters[i]);
+        }
+    }
+}
+
 static struct json *engines_json(const struct run_record *run)
 {
     struct json *array = json_array();
@@ -90,6 +111,7 @@ static struct json *engines_json(const struct run_record *run)
         json_put_u64(object, "prefix_query_tokens", engine->prefix_query_tokens);
         json_put_u64(object, "prefix_hit_tokens", engine->prefix_hit_tokens);
         json_put_i64(object, "busy_ns", engine->busy_ns);
+        put_counters(object, run, engine);
         json_push(array, object);
     }
     return array;
@@ -228,6 +250,31 @@ static void print_cost(const struct run_record *run, struct text *out)
     text_add(out, "\n");
 }
 
+static void print_counters(const struct run_record *run, struct text *out)
+{
+    const uint64_t loads = counter_sum(run, COUNTER_ADAPTER_LOADS);
+    const uint64_t asides = counter_sum(run, COUNTER_ADAPTER_ASIDES);
+    const uint64_t drafts = counter_sum(run, COUNTER_DRAFTS);
+    if (loads > 0 || asides > 0) {
+        text_printf(out,
+                    "adapters %" PRIu64 " loads (%" PRIu64
+                    " not from host memory), engines stood still for %.3f s; set "
+                    "aside %" PRIu64 " times, %.3f s in all\n",
+                    loads, counter_sum(run, COUNTER_ADAPTER_COLD_LOADS),
+                    (double)counter_sum(run, COUNTER_ADAPTER_STALL_NS) / 1e9, asides,
+                    (double)counter_sum(run, COUNTER_ADAPTER_ASIDE_NS) / 1e9);
+    }
+    if (drafts > 0) {
+        const double accepted = (double)counter_sum(run, COUNTER_ACCEPTED_TOKENS);
+        text_printf(out,
+                    "drafts   %" PRIu64 " of %" PRIu64
+                    " right (%.1f %%); mean acceptance length %.3f\n",
+                    (uint64_t)accepted, counter_sum(run, COUNTER_DRAFT_TOKENS),
+                    100 * accepted / (double)counter_sum(run, COUNTER_DRAFT_TOKENS),
+                    1 + accepted / (double)drafts);
+    }
+}
+
 static void print_basis(const struct run_record *run, struct text *out)
 {
     text_printf(out, "\nscenario %s, policy %s (%s), seed %" PRIu64 "\n",
@@ -239,6 +286,7 @@ static void print_basis(const struct run_record *run, struct text *out)
     print_ends(&run->totals, out);
     text_printf(out, "engines  %zu; step times: %s\n", run->engine_count,
                 run->info.cost_model);
+    print_counters(run, out);
     text_add(out, "warm-up  ");
     warmup_describe(run, out);
     text_add(out, "\n");

@@ -13,7 +13,7 @@
 #include <inttypes.h>
 
 static const char *const steps[] = {
-    /* 1 -> 2: warm-up, prices and power */
+    /* 1 -> 2: warm-up, prices and power, counters of features */
     "ALTER TABLE run ADD COLUMN warmup TEXT NOT NULL DEFAULT 'none';\n"
     "ALTER TABLE run ADD COLUMN warmup_requests INTEGER NOT NULL DEFAULT 0;\n"
     "ALTER TABLE run ADD COLUMN warmup_settled INTEGER NOT NULL DEFAULT 1;\n"
@@ -31,7 +31,14 @@ static const char *const steps[] = {
     "ALTER TABLE engine ADD COLUMN power_w REAL;\n"
     "ALTER TABLE engine ADD COLUMN power_idle_w REAL;\n"
     "ALTER TABLE engine ADD COLUMN price_per_hour_low_usd REAL;\n"
-    "ALTER TABLE engine ADD COLUMN price_per_hour_high_usd REAL;\n",
+    "ALTER TABLE engine ADD COLUMN price_per_hour_high_usd REAL;\n"
+    "CREATE TABLE engine_counter (\n"
+    "  run_id INTEGER NOT NULL REFERENCES run (run_id),\n"
+    "  engine INTEGER NOT NULL,\n"
+    "  name TEXT NOT NULL,         -- of features that a run has; zeros are left out\n"
+    "  value INTEGER NOT NULL,\n"
+    "  PRIMARY KEY (run_id, engine, name)\n"
+    ") WITHOUT ROWID;\n",
 };
 
 _Static_assert(sizeof steps / sizeof steps[0] == STORE_SCHEMA_VERSION - 1,
@@ -42,7 +49,8 @@ static const char drop_views[] =
     "DROP VIEW IF EXISTS v_run; DROP VIEW IF EXISTS v_latency;\n"
     "DROP VIEW IF EXISTS v_goodput; DROP VIEW IF EXISTS v_status;\n"
     "DROP VIEW IF EXISTS v_engine_load; DROP VIEW IF EXISTS v_tenant;\n"
-    "DROP VIEW IF EXISTS v_engine; DROP VIEW IF EXISTS v_sweep;\n";
+    "DROP VIEW IF EXISTS v_engine; DROP VIEW IF EXISTS v_sweep;\n"
+    "DROP VIEW IF EXISTS v_engine_counter;\n";
 
 bool schema_migrate(struct sql *sql, int64_t version, struct err *err)
 {

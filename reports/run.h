@@ -10,6 +10,7 @@
 #define STACKSIM_REPORTS_RUN_H
 
 #include "base/err.h"
+#include "reports/engine_counters.h"
 #include "reports/summary.h"
 
 #include <assert.h>
@@ -81,6 +82,7 @@ struct engine_row {
     double power_idle_w;       /* of one GPU without work */
     double price_per_hour_low; /* of one GPU, US dollars; 0 = unknown */
     double price_per_hour_high;
+    uint64_t counters[ENGINE_COUNTER_COUNT]; /* 0 without the feature */
 };
 
 /* One tenant over the whole run, where there was admission; in order of first request.

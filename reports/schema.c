@@ -98,6 +98,14 @@ static const char *const statements[] = {
     "  PRIMARY KEY (run_id, engine)\n"
     ") WITHOUT ROWID",
 
+    "CREATE TABLE engine_counter (\n"
+    "  run_id INTEGER NOT NULL REFERENCES run (run_id),\n"
+    "  engine INTEGER NOT NULL,\n"
+    "  name TEXT NOT NULL,         -- of features that a run has; zeros are left out\n"
+    "  value INTEGER NOT NULL,\n"
+    "  PRIMARY KEY (run_id, engine, name)\n"
+    ") WITHOUT ROWID",
+
     "CREATE TABLE tenant (\n"
     "  run_id INTEGER NOT NULL REFERENCES run (run_id),\n"
     "  tenant INTEGER NOT NULL,    -- in order of first request\n"
@@ -233,6 +241,11 @@ static const char *const views[] = {
     "  CASE WHEN e.prefix_query_tokens > 0 THEN\n"
     "    e.prefix_hit_tokens * 1.0 / e.prefix_query_tokens END AS prefix_hit_ratio\n"
     "FROM engine e JOIN run r USING (run_id)",
+
+    "CREATE VIEW v_engine_counter AS SELECT\n"
+    "  c.run_id, r.name AS run, r.policy, c.engine, e.pool, c.name, c.value\n"
+    "FROM engine_counter c JOIN run r USING (run_id)\n"
+    "  JOIN engine e USING (run_id, engine)",
 
     "CREATE VIEW v_sweep AS SELECT\n"
     "  s.run_id, s.name AS run, r.run_id IS NOT NULL AS done,\n"

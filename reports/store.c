@@ -37,6 +37,7 @@ struct store_writer {
     struct sql_statement *insert_sample;
     struct sql_statement *insert_engine;
     struct sql_statement *insert_tenant;
+    struct sql_statement *insert_counter;
     int64_t run_id_next;
     int64_t run_id; /* being written, 0 = none */
     int64_t request_row_next;
@@ -56,6 +57,9 @@ static const char insert_engine_sql[] =
     " preemptions, prefix_query_tokens, prefix_hit_tokens, busy_ns, gpus, power_w,"
     " power_idle_w, price_per_hour_low_usd, price_per_hour_high_usd)"
     " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)";
+
+static const char insert_counter_sql[] =
+    "INSERT INTO engine_counter (run_id, engine, name, value) VALUES (?,?,?,?)";
 
 static const char insert_tenant_sql[] =
     "INSERT INTO tenant (run_id, tenant, name, requests, completed, turned_away,"
@@ -101,7 +105,8 @@ static bool prepare(struct store_writer *store, struct err *err)
     return sql_prepare(store->sql, insert_request_sql, &store->insert_request, err) &&
            sql_prepare(store->sql, insert_sample_sql, &store->insert_sample, err) &&
            sql_prepare(store->sql, insert_engine_sql, &store->insert_engine, err) &&
-           sql_prepare(store->sql, insert_tenant_sql, &store->insert_tenant, err);
+           sql_prepare(store->sql, insert_tenant_sql, &store->insert_tenant, err) &&
+           sql_prepare(store->sql, insert_counter_sql, &store->insert_counter, err);
 }
 
 bool store_create_or_extend(struct store_writer **out, const char *path,
@@ -246,6 +251,25 @@ static void bind_known(struct sql_statement *insert, int at, double value)
     sql_bind_f64(insert, at, value > 0 ? value : (double)NAN);
 }
 
+static bool add_counters(struct store_writer *store, size_t index,
+                         const struct engine_row *row, struct err *err)
+{
+    struct sql_statement *const insert = store->insert_counter;
+    for (unsigned i = 0; i < ENGINE_COUNTER_COUNT; i++) {
+        if (row->counters[i] == 0) {
+            continue;
+        }
+        sql_bind_i64(insert, 1, store->run_id);
+        sql_bind_i64(insert, 2, (int64_t)index);
+        sql_bind_text(insert, 3, engine_counter_name((enum engine_counter)i));
+        sql_bind_i64(insert, 4, (int64_t)row->counters[i]);
+        if (!sql_step(insert, err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool add_engine(struct store_writer *store, size_t index,
                        const struct engine_row *row, struct err *err)
 {
@@ -265,7 +289,7 @@ static bool add_engine(struct store_writer *store, size_t index,
     bind_known(insert, 13, row->power_idle_w);
     bind_known(insert, 14, row->price_per_hour_low);
     bind_known(insert, 15, row->price_per_hour_high);
-    return sql_step(insert, err);
+    return sql_step(insert, err) && add_counters(store, index, row, err);
 }
 
 static bool add_tenant(struct store_writer *store, size_t index,
@@ -322,9 +346,10 @@ static void close_sql(struct store_writer *store)
     sql_statement_delete(store->insert_sample);
     sql_statement_delete(store->insert_engine);
     sql_statement_delete(store->insert_tenant);
+    sql_statement_delete(store->insert_counter);
     sql_close(store->sql);
     store->insert_request = store->insert_sample = NULL;
-    store->insert_engine = store->insert_tenant = NULL;
+    store->insert_engine = store->insert_tenant = store->insert_counter = NULL;
     store->sql = NULL;
 }
 

@@ -172,6 +172,20 @@ static bool add_engine(struct run_record *run, const struct sql_statement *selec
     return run_add_engine(run, &row);
 }
 
+/* Counters that a later program may know are left out. */
+static bool add_counter(struct run_record *run, const struct sql_statement *select)
+{
+    const int64_t engine = sql_i64(select, 0);
+    const enum engine_counter counter = engine_counter_find(sql_text(select, 1));
+    if (engine < 0 || (uint64_t)engine >= run->engine_count) {
+        return false;
+    }
+    if (counter < ENGINE_COUNTER_COUNT) {
+        run->engines[engine].counters[counter] = (uint64_t)sql_i64(select, 2);
+    }
+    return true;
+}
+
 static bool add_tenant(struct run_record *run, const struct sql_statement *select)
 {
     const struct tenant_row row = {
@@ -224,7 +238,7 @@ static bool read_rows(struct store_reader *store, const struct row_table *table,
 static bool read_all_rows(struct store_reader *store, int64_t run_id, bool big,
                           struct run_record *run, struct err *err)
 {
-    enum { SMALL_TABLES = 2 };
+    enum { SMALL_TABLES = 3 };
     const int64_t first = run_id << SCHEMA_ROW_BITS;
     const int64_t last = first + ((INT64_C(1) << SCHEMA_ROW_BITS) - 1);
     const struct row_table tables[] = {
@@ -235,6 +249,10 @@ static bool read_all_rows(struct store_reader *store, int64_t run_id, bool big,
          " WHERE run_id BETWEEN ? AND ?"
          " ORDER BY engine",
          run_id, run_id, add_engine},
+        {"engine_counter",
+         "SELECT engine, name, value FROM engine_counter"
+         " WHERE run_id BETWEEN ? AND ? ORDER BY engine, name",
+         run_id, run_id, add_counter},
         {"tenant",
          "SELECT name, requests, completed, turned_away, prompt_tokens, output_tokens,"
          " ttft_sum_ns, waited_ns, let_in_tokens FROM tenant"

@@ -129,6 +129,8 @@ static inline void sample_add_engines(struct run_record *run,
             .power_idle_w = 70,
             .price_per_hour_low = engine == 0 ? 2 : 0, /* unknown */
             .price_per_hour_high = 5,
+            .counters = {[COUNTER_ADAPTER_LOADS] = engine, /* 0 of the first one */
+                         [COUNTER_ACCEPTED_TOKENS] = UINT64_C(1) << 40},
         };
         (void)run_add_engine(run, &row);
     }

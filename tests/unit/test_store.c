@@ -198,6 +198,9 @@ static void expect_same_engines(const struct run_record *got,
                    expected->engines[i].prefix_hit_tokens);
         EXPECT_U64(got->engines[i].prefix_query_tokens,
                    expected->engines[i].prefix_query_tokens);
+        for (size_t k = 0; k < ENGINE_COUNTER_COUNT; k++) {
+            EXPECT_U64(got->engines[i].counters[k], expected->engines[i].counters[k]);
+        }
         EXPECT_U64(got->engines[i].gpus, expected->engines[i].gpus);
         EXPECT_NEAR(got->engines[i].power_w, expected->engines[i].power_w, 0);
         EXPECT_NEAR(got->engines[i].power_idle_w, expected->engines[i].power_idle_w, 0);
