@@ -5,6 +5,7 @@
 #include "base/hash.h"
 
 #include <md5.h>
+#include <sha1.h>
 #include <xxhash.h>
 
 uint64_t hash_xxh64(const void *bytes, size_t byte_count, uint64_t seed)
@@ -18,4 +19,12 @@ void hash_md5(const void *bytes, size_t byte_count, uint8_t digest[16])
     MD5Init(&context);
     MD5Update(&context, bytes, byte_count);
     MD5Final(digest, &context);
+}
+
+void hash_sha1(const void *bytes, size_t byte_count, uint8_t digest[20])
+{
+    SHA1_CTX context;
+    SHA1Init(&context);
+    SHA1Update(&context, bytes, byte_count);
+    SHA1Final(digest, &context);
 }

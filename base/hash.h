@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * hash.h: 64-bit mixing, XXH64 and MD5 of bytes, and the running digest of a run.
+ * hash.h: 64-bit mixing, XXH64 and MD5 and SHA-1 of bytes, and the running digest of a
+ * run.
  *
- * base/hash.c is the only user of <xxhash.h> and <md5.h>. The inline mixers are for
- * numbers (map keys, block chains); anything made of bytes goes through the library.
+ * base/hash.c is the only user of <xxhash.h>, <md5.h> and <sha1.h>. The inline mixers
+ * are for numbers (map keys, block chains); anything made of bytes goes through the
+ * library.
  */
 #ifndef STACKSIM_BASE_HASH_H
 #define STACKSIM_BASE_HASH_H
@@ -33,6 +35,8 @@ uint64_t hash_xxh64(const void *bytes, size_t byte_count, uint64_t seed);
 
 /* MD5 as 16 bytes, big end first (consistent-hash ring of the stack's router). */
 void hash_md5(const void *bytes, size_t byte_count, uint8_t digest[16]);
+/* SHA-1 as 20 bytes, big end first (name-based UUIDs). */
+void hash_sha1(const void *bytes, size_t byte_count, uint8_t digest[20]);
 
 /* Running 64-bit digest over little-endian words: same words, same digest, on every
  * compiler. Not for adversaries. */

@@ -73,13 +73,19 @@ static void forward_head(struct proxy *proxy, struct exchange *exchange,
     text_fini(&framing);
 }
 
+/* A watch is silent for as long as nothing happens. */
+static int64_t gap_deadline(const struct proxy *proxy, int64_t now_ns,
+                            const struct exchange *exchange)
+{
+    const int64_t gap_ns = proxy->setup.limits.stream_gap_ns;
+    return gap_ns > 0 && exchange->piece == NULL ? now_ns + gap_ns : INT64_MAX;
+}
+
 void exchange_on_head(struct proxy *proxy, int64_t now_ns, struct exchange *exchange,
                       const struct http_head *head)
 {
     exchange->state = EXCHANGE_STREAMING;
-    exchange->deadline_ns = proxy->setup.limits.stream_gap_ns > 0
-                                ? now_ns + proxy->setup.limits.stream_gap_ns
-                                : INT64_MAX;
+    exchange->deadline_ns = gap_deadline(proxy, now_ns, exchange);
     exchange->status = head->status;
     exchange_release_body(proxy, exchange);
     if (exchange->attempt.backend != NULL) {
@@ -144,9 +150,7 @@ void exchange_on_body(struct proxy *proxy, int64_t now_ns, struct exchange *exch
         exchange->first_byte_ns = now_ns;
         fleet_first_token(proxy->fleet, now_ns, &exchange->attempt);
     }
-    if (proxy->setup.limits.stream_gap_ns > 0) {
-        exchange->deadline_ns = now_ns + proxy->setup.limits.stream_gap_ns;
-    }
+    exchange->deadline_ns = gap_deadline(proxy, now_ns, exchange);
     if (exchange->kind == EXCHANGE_PROXY) {
         forward_body(proxy, exchange, bytes, byte_count);
         return;
@@ -156,6 +160,9 @@ void exchange_on_body(struct proxy *proxy, int64_t now_ns, struct exchange *exch
         return;
     }
     text_add_bytes(&exchange->answer, bytes, byte_count);
+    if (exchange->piece != NULL) {
+        exchange->piece(proxy, now_ns, exchange);
+    }
 }
 
 void exchange_on_end(struct proxy *proxy, int64_t now_ns, struct exchange *exchange)

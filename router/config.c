@@ -191,6 +191,25 @@ static bool fill_aliases(struct config *config, const struct config_text *text,
     return true;
 }
 
+/* What discovery found last: perhaps nobody yet. */
+static void fill_pods(struct config *config, const struct config_world *world)
+{
+    config->backends =
+        arena_alloc(config->arena, world->pod_count, sizeof *config->backends);
+    for (size_t i = 0; i < world->pod_count; i++) {
+        const struct config_backend *pod = &world->pods[i];
+        const struct config_backend backend = {
+            .url = arena_strdup(config->arena, pod->url),
+            .model = arena_strdup(config->arena, pod->model),
+            .label = arena_strdup(config->arena, pod->label),
+            .pod = arena_strdup(config->arena, pod->pod),
+        };
+        if (!is_member(config, &backend)) {
+            config->backends[config->backend_count++] = backend;
+        }
+    }
+}
+
 /* --- policy ----------------------------------------------------------------------- */
 
 static bool unknown_policy(const struct policy_set *policies, const char *name,
@@ -336,21 +355,40 @@ static bool fill_health(struct config *config, const struct config_text *text,
 
 /* --- the whole -------------------------------------------------------------------- */
 
-static bool check_discovery(const struct config_text *text, struct err *err)
+static bool wants_pods(const struct config_text *text)
 {
+    return text->service_discovery != NULL &&
+           strcmp(text->service_discovery, "k8s") == 0;
+}
+
+static bool check_discovery(const struct config_text *text,
+                            const struct config_world *world, struct err *err)
+{
+    if (wants_pods(text)) {
+        return world->watches_pods ||
+               err_set(
+                   err, ERR_USAGE,
+                   "service discovery k8s: this router was started with another one "
+                   "and watches no pods; start it with --service-discovery k8s");
+    }
     if (text->service_discovery == NULL ||
         strcmp(text->service_discovery, "static") == 0) {
         return true;
     }
-    if (strcmp(text->service_discovery, "k8s") == 0) {
-        return err_set(err, ERR_USAGE,
-                       "--service-discovery k8s: this router watches no pods; use "
-                       "static with a Service for each engine (--engine-services with "
-                       "--from-helm), or a file that is rewritten "
-                       "(--dynamic-config-json)");
-    }
-    return err_set(err, ERR_USAGE, "--service-discovery: '%s' is not static",
+    return err_set(err, ERR_USAGE,
+                   "--service-discovery: '%s' is neither static nor k8s",
                    text->service_discovery);
+}
+
+static bool fill_members(struct config *config, const struct config_text *text,
+                         const struct config_world *world, struct text *warnings,
+                         struct err *err)
+{
+    if (wants_pods(text)) {
+        fill_pods(config, world);
+        return true;
+    }
+    return fill_backends(config, text, warnings, err);
 }
 
 bool config_new(struct config **out, const struct config_text *text,
@@ -361,9 +399,9 @@ bool config_new(struct config **out, const struct config_text *text,
     struct text warnings = {0};
     config->arena = arena;
     config->compat = world->compat;
-    const bool good = check_discovery(text, err) &&
+    const bool good = check_discovery(text, world, err) &&
                       fill_policy(config, text, world->policies, err) &&
-                      fill_backends(config, text, &warnings, err) &&
+                      fill_members(config, text, world, &warnings, err) &&
                       fill_aliases(config, text, err) && fill_health(config, text, err);
     config->warnings = arena_strdup(arena, text_str(&warnings));
     text_fini(&warnings);

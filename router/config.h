@@ -44,6 +44,7 @@ struct config_backend {
     const char *model;
     const char *label; /* "default" unless given */
     enum model_type type;
+    const char *pod; /* of Kubernetes; NULL: configured by hand */
 };
 struct config_alias {
     const char *alias;
@@ -74,6 +75,9 @@ struct config_text {
 struct config_world {
     enum compat compat;
     const struct policy_set *policies; /* NULL = the registry alone; borrowed */
+    bool watches_pods;                 /* `k8s` can be had */
+    const struct config_backend *pods; /* the backends of `k8s`; borrowed */
+    size_t pod_count;
 };
 
 /* Prefill on one backend, then decode on another. */

@@ -5,7 +5,6 @@
  */
 #include "router/dynamic.h"
 
-#include "base/hash.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -14,14 +13,16 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { FILE_BYTES_MAX = 16 * 1024 * 1024 };
+enum { FILE_BYTES_MAX = 16 * 1024 * 1024, PODS_BYTES_MAX = 64 * 1024 * 1024 };
 
 struct dynamic {
     const char *path;
     struct config_text flags;
     struct config_world world;
-    uint64_t seen_hash; /* of the content in force */
-    bool seen;
+    struct text seen; /* the content in force */
+    bool seen_at_start;
+    bool has_seen;
+    struct arena *pods; /* what world.pods points to; NULL before discovery */
 };
 
 /* Strings of a file live in its JSON tree. */
@@ -42,6 +43,8 @@ struct dynamic *dynamic_new(const char *path, const struct config_text *flags,
 
 void dynamic_delete(struct dynamic *dynamic)
 {
+    text_fini(&dynamic->seen);
+    arena_delete(dynamic->pods);
     mem_free(dynamic);
 }
 
@@ -247,6 +250,16 @@ static bool load(struct dynamic *dynamic, bool at_start, const struct text *byte
     return true;
 }
 
+/* Takes the bytes. */
+static void keep(struct dynamic *dynamic, bool at_start, struct text *bytes)
+{
+    text_fini(&dynamic->seen);
+    dynamic->seen = *bytes;
+    dynamic->seen_at_start = at_start;
+    dynamic->has_seen = true;
+    *bytes = (struct text){0};
+}
+
 bool dynamic_first(struct dynamic *dynamic, struct config **out, struct err *err)
 {
     if (dynamic->path == NULL) {
@@ -256,11 +269,16 @@ bool dynamic_first(struct dynamic *dynamic, struct config **out, struct err *err
     const bool good =
         read_bytes(dynamic->path, &bytes, err) && load(dynamic, true, &bytes, out, err);
     if (good) {
-        dynamic->seen_hash = hash_xxh64(text_str(&bytes), bytes.length, 0);
-        dynamic->seen = true;
+        keep(dynamic, true, &bytes);
     }
     text_fini(&bytes);
     return good;
+}
+
+static bool is_seen(const struct dynamic *dynamic, const struct text *bytes)
+{
+    return dynamic->has_seen && dynamic->seen.length == bytes->length &&
+           memcmp(text_str(&dynamic->seen), text_str(bytes), bytes->length) == 0;
 }
 
 struct config *dynamic_poll(void *context, bool *failed, struct err *err)
@@ -268,23 +286,43 @@ struct config *dynamic_poll(void *context, bool *failed, struct err *err)
     struct dynamic *dynamic = context;
     struct config *config = NULL;
     struct text bytes = {0};
-    *failed = false;
-    if (!read_bytes(dynamic->path, &bytes, err)) {
-        *failed = true;
-        text_fini(&bytes);
-        return NULL;
-    }
-    const uint64_t hash = hash_xxh64(text_str(&bytes), bytes.length, 0);
-    if (dynamic->seen && hash == dynamic->seen_hash) {
-        text_fini(&bytes);
-        return NULL;
-    }
-    if (load(dynamic, false, &bytes, &config, err)) {
-        dynamic->seen_hash = hash;
-        dynamic->seen = true;
-    } else {
-        *failed = true;
+    *failed = !read_bytes(dynamic->path, &bytes, err);
+    if (!*failed && !is_seen(dynamic, &bytes)) {
+        *failed = !load(dynamic, false, &bytes, &config, err);
+        if (!*failed) {
+            keep(dynamic, false, &bytes);
+        }
     }
     text_fini(&bytes);
     return config;
+}
+
+static void keep_pods(struct dynamic *dynamic, const struct config_backend *pods,
+                      size_t count)
+{
+    arena_delete(dynamic->pods);
+    dynamic->pods = arena_new(PODS_BYTES_MAX);
+    struct config_backend *copies = arena_alloc(dynamic->pods, count, sizeof *copies);
+    for (size_t i = 0; i < count; i++) {
+        copies[i] = pods[i];
+        copies[i].url = arena_strdup(dynamic->pods, pods[i].url);
+        copies[i].model = arena_strdup(dynamic->pods, pods[i].model);
+        copies[i].label = arena_strdup(dynamic->pods, pods[i].label);
+        copies[i].pod = arena_strdup(dynamic->pods, pods[i].pod);
+    }
+    dynamic->world.pods = copies;
+    dynamic->world.pod_count = count;
+}
+
+struct config *dynamic_with_pods(void *context, const struct config_backend *pods,
+                                 size_t count, struct err *err)
+{
+    struct dynamic *dynamic = context;
+    struct config *config = NULL;
+    keep_pods(dynamic, pods, count);
+    const bool good =
+        dynamic->has_seen
+            ? load(dynamic, dynamic->seen_at_start, &dynamic->seen, &config, err)
+            : config_new(&config, &dynamic->flags, &dynamic->world, err);
+    return good ? config : NULL;
 }

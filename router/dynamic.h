@@ -25,4 +25,9 @@ NODISCARD bool dynamic_first(struct dynamic *dynamic, struct config **out,
  * *failed and *err when it is of no use. context is the struct dynamic. */
 struct config *dynamic_poll(void *context, bool *failed, struct err *err);
 
+/* The configuration in force with these pods, which later ones have, too (copied); the
+ * caller owns it. NULL: see *err. context is the struct dynamic. */
+struct config *dynamic_with_pods(void *context, const struct config_backend *pods,
+                                 size_t count, struct err *err);
+
 #endif

@@ -85,6 +85,7 @@ void exchange_free(struct proxy *proxy, struct exchange *exchange)
     mem_free(exchange->model);
     mem_free(exchange->adapter);
     mem_free(exchange->hashes);
+    mem_free(exchange->pod);
     mem_free(exchange);
 }
 

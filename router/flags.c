@@ -21,9 +21,9 @@ static const struct opt OPTIONS[] = {
     {"--root-path", "PREFIX", OPT_STR, AT(root_path), "\"\"",
      "Prefix of every path. Example: --root-path /llm"},
     {"--service-discovery", "KIND", OPT_STR, AT(service_discovery), "static",
-     "Where backends come from: static. (k8s and external-only are refused: this "
-     "router "
-     "watches no pods; name Services, or rewrite --dynamic-config-json.)"},
+     "Where backends come from: static, the two flags below, or k8s, the pods of a "
+     "namespace. (external-only is refused: name a provider's URL as a backend.) "
+     "Example: --service-discovery k8s --k8s-label-selector release=prod"},
     {"--static-backends", "URLS", OPT_STR, AT(static_backends), "none",
      "Backends, separated by commas. Example: --static-backends "
      "http://10.0.0.1:8000,http://10.0.0.2:8000"},
@@ -45,6 +45,27 @@ static const struct opt OPTIONS[] = {
      AT(health_interval_s), "60", "Seconds from one probe's end to the next."},
     {"--static-backend-health-check-timeout-seconds", "SECONDS", OPT_U64,
      AT(health_timeout_s), "10; at compat tag 30", "Seconds a probe may take."},
+    {"--k8s-namespace", "NAME", OPT_STR, AT(k8s_namespace), "default",
+     "Of k8s discovery: the namespace whose pods are engines."},
+    {"--k8s-label-selector", "TEXT", OPT_STR, AT(k8s_label_selector), "\"\"",
+     "Of k8s discovery: only pods with these labels. Example: --k8s-label-selector "
+     "environment=prod,release=llm"},
+    {"--k8s-port", "PORT", OPT_U64, AT(k8s_port), "8000",
+     "Of k8s discovery: the port of the engine in each pod."},
+    {"--k8s-watcher-timeout-seconds", "SECONDS", OPT_U64, AT(k8s_watcher_timeout_s),
+     "240; at compat tag 30",
+     "Of k8s discovery: pods are listed afresh so often, for events that were lost."},
+    {"--backend-health-check-timeout-seconds", "SECONDS", OPT_U64,
+     AT(backend_health_check_timeout_s), "10",
+     "Of k8s discovery: an engine may take so long to list its models."},
+    {"--k8s-service-discovery-type", "KIND", OPT_STR, AT(k8s_service_discovery_type),
+     "pod-ip", "Of k8s discovery: only pod-ip; behind a Service no policy chooses."},
+    {"--k8s-api", "URL", OPT_STR, AT(k8s_api), "that of the cluster we run in",
+     "Of k8s discovery: the API server. Example: --k8s-api https://10.0.0.1:6443"},
+    {"--k8s-token", "FILE", OPT_STR, AT(k8s_token), "that of the service account",
+     "Of k8s discovery: a file with the bearer token, read anew each time."},
+    {"--k8s-ca", "FILE", OPT_STR, AT(k8s_ca), "that of the service account",
+     "Of k8s discovery: PEM file of roots that sign the API server's certificate."},
     {"--routing-logic", "POLICY", OPT_STR, AT(routing_logic), "none",
      "The policy, one of those of the simulator, by its own name or the stack's: "
      "roundrobin, session, prefixaware, least_request ... Example: --routing-logic "
@@ -193,18 +214,6 @@ static const struct opt OPTIONS[] = {
     {"--drain-timeout", "TIME", OPT_DURATION, AT(drain_ns), "30s",
      "After SIGTERM, for requests under way to end."},
 
-    {"--k8s-service-discovery-type", "KIND", OPT_STR, AT(k8s_service_discovery_type),
-     "none", NO_EFFECT "no pods are watched."},
-    {"--k8s-port", "PORT", OPT_U64, AT(k8s_port), "8000",
-     NO_EFFECT "no pods are watched."},
-    {"--k8s-namespace", "NAME", OPT_STR, AT(k8s_namespace), "default",
-     NO_EFFECT "no pods are watched."},
-    {"--k8s-label-selector", "TEXT", OPT_STR, AT(k8s_label_selector), "\"\"",
-     NO_EFFECT "no pods are watched."},
-    {"--k8s-watcher-timeout-seconds", "SECONDS", OPT_U64, AT(k8s_watcher_timeout_s),
-     "0", NO_EFFECT "no pods are watched."},
-    {"--backend-health-check-timeout-seconds", "SECONDS", OPT_U64,
-     AT(backend_health_check_timeout_s), "10", NO_EFFECT "of pod discovery only."},
     {"--lmcache-controller-port", "PORT", OPT_U64, AT(lmcache_controller_port), "9000",
      NO_EFFECT "no LMCache controller is embedded."},
     {"--lmcache-controller-reply-port", "PORT", OPT_U64,
@@ -284,6 +293,10 @@ void flags_defaults(struct flags *flags)
         .host = "0.0.0.0",
         .port = 8001,
         .root_path = "",
+        .k8s_namespace = "default",
+        .k8s_label_selector = "",
+        .k8s_port = 8000,
+        .backend_health_check_timeout_s = 10,
         .reroute_attempts = 2,
         .request_rewriter = "noop",
         .engine_stats_interval_s = 30,
@@ -349,6 +362,18 @@ static bool check_refused(const struct flags *flags, struct err *err)
         return err_set(err, ERR_USAGE,
                        "--otel-endpoint: no spans are made; drop the flag (trace "
                        "context is passed on to engines)");
+    }
+    return true;
+}
+
+static bool check_pods(const struct flags *flags, struct err *err)
+{
+    const char *type = flags->k8s_service_discovery_type;
+    if (type != NULL && strcmp(type, "pod-ip") != 0) {
+        return err_set(err, ERR_USAGE,
+                       "--k8s-service-discovery-type: '%s' is not pod-ip; to use "
+                       "Services, name them in --static-backends",
+                       type);
     }
     return true;
 }
@@ -424,6 +449,11 @@ static bool check_ranges(const struct flags *flags, struct err *err)
                     flags->health_timeout_s, 0, seconds_max, err) &&
            in_range("--max-instance-failover-reroute-attempts", flags->reroute_attempts,
                     0, FLEET_TRIED_MAX, err) &&
+           in_range("--k8s-port", flags->k8s_port, 1, UINT16_MAX, err) &&
+           in_range("--k8s-watcher-timeout-seconds", flags->k8s_watcher_timeout_s, 0,
+                    seconds_max, err) &&
+           in_range("--backend-health-check-timeout-seconds",
+                    flags->backend_health_check_timeout_s, 1, seconds_max, err) &&
            in_range("--max-connections", flags->clients_max, 1, 1 << 20, err) &&
            in_range("--max-requests", flags->requests_max, 1, 1 << 20, err) &&
            in_range("--max-queue", flags->queue_max, 0, 1 << 20, err) &&
@@ -450,8 +480,8 @@ bool flags_check(struct flags *flags, struct err *err)
                                          "debug",    "trace", NULL};
     static const char *const FORMATS[] = {"text", NULL};
     static const char *const REWRITERS[] = {"noop", NULL};
-    if (!check_refused(flags, err) || !check_gates(flags->feature_gates, err) ||
-        !check_ranges(flags, err) ||
+    if (!check_refused(flags, err) || !check_pods(flags, err) ||
+        !check_gates(flags->feature_gates, err) || !check_ranges(flags, err) ||
         !one_of("--compat", flags->compat_name, COMPATS, err) ||
         !one_of("--log-level", flags->log_level, LEVELS, err) ||
         !one_of("--log-format", flags->log_format, FORMATS, err) ||
@@ -470,93 +500,4 @@ bool flags_check(struct flags *flags, struct err *err)
         }
     }
     return true;
-}
-
-/* --- setups ----------------------------------------------------------------------- */
-
-void flags_config_text(const struct flags *flags, struct config_text *text)
-{
-    *text = (struct config_text){
-        .service_discovery = flags->service_discovery,
-        .static_backends = flags->static_backends,
-        .static_models = flags->static_models,
-        .static_aliases = flags->static_aliases,
-        .static_model_labels = flags->static_model_labels,
-        .static_model_types = flags->static_model_types,
-        .routing_logic = flags->routing_logic,
-        .session_key = flags->session_key,
-        .prefill_model_labels = flags->prefill_model_labels,
-        .decode_model_labels = flags->decode_model_labels,
-        .health_checks = flags->health_checks,
-        .health_checks_given = flags->health_checks,
-        .health_interval_s = flags->health_interval_s,
-        .health_timeout_s = flags->health_timeout_s,
-        .prefix_min_match_length = flags->prefix_min_match_length,
-        .routing_params = flags->routing_params,
-    };
-}
-
-static void fill_limits(const struct flags *flags, struct proxy_limits *limits)
-{
-    *limits = (struct proxy_limits){
-        .clients_max = (uint32_t)flags->clients_max,
-        .requests_max = (uint32_t)flags->requests_max,
-        .queue_max = (uint32_t)flags->queue_max,
-        .idle_engine_conns_max = (uint32_t)flags->idle_engine_conns_max,
-        .head_bytes_max = flags->head_bytes_max,
-        .body_bytes_max = flags->body_bytes_max,
-        .buffer_bytes_max = flags->buffer_bytes_max,
-        .stream_bytes_max = flags->stream_bytes_max,
-        .head_ns = flags->head_ns,
-        .body_ns = flags->body_ns,
-        .keep_alive_ns = flags->keep_alive_ns,
-        .send_ns = flags->send_ns,
-        .queue_ns = flags->queue_ns,
-        .connect_ns = flags->connect_ns,
-        .first_byte_ns = flags->first_byte_ns,
-        .stream_gap_ns = flags->stream_gap_ns,
-        .request_ns = flags->request_ns,
-        .engine_idle_ns = flags->engine_idle_ns,
-        .retries_max = (uint32_t)flags->reroute_attempts,
-        .retry_ratio = flags->retry_ratio,
-    };
-}
-
-void flags_server_setup(const struct flags *flags, struct server_setup *setup)
-{
-    *setup = (struct server_setup){
-        .host = flags->host,
-        .port = (uint16_t)flags->port,
-        .decision_log = flags->decision_log,
-        .decision_scores = flags->decision_scores,
-        .record_log = flags->record_log,
-        .access_log = flags->access_log,
-        .quiet = strcmp(flags->log_level, "debug") != 0 &&
-                 strcmp(flags->log_level, "trace") != 0,
-        .drain_ns = flags->drain_ns,
-        .reload_interval_ns = 10 * ns_per_s,
-        .tls_listen = {.server = true,
-                       .cert_path = flags->tls_cert,
-                       .key_path = flags->tls_key},
-        .tls_engines = {.ca_path = flags->engine_ca,
-                        .insecure = flags->engine_insecure},
-        .fleet = {.seed = flags->seed,
-                  .stats_window_ns = (int64_t)flags->request_stats_window_s * ns_per_s,
-                  .ejection_failures = (uint32_t)flags->ejection_failures,
-                  .ejection_ns = flags->ejection_ns,
-                  .ejection_ns_max = flags->ejection_ns_max},
-        .proxy = {.compat = flags->compat,
-                  .seed = flags->seed,
-                  .scrape_interval_ns =
-                      (int64_t)flags->engine_stats_interval_s * ns_per_s,
-                  .stats_interval_ns =
-                      flags->log_stats ? (int64_t)flags->log_stats_interval_s * ns_per_s
-                                       : 0,
-                  .root_path = flags->root_path,
-                  .version = STACKSIM_VERSION,
-                  .takes_kv_events = flags->takes_kv_events,
-                  .lists_adapters = flags->lists_adapters,
-                  .dynamic_config = flags->dynamic_config_json},
-    };
-    fill_limits(flags, &setup->proxy.limits);
 }

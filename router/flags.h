@@ -89,6 +89,9 @@ struct flags { /* NOLINT(clang-analyzer-optin.performance.Padding) */
     const char *access_log;
     bool takes_kv_events;
     bool lists_adapters;
+    const char *k8s_api;
+    const char *k8s_token;
+    const char *k8s_ca;
     const char *tls_cert;
     const char *tls_key;
     const char *engine_ca;
@@ -127,6 +130,9 @@ extern const struct opt_command flags_command;
 NODISCARD bool flags_check(struct flags *flags, struct err *err);
 /* What the command line says about backends and policy. */
 void flags_config_text(const struct flags *flags, struct config_text *text);
+bool flags_want_pods(const struct flags *flags);
+/* Of k8s discovery, but for its calls. */
+void flags_discovery_setup(const struct flags *flags, struct discovery_setup *setup);
 void flags_server_setup(const struct flags *flags, struct server_setup *setup);
 
 #endif

@@ -82,21 +82,36 @@ void fleet_give(struct fleet *fleet, struct backend *backend)
     mem_free(backend);
 }
 
-/* A name-based UUID (version 3 by its bits) of what identifies an engine. */
-static void make_engine_id(char out[37], const char *url, const char *model)
+static void write_uuid(char out[37], const uint8_t bytes[16], unsigned version)
 {
-    struct text name = {0};
-    uint8_t digest[16];
-    text_printf(&name, "%s\n%s", url, model);
-    hash_md5(name.bytes, name.length, digest);
-    text_fini(&name);
-    digest[6] = (uint8_t)((digest[6] & 0x0FU) | 0x30U);
-    digest[8] = (uint8_t)((digest[8] & 0x3FU) | 0x80U);
     size_t at = 0;
-    for (size_t i = 0; i < sizeof digest; i++) {
+    for (size_t i = 0; i < 16; i++) {
+        unsigned byte = bytes[i];
+        byte = i == 6 ? (byte & 0x0FU) | version << 4 : byte;
+        byte = i == 8 ? (byte & 0x3FU) | 0x80U : byte;
         const char *dash = i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "";
-        at += (size_t)snprintf(out + at, 37 - at, "%s%02x", dash, digest[i]);
+        at += (size_t)snprintf(out + at, 37 - at, "%s%02x", dash, byte);
     }
+}
+
+/* A name-based UUID of what identifies an engine: of a pod's name in the name space of
+ * the DNS (RFC 4122), as the stack has it; else of url and model. */
+static void make_engine_id(char out[37], const struct config_backend *config)
+{
+    static const uint8_t DNS[16] = {0x6b, 0xa7, 0xb8, 0x10, 0x9d, 0xad, 0x11, 0xd1,
+                                    0x80, 0xb4, 0x00, 0xc0, 0x4f, 0xd4, 0x30, 0xc8};
+    struct text name = {0};
+    uint8_t digest[20];
+    if (config->pod != NULL) {
+        text_add_bytes(&name, (const char *)DNS, sizeof DNS);
+        text_add(&name, config->pod);
+        hash_sha1(name.bytes, name.length, digest);
+    } else {
+        text_printf(&name, "%s\n%s", config->url, config->model);
+        hash_md5(name.bytes, name.length, digest);
+    }
+    text_fini(&name);
+    write_uuid(out, digest, config->pod != NULL ? 5 : 3);
 }
 
 static uint32_t free_slot(struct fleet *fleet)
@@ -122,7 +137,7 @@ static struct backend *backend_new(struct fleet *fleet, int64_t now_ns,
     backend->model = mem_strdup(config->model);
     backend->label = mem_strdup(config->label);
     backend->type = config->type;
-    make_engine_id(backend->engine_id, config->url, config->model);
+    make_engine_id(backend->engine_id, config);
     backend->added_unix_s = (now_ns + fleet->setup.unix_offset_ns) / 1000000000;
     backend->slot = free_slot(fleet);
     backend->holders = 1;

@@ -2,6 +2,8 @@
  *
  * main.c: stackrouter: reads its command line and runs.
  */
+#include "base/mem.h"
+#include "router/cluster.h"
 #include "router/dynamic.h"
 #include "router/flags.h"
 #include "router/from.h"
@@ -38,40 +40,81 @@ static bool load_plugins(const struct flags *flags, struct policy_set *policies,
     return true;
 }
 
-static bool serve(const struct flags *flags, struct dynamic *dynamic,
-                  struct sentry *sentry, struct err *err)
+struct parts {
+    struct dynamic *dynamic;
+    struct sentry *sentry;       /* NULL = none */
+    struct discovery *discovery; /* NULL = none */
+};
+
+static bool serve(const struct flags *flags, const struct parts *parts, struct err *err)
 {
     struct server_setup setup;
     flags_server_setup(flags, &setup);
-    setup.proxy.sentry = sentry;
+    setup.proxy.sentry = parts->sentry;
+    setup.proxy.discovery = parts->discovery;
     setup.proxy.api_key = getenv("VLLM_API_KEY");
-    if (!dynamic_first(dynamic, &setup.config, err)) {
+    if (!dynamic_first(parts->dynamic, &setup.config, err)) {
         return false;
     }
     (void)fputs(setup.config->warnings, stderr);
     if (flags->dynamic_config_json != NULL) {
         setup.reload = dynamic_poll;
-        setup.reload_context = dynamic;
+        setup.reload_context = parts->dynamic;
     }
     raise_descriptor_limit();
     return server_run(&setup, err);
+}
+
+static bool make_sentry(const struct flags *flags, struct parts *parts, struct err *err)
+{
+    return flags->sentry_dsn == NULL ||
+           sentry_new(&parts->sentry, flags->sentry_dsn,
+                      flags->sentry_error_sample_rate, err);
+}
+
+static bool make_discovery(const struct flags *flags, char *token_path,
+                           struct parts *parts, struct err *err)
+{
+    if (!flags_want_pods(flags)) {
+        return true;
+    }
+    if (flags->k8s_api == NULL) {
+        return err_set(err, ERR_USAGE,
+                       "--service-discovery k8s: this is no pod of a cluster "
+                       "(KUBERNETES_SERVICE_HOST is not set); name the API server with "
+                       "--k8s-api, or take the Services of chart values with "
+                       "--engine-services");
+    }
+    struct discovery_setup setup;
+    flags_discovery_setup(flags, &setup);
+    setup.context = parts->dynamic;
+    setup.configure = dynamic_with_pods;
+    setup.token = cluster_token;
+    setup.token_context = token_path;
+    return discovery_new(&parts->discovery, &setup, err);
 }
 
 static bool run(const struct flags *flags, struct err *err)
 {
     struct config_text text;
     struct policy_set *policies = policy_set_new();
-    const struct config_world world = {.compat = flags->compat, .policies = policies};
+    const struct config_world world = {
+        .compat = flags->compat,
+        .policies = policies,
+        .watches_pods = flags_want_pods(flags),
+    };
     flags_config_text(flags, &text);
-    struct dynamic *dynamic = dynamic_new(flags->dynamic_config_json, &text, &world);
-    struct sentry *sentry = NULL;
-    const bool good = load_plugins(flags, policies, err) &&
-                      (flags->sentry_dsn == NULL ||
-                       sentry_new(&sentry, flags->sentry_dsn,
-                                  flags->sentry_error_sample_rate, err)) &&
-                      serve(flags, dynamic, sentry, err);
-    sentry_delete(sentry);
-    dynamic_delete(dynamic);
+    struct parts parts = {
+        .dynamic = dynamic_new(flags->dynamic_config_json, &text, &world),
+    };
+    char *token_path = flags->k8s_token != NULL ? mem_strdup(flags->k8s_token) : NULL;
+    const bool good =
+        load_plugins(flags, policies, err) && make_sentry(flags, &parts, err) &&
+        make_discovery(flags, token_path, &parts, err) && serve(flags, &parts, err);
+    discovery_delete(parts.discovery);
+    sentry_delete(parts.sentry);
+    dynamic_delete(parts.dynamic);
+    mem_free(token_path);
     policy_set_delete(policies);
     return good;
 }
@@ -109,16 +152,19 @@ static int start(const struct from *from, int argc, char *const *argv)
         (void)printf("stackrouter %s\n", STACKSIM_VERSION);
         return 0;
     }
+    struct text api = {0};
+    cluster_defaults(&flags, &api);
+    int code = 0;
     if (!flags_check(&flags, &err)) {
-        return fail(&err);
+        code = fail(&err);
+    } else if (flags.print_flags) {
+        code = print_flags(from, argc, argv);
+    } else {
+        (void)fputs(from != NULL ? from_warnings(from) : "", stderr);
+        code = run(&flags, &err) ? 0 : fail(&err);
     }
-    if (flags.print_flags) {
-        return print_flags(from, argc, argv);
-    }
-    if (from != NULL) {
-        (void)fputs(from_warnings(from), stderr);
-    }
-    return run(&flags, &err) ? 0 : fail(&err);
+    text_fini(&api);
+    return code;
 }
 
 int main(int argc, char **argv)

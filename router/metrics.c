@@ -197,6 +197,24 @@ static void forget_gone(struct proxy *proxy)
     mem_free(present);
 }
 
+static void print_discovery(const struct discovery *discovery, struct text *out)
+{
+    struct discovery_counters counters;
+    discovery_count(discovery, &counters);
+    print_gauge(out, "stackrouter_pods", "Pods seen, ready or not.",
+                (double)counters.pods);
+    counters_family(out, "stackrouter_pod_lists_total", "counter",
+                    "Whole lists of pods read.");
+    text_printf(out, "stackrouter_pod_lists_total %" PRIu64 "\n", counters.lists);
+    counters_family(out, "stackrouter_pod_events_total", "counter",
+                    "Events of pods read.");
+    text_printf(out, "stackrouter_pod_events_total %" PRIu64 "\n", counters.events);
+    counters_family(out, "stackrouter_discovery_failures_total", "counter",
+                    "Lists, watches and questions to pods without a good answer.");
+    text_printf(out, "stackrouter_discovery_failures_total %" PRIu64 "\n",
+                counters.failures);
+}
+
 void proxy_metrics(struct proxy *proxy, int64_t now_ns, struct text *out)
 {
     forget_gone(proxy);
@@ -227,6 +245,9 @@ void proxy_metrics(struct proxy *proxy, int64_t now_ns, struct text *out)
                     "stackrouter_reports_total{sent=\"true\"} %" PRIu64
                     "\nstackrouter_reports_total{sent=\"false\"} %" PRIu64 "\n",
                     proxy->setup.sentry->sent, proxy->setup.sentry->dropped);
+    }
+    if (proxy->setup.discovery != NULL) {
+        print_discovery(proxy->setup.discovery, out);
     }
     print_limits(proxy, out);
     counters_print(&proxy->counters, out);

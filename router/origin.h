@@ -21,6 +21,7 @@ struct origin {
     uint32_t holders;
     uint16_t port;
     bool tls;
+    bool of_cluster; /* the Kubernetes API: it has roots of its own */
 };
 
 /* Only http and https; a user part, a query and a fragment are refused. One holder. */

@@ -249,6 +249,7 @@ void probe_on_tick(struct proxy *proxy, int64_t now_ns)
             list(proxy, now_ns, backend);
         }
     }
+    discovery_on_tick(proxy, now_ns);
     if (proxy->stats_at_ns <= now_ns) {
         proxy->stats_at_ns = now_ns + proxy->setup.stats_interval_ns;
         metrics_log_stats(proxy, now_ns);

@@ -12,6 +12,7 @@
 #define STACKSIM_ROUTER_PROXY_H
 
 #include "base/text.h"
+#include "router/discovery.h"
 #include "router/fleet.h"
 #include "router/sentry.h"
 
@@ -81,6 +82,7 @@ struct proxy_setup {
     const char *version;
     const char *api_key;   /* for our own requests to engines, or NULL; borrowed */
     struct sentry *sentry; /* NULL = errors are reported to nobody; borrowed */
+    struct discovery *discovery; /* NULL = no pods are watched; borrowed */
     bool access_log;
     bool takes_kv_events;       /* POST /kv_events */
     bool lists_adapters;        /* asks engines for their LoRA adapters, too */

@@ -83,6 +83,7 @@ enum exchange_kind {
     EXCHANGE_SCRAPE,  /* metrics of a backend */
     EXCHANGE_LIST,    /* models and adapters of a backend */
     EXCHANGE_REPORT,  /* an error, to Sentry */
+    EXCHANGE_CLUSTER, /* the Kubernetes API, or one of its pods */
     EXCHANGE_ADMIN,   /* sleep and wake: forwarded to one backend, answered by us */
 };
 
@@ -163,6 +164,10 @@ struct exchange {
     uint64_t answer_events; /* of an event stream */
     bool last_was_newline;
     struct text answer; /* internal kinds: the body; else its tail */
+    char *pod;          /* EXCHANGE_CLUSTER: who is asked, and about which state */
+    uint64_t pod_serial;
+    /* Of an answer without an end: takes whole pieces out of `answer`; or NULL. */
+    void (*piece)(struct proxy *proxy, int64_t now_ns, struct exchange *exchange);
     void (*done)(struct proxy *proxy, int64_t now_ns, struct exchange *exchange,
                  const struct exchange_answer *answer);
 };

@@ -298,6 +298,7 @@ static void stop(struct server *server)
     CHECK(code == 0, "uv_loop_close: %s", uv_strerror(code));
     tls_context_delete(server->tls_listen);
     tls_context_delete(server->tls_engines);
+    tls_context_delete(server->tls_cluster);
     logfile_close(server->decision_log);
     logfile_close(server->record_log);
     logfile_close(server->access_log);

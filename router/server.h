@@ -16,7 +16,8 @@ struct server_setup {
     struct config *config; /* the first; taken */
     struct tls_setup tls_listen;
     struct tls_setup tls_engines;
-    const char *decision_log; /* paths, or NULL; "-" = standard output */
+    struct tls_setup tls_cluster; /* of the Kubernetes API */
+    const char *decision_log;     /* paths, or NULL; "-" = standard output */
     const char *record_log;
     const char *access_log;
     bool decision_scores;

@@ -498,11 +498,15 @@ static void look_up(struct link *link)
 /* Roots are loaded when the first engine needs them. */
 static bool start_tls(struct server *server, struct link *link, struct err *err)
 {
-    if (server->tls_engines == NULL &&
-        !tls_context_new(&server->tls_engines, &server->setup->tls_engines, err)) {
+    const bool cluster = link->origin->of_cluster;
+    struct tls_context **context =
+        cluster ? &server->tls_cluster : &server->tls_engines;
+    const struct tls_setup *setup =
+        cluster ? &server->setup->tls_cluster : &server->setup->tls_engines;
+    if (*context == NULL && !tls_context_new(context, setup, err)) {
         return false;
     }
-    return tls_new(&link->tls, server->tls_engines, link->origin->host, err);
+    return tls_new(&link->tls, *context, link->origin->host, err);
 }
 
 static void rim_connect(void *context, uint32_t conn, struct origin *origin)

@@ -64,6 +64,7 @@ struct server {
     struct logfile *access_log;
     struct tls_context *tls_listen;
     struct tls_context *tls_engines;
+    struct tls_context *tls_cluster;
     char *read_buffer;
     int64_t drain_until_ns; /* 0 = not draining */
     bool stopped;

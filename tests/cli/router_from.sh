@@ -37,8 +37,8 @@ prints "$k8s app=engines,environment=test,release=test,tier=gpu --routing-logic 
 --static-models meta-llama/Llama-3.1-8B-Instruct --static-model-labels chat8b --port 9" \
     --from-helm "$examples/plain.yaml" --engine-services --helm-release demo --port 9
 prints '--port 1 --log-stats' --port 1 --log-stats
-# The router watches no pods: it says what to do.
-refused '--service-discovery k8s: .*--engine-services' --from-helm "$examples/plain.yaml"
+# Outside of a cluster there are no pods to watch: it says what to do.
+refused '--service-discovery k8s: .*--k8s-api, or .*--engine-services' --from-helm "$examples/plain.yaml"
 
 cat >router.yaml <<'Y'
 apiVersion: production-stack.vllm.ai/v1alpha1

@@ -2,9 +2,10 @@
  *
  * engine.h: a small engine on a real socket, in a thread of its own.
  *
- * Answers GET /metrics with two gauges, any POST with what it got, or, when the body
- * has "stream":true, with "max_tokens" events, one every gap_ms, and [DONE]. Just
- * enough of HTTP for what the router sends: a head, Content-Length, a body.
+ * Answers GET /metrics with two gauges, GET /v1/models with the model "m", any POST
+ * with what it got, or, when the body has "stream":true, with "max_tokens" events, one
+ * every gap_ms, and [DONE]. Just enough of HTTP for what the router sends: a head,
+ * Content-Length, a body.
  */
 #ifndef STACKSIM_TESTS_LOOPBACK_ENGINE_H
 #define STACKSIM_TESTS_LOOPBACK_ENGINE_H
@@ -84,6 +85,8 @@ static inline void engine_answer(struct engine *engine, struct engine_stream *st
     if (strncmp(head, "GET /metrics", 12) == 0) {
         body = "vllm:num_requests_running{model_name=\"m\"} 3.0\n"
                "vllm:kv_cache_usage_perc{model_name=\"m\"} 0.25\n";
+    } else if (strncmp(head, "GET /v1/models", 14) == 0) {
+        body = "{\"data\":[{\"id\":\"m\"}]}";
     } else {
         atomic_fetch_add(&engine->requests, 1);
     }
@@ -212,13 +215,14 @@ static inline void *engine_run(void *context)
     return NULL;
 }
 
-/* port 0 = any free one. */
-static inline struct engine *engine_new(int port, int gap_ms)
+/* port 0 = any free one. host: 127.0.0.host. */
+static inline struct engine *engine_new_at(int host, int port, int gap_ms)
 {
     struct engine *engine = mem_alloc(1, sizeof *engine);
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_port = htons((uint16_t)port),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+                                  .sin_addr.s_addr =
+                                      htonl(0x7F000000U + (uint32_t)host)};
     socklen_t length = sizeof address;
     const int yes = 1;
     engine->gap_ms = gap_ms;
@@ -237,6 +241,11 @@ static inline struct engine *engine_new(int port, int gap_ms)
     const int code = pthread_create(&engine->thread, NULL, engine_run, engine);
     CHECK(code == 0, "no thread for the engine: %s", strerror(code));
     return engine;
+}
+
+static inline struct engine *engine_new(int port, int gap_ms)
+{
+    return engine_new_at(1, port, gap_ms);
 }
 
 /* All its connections break. */
