@@ -63,6 +63,9 @@ struct request *sim_request_new(struct sim *sim, const struct incoming *incoming
     struct request *request = request_table_add(
         sim->table, record, fits ? output_capped(record, model_len) : 0,
         fits && config->prefix_caching ? config->block_tokens : 0);
+    if (fits) {
+        sim_tiers_chunk(sim, request, record);
+    }
     request->arrival_ns = incoming->arrival_ns;
     request->front = incoming->front;
     request->engine = engine;
@@ -193,8 +196,11 @@ void sim_on_change_unheard(void *context, const struct kv_change *change)
 const struct kv_listener *sim_listener_of(struct sim *sim, uint32_t engine)
 {
     if (sim->reports != NULL) {
-        return kv_reports_listener(sim->reports, engine,
-                                   sim->pool_of[engine]->engine.block_tokens);
+        const struct kv_listener *reports = kv_reports_listener(
+            sim->reports, engine, sim->pool_of[engine]->engine.block_tokens);
+        if (!sim->scenario->kv_reports_tiers) {
+            return reports;
+        }
     }
     const unsigned needs = front_needs(&sim->fronts[0]);
     return (needs & NEED_ORACLE) != 0 ? &sim->nobody : NULL;

@@ -36,6 +36,7 @@ struct split {
     int64_t scheduled_ns;
     int64_t prefill_end_ns;
     uint32_t cached_tokens;
+    uint32_t tier_tokens;
     /* The KV on its way. */
     struct kv_hold *hold; /* NULL = nothing is held */
     uint32_t blocks;      /* asked for */
@@ -302,6 +303,7 @@ void sim_on_prefilled(void *context, struct request *request, struct kv_hold *ho
     split->queued_ns = request->queued_ns;
     split->scheduled_ns = request->scheduled_ns;
     split->cached_tokens = request->cached_tokens;
+    split->tier_tokens = request->tier_tokens;
     split->prefill_end_ns = now_ns;
     split->hold = hold;
     split->between = true;
@@ -376,6 +378,7 @@ static void hand_over(struct sim *sim, struct split *split)
     request->produced = 0;
     request->seen_tokens = 0;
     request->cached_tokens = 0;
+    request->tier_tokens = 0;
     request->lost_tokens = 0;
     request->last_step = 0;
     request->skipped_step = 0;
@@ -510,6 +513,7 @@ void sim_disagg_outcome(const struct request *request, struct request_outcome *o
         outcome->queued_ns = split->queued_ns;
         outcome->scheduled_ns = split->scheduled_ns;
         outcome->cached_tokens = split->cached_tokens;
+        outcome->tier_tokens += split->tier_tokens;
     }
 }
 

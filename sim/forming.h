@@ -9,6 +9,10 @@
 
 struct forming {
     int64_t now_ns;
+    uint64_t step; /* its index */
+    int64_t
+        here_ns; /* what it loads from tiers is here; now_ns when it loads nothing */
+    int64_t save_ns; /* longer by so much for what it saves to them */
     uint32_t budget;
     struct batch_shape shape;
     uint32_t samplers; /* with speculation: requests that get tokens in it */

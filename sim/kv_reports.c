@@ -17,7 +17,7 @@
 enum { REPORTS_MAX = 1 << 26 };
 
 struct report {
-    struct kv_change change;
+    struct kv_change change; /* no blocks: a chunk, whose key is in chain */
     int64_t arrival_ns;
     uint64_t message;
     uint32_t engine;
@@ -113,18 +113,26 @@ static void queue_append(struct kv_reports *reports, const struct report *report
     reports->queue[reports->end++] = *report;
 }
 
+/* The message that leaves now; false when it gets lost. */
+static bool message_open(struct source *source, int64_t *arrival_ns)
+{
+    const struct kv_reports *reports = source->owner;
+    *arrival_ns = arrival_of(reports);
+    if (source->messages == 0 || source->open_ns != *arrival_ns) {
+        const double loss_ratio = reports->setup.config.loss_ratio;
+        source->messages++;
+        source->open_ns = *arrival_ns;
+        source->lost = loss_ratio > 0 && rng_unit(&source->rng) < loss_ratio;
+    }
+    return !source->lost;
+}
+
 static void on_change(void *context, const struct kv_change *change)
 {
     struct source *source = context;
     struct kv_reports *reports = source->owner;
-    const int64_t arrival_ns = arrival_of(reports);
-    if (source->messages == 0 || source->open_ns != arrival_ns) {
-        const double loss_ratio = reports->setup.config.loss_ratio;
-        source->messages++;
-        source->open_ns = arrival_ns;
-        source->lost = loss_ratio > 0 && rng_unit(&source->rng) < loss_ratio;
-    }
-    if (source->lost ||
+    int64_t arrival_ns = 0;
+    if (!message_open(source, &arrival_ns) ||
         (reports->end > reports->first && joined(reports, source, change))) {
         return;
     }
@@ -133,6 +141,23 @@ static void on_change(void *context, const struct kv_change *change)
         .arrival_ns = arrival_ns,
         .message = source->messages - 1,
         .engine = (uint32_t)(source - reports->sources),
+    };
+    queue_append(reports, &report);
+}
+
+void kv_reports_chunk(struct kv_reports *reports, uint32_t engine, uint64_t key,
+                      bool stored)
+{
+    struct source *source = &reports->sources[engine];
+    int64_t arrival_ns = 0;
+    if (!message_open(source, &arrival_ns)) {
+        return;
+    }
+    const struct report report = {
+        .change = {.chain = key, .stored = stored},
+        .arrival_ns = arrival_ns,
+        .message = source->messages - 1,
+        .engine = engine,
     };
     queue_append(reports, &report);
 }
@@ -163,6 +188,16 @@ static void hand_over(struct kv_reports *reports, const struct report *report,
 {
     const struct kv_change *change = &report->change;
     const uint32_t count = change->run.blocks;
+    if (count == 0) {
+        const struct kv_event chunk = {
+            .kind = change->stored ? KV_EVENT_STORED : KV_EVENT_REMOVED,
+            .message = report->message,
+            .blocks = &change->chain,
+            .block_count = 1,
+        };
+        sink->on_event(sink->context, report->engine, &chunk);
+        return;
+    }
     void *hashes = reports->hashes;
     const bool grown =
         mem_grow(&hashes, &reports->hash_capacity, count, sizeof(uint64_t), UINT32_MAX);

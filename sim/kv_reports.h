@@ -36,6 +36,10 @@ void kv_reports_delete(struct kv_reports *reports);
 /* For the pool of this engine; valid as long as the reports are. */
 const struct kv_listener *kv_reports_listener(struct kv_reports *reports,
                                               uint32_t engine, uint32_t block_tokens);
+/* What it tells instead where the chunks of its tiers are what counts: it has the one
+ * whose last block has this hash now, or has it no more. After kv_reports_listener. */
+void kv_reports_chunk(struct kv_reports *reports, uint32_t engine, uint64_t key,
+                      bool stored);
 
 /* When the next message arrives; INT64_MAX when none is on its way. */
 int64_t kv_reports_next_ns(const struct kv_reports *reports);

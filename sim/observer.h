@@ -45,6 +45,8 @@ struct request_outcome {
     uint32_t preemptions;
     uint32_t recomputed_tokens; /* tokens computed again after preemptions */
     int64_t aside_ns;           /* set aside: all slots were other adapters' */
+    uint32_t
+        tier_tokens; /* loaded from tiers behind the cache at the first admission */
     /* Prompt and output computed apart: then queued, scheduled and cached are of the
      * engine that prefilled, engine and first token of the one that decoded. */
     uint32_t prefill_engine; /* UINT32_MAX = none: one engine did it all */

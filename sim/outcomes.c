@@ -40,6 +40,9 @@ static void digest_outcome(struct sim *sim, const struct request_outcome *outcom
         };
         digest_record(&sim->digest, legs, sizeof(legs) / sizeof(legs[0]));
     }
+    if (outcome->tier_tokens > 0) {
+        digest_word(&sim->digest, outcome->tier_tokens);
+    }
 }
 
 static void check_order(const struct request_outcome *outcome)
@@ -136,6 +139,7 @@ static struct request_outcome outcome_of(const struct sim *sim,
         .preemptions = request->preemptions,
         .recomputed_tokens = request->recomputed_tokens,
         .aside_ns = request->aside_ns,
+        .tier_tokens = request->tier_tokens,
         .prefill_engine = UINT32_MAX,
     };
     if (request->split != NULL) {
@@ -179,6 +183,9 @@ void sim_finish(struct sim *sim, struct request *request, enum outcome_status st
     }
     if (request->timer != UINT32_MAX) {
         sim_timer_give(sim, request->timer);
+    }
+    if (request->load_timer != UINT32_MAX) {
+        sim_timer_give(sim, request->load_timer);
     }
     replay_ended(sim->replay, request->record_id, sim->now_ns, sim_on_release, sim);
     request_table_remove(sim->table, request);

@@ -17,6 +17,7 @@ static void request_end(struct replica *replica, struct request *request,
                         int64_t now_ns, enum outcome_status status)
 {
     replica->stats.ended++;
+    replica_tiers_forget(replica, request);
     request_move(request, REQUEST_ENDED);
     replica->setup.events.on_end(replica->setup.events.context, request, now_ns,
                                  status);
@@ -29,6 +30,7 @@ static void prefill_end(struct replica *replica, struct request *request,
     struct kv_hold *hold = request->released ? NULL : running_hold(replica, request);
     replica->stats.ended++;
     memset(request->flights, 0, sizeof request->flights); /* steps of this engine */
+    replica_tiers_forget(replica, request);
     request_move(request, REQUEST_ARRIVED);
     replica->setup.legs.on_prefilled(replica->setup.legs.context, request, hold,
                                      now_ns);
@@ -68,9 +70,9 @@ static void cancel_one(struct replica *replica, struct request *request, int64_t
         request_list_remove(&replica->waiting, request);
     } else if (request->state == REQUEST_LOADING) {
         replica->ready -= request->kv_here ? 1 : 0;
-        request_list_remove(&replica->loading, request);
+        running_loading_leave(replica, request);
         kvpool_release(replica->pool, &request->kv,
-                       replica_blocks_of(replica, request->prompt_tokens));
+                       replica_blocks_of(replica, request->reach));
     } else {
         if (request->state == REQUEST_DRAINING) {
             running_drain_remove(replica, request);
@@ -140,6 +142,9 @@ void replica_step_done(struct replica *replica)
     replica->returned = step.index;
     replica->steps[0] = replica->steps[1];
     replica->step_count--;
+    if (replica->setup.tiers != NULL) {
+        tiers_step_ended(replica->setup.tiers, step.index, replica->start_ns);
+    }
     step_deliver(replica, &step, replica->start_ns);
     replica_boundary(replica, replica->start_ns);
 }
@@ -473,14 +478,19 @@ static uint64_t check_remote(const struct replica *replica)
 {
     uint64_t held = 0;
     uint32_t ready = 0;
+    uint64_t reserved = 0;
     for (const struct request *at = replica->loading.first; at != NULL; at = at->next) {
         CHECK(at->state == REQUEST_LOADING, "state %d among the loading",
               (int)at->state);
-        held += replica_blocks_of(replica, at->prompt_tokens) - at->kv.registered +
-                at->kv.surplus;
+        held +=
+            replica_blocks_of(replica, at->reach) - at->kv.registered + at->kv.surplus;
+        reserved += replica_blocks_of(replica, replica_known_tokens(at)) -
+                    replica_blocks_of(replica, at->reach);
         ready += at->kv_here ? 1 : 0;
     }
     CHECK(ready == replica->ready, "%u are ready, %u counted", ready, replica->ready);
+    CHECK(reserved == replica->reserved,
+          "blocks for loading requests are counted wrong");
     for (const struct kv_hold *at = replica->hold_first; at != NULL; at = at->next) {
         held += at->owned - at->kv.registered + at->kv.surplus;
     }
@@ -491,6 +501,7 @@ void replica_check(const struct replica *replica)
 {
     const uint64_t held = check_running(replica) + check_remote(replica);
     kvpool_check(replica->pool, held);
+    replica_tiers_check(replica);
     CHECK(replica->running.count <= replica->engine.max_num_seqs, "%u running",
           replica->running.count);
     /* Blocks that wait for another engine may keep the head of the queue out. */

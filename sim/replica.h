@@ -48,6 +48,9 @@ struct replica_leg_events {
      * is formed: the engine must not be called. */
     void (*on_load)(void *context, struct request *request, uint32_t blocks,
                     int64_t now_ns);
+    /* One waits until here_ns for what it loads from tiers that load beside the steps
+     * (replica_kv_arrived). While a step is formed, too. */
+    void (*on_tier_load)(void *context, struct request *request, int64_t here_ns);
 };
 
 struct replica_setup {
@@ -59,6 +62,7 @@ struct replica_setup {
     const struct request_table *table;
     struct replica_events events;
     struct replica_leg_events legs;
+    struct tiers *tiers; /* behind its KV cache; borrowed; NULL = none */
     const struct kv_listener *cache_listener; /* NULL = nobody */
     const struct adapter_costs *adapters;     /* NULL = the base model alone */
     bool step_by_step; /* no decode runs, no aggregates: the oracle */
@@ -87,7 +91,8 @@ struct replica_stats {
     uint64_t prefix_query_tokens;
     uint64_t prefix_hit_tokens;
     uint64_t recomputed_tokens;
-    int64_t busy_ns; /* stalls for adapters included */
+    uint64_t tier_hit_tokens; /* loaded instead of computed, at first admissions */
+    int64_t busy_ns;          /* stalls for adapters and tiers included */
     struct adapter_stats adapters;
     struct speculation_stats speculation;
 };
@@ -105,8 +110,8 @@ void replica_submit(struct replica *replica, struct request *request, int64_t no
  * when the engine is idle. */
 void replica_cancel(struct replica *replica, struct request *request, int64_t now_ns);
 
-/* The KV that on_load asked for is here; the request goes on with the next step that is
- * formed. */
+/* The KV that on_load or on_tier_load spoke of is here; the request goes on with the
+ * next step that is formed. */
 void replica_kv_arrived(struct replica *replica, struct request *request,
                         int64_t now_ns);
 /* It cannot be had any more: one that waits and has not asked computes its prompt here.

@@ -26,7 +26,7 @@ struct step {
     uint64_t index;
     int64_t length_fx;
     int64_t extra_fx; /* of it: adapters' kernels */
-    int64_t stall_ns; /* of it, before the forward pass: loading adapters */
+    int64_t stall_ns; /* of it, beside the forward pass: adapters and tiers */
     uint32_t decodes;
     uint64_t context;     /* of the decodes, when it was formed */
     uint32_t context_max; /* their longest, if the cost model asks for it */
@@ -45,6 +45,7 @@ struct replica {
     struct request_list waiting;
     struct request_list loading; /* LOADING, in order of their allocation */
     uint32_t ready;              /* of them: their KV has come */
+    uint32_t reserved;           /* free blocks that they will need for the rest */
     struct kv_hold *hold_first;  /* in order of their requests' ends */
     struct kv_hold *hold_last;
     bool releasing;                /* some hold is to be released */
@@ -124,6 +125,8 @@ void running_aside_begin(struct replica *replica, struct request *request,
                          int64_t now_ns);
 void running_aside_end(struct replica *replica, struct request *request,
                        int64_t now_ns);
+/* Takes a LOADING request out of its list; its blocks stay held. */
+void running_loading_leave(struct replica *replica, struct request *request);
 /* Whom vLLM would preempt: the last admitted, or the least urgent one. */
 struct request *running_victim(const struct replica *replica);
 
@@ -133,6 +136,24 @@ struct request *running_victim(const struct replica *replica);
 bool step_form(struct replica *replica, int64_t now_ns);
 /* Members of the decode set whose last step has been formed start to drain. */
 void step_retire_decodes(struct replica *replica);
+
+/* ---- replica_tiers.c ---- */
+
+/* Leading tokens that a request at the head of the queue need not compute: `local` are
+ * in the engine's own cache. */
+uint32_t replica_tiers_cached(struct replica *replica, struct request *request,
+                              uint32_t local, int64_t now_ns);
+/* Whether it waits beside the queue for what it loads, or the batch waits for it. */
+bool replica_tiers_load_apart(const struct replica *replica);
+/* It is admitted: loads what is missing from start_ns on; returns when it is here. */
+int64_t replica_tiers_load(struct replica *replica, struct request *request,
+                           uint32_t local, int64_t start_ns);
+/* It was preempted, or goes. */
+void replica_tiers_forget(const struct replica *replica, struct request *request);
+/* It gives its blocks back, `tokens` of them computed and known. */
+void replica_tiers_leave(const struct replica *replica, struct request *request,
+                         uint32_t tokens);
+void replica_tiers_check(const struct replica *replica);
 
 /* ---- decode_run.c ---- */
 

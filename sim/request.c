@@ -34,6 +34,8 @@ struct request_table {
     size_t index_free_count;
     struct segment *segments; /* scratch: prompt and output */
     size_t segment_capacity;
+    uint64_t *hashes; /* scratch: of blocks */
+    size_t hash_capacity;
     size_t live;
 };
 
@@ -53,12 +55,13 @@ void request_table_delete(struct request_table *table)
         mem_free(table->by_index);
         mem_free(table->index_free);
         mem_free(table->segments);
+        mem_free(table->hashes);
         mem_free(table);
     }
 }
 
-static void storage_take(struct request_table *table, struct request *request,
-                         size_t bytes)
+static void *storage_take(struct request_table *table, size_t bytes,
+                          uint32_t *class_out)
 {
     uint32_t class = 0;
     size_t class_bytes = STORAGE_FIRST_BYTES;
@@ -67,22 +70,21 @@ static void storage_take(struct request_table *table, struct request *request,
         class ++;
     }
     CHECK(class < STORAGE_CLASSES, "request storage of %zu bytes", bytes);
-    request->storage_class = class;
-    request->storage = table->storage[class];
-    if (request->storage == NULL) {
-        request->storage = arena_alloc(table->arena, class_bytes, 1);
-    } else {
-        memcpy(&table->storage[class], request->storage, sizeof(void *));
+    *class_out = class;
+    void *storage = table->storage[class];
+    if (storage == NULL) {
+        return arena_alloc(table->arena, class_bytes, 1);
     }
+    memcpy(&table->storage[class], storage, sizeof(void *));
+    return storage;
 }
 
-static void storage_give(struct request_table *table, struct request *request)
+static void storage_give(struct request_table *table, void **storage, uint32_t class)
 {
-    if (request->storage != NULL) {
-        const uint32_t class = request->storage_class;
-        memcpy(request->storage, &table->storage[class], sizeof(void *));
-        table->storage[class] = request->storage;
-        request->storage = NULL;
+    if (*storage != NULL) {
+        memcpy(*storage, &table->storage[class], sizeof(void *));
+        table->storage[class] = *storage;
+        *storage = NULL;
     }
 }
 
@@ -121,9 +123,10 @@ static void id_forget(struct request_table *table, const struct request *request
     table->index_free[table->index_free_count++] = index;
 }
 
-/* Runs of the whole sequence, output included, and the outputs it quotes. */
-static void content_cut(struct request_table *table, struct request *request,
-                        const struct trace_record *record, uint32_t block_tokens)
+/* The whole sequence, output included; valid until the next call. */
+static const struct segment *content_of(struct request_table *table,
+                                        const struct request *request,
+                                        const struct trace_record *record)
 {
     const size_t count = (size_t)record->segment_count + 1;
     void *scratch = table->segments;
@@ -139,9 +142,19 @@ static void content_cut(struct request_table *table, struct request *request,
     if (record->adapter != NULL) {
         segments[0].stream = adapter_stream(record->adapter, segments[0].stream);
     }
+    return segments;
+}
+
+/* Its runs, and the outputs it quotes. */
+static void content_cut(struct request_table *table, struct request *request,
+                        const struct trace_record *record, uint32_t block_tokens)
+{
+    const size_t count = (size_t)record->segment_count + 1;
+    const struct segment *segments = content_of(table, request, record);
     const size_t runs_max = block_runs_max(count);
     const size_t runs_bytes = runs_max * sizeof(struct block_run);
-    storage_take(table, request, runs_bytes + count * sizeof(uint64_t));
+    request->storage = storage_take(table, runs_bytes + count * sizeof(uint64_t),
+                                    &request->storage_class);
     struct block_run *runs = request->storage;
     request->kv.runs = runs;
     request->kv.run_count =
@@ -153,6 +166,39 @@ static void content_cut(struct request_table *table, struct request *request,
                 segment_id_of(segments[i].stream);
         }
     }
+}
+
+void request_table_chunk(struct request_table *table, struct request *request,
+                         const struct trace_record *record, uint32_t block_tokens,
+                         uint32_t chunk_blocks)
+{
+    const uint64_t tokens = (uint64_t)request->prompt_tokens + request->output_tokens;
+    const size_t blocks = (size_t)(tokens / block_tokens);
+    const size_t chunks = blocks / chunk_blocks;
+    CHECK(request->chunk_storage == NULL, "a request is cut in chunks twice");
+    if (chunks == 0) {
+        return;
+    }
+    const struct segment *segments = content_of(table, request, record);
+    void *scratch = table->hashes;
+    const bool grown =
+        mem_grow(&scratch, &table->hash_capacity, blocks, sizeof(uint64_t), UINT32_MAX);
+    CHECK(grown, "%zu blocks", blocks);
+    table->hashes = scratch;
+    (void)segment_block_hashes(segments, (size_t)record->segment_count + 1,
+                               block_tokens, 0, table->hashes, blocks);
+    const size_t keys_bytes = chunks * sizeof(uint64_t);
+    request->chunk_storage = storage_take(table, keys_bytes + chunks * sizeof(uint32_t),
+                                          &request->chunk_class);
+    uint64_t *keys = request->chunk_storage;
+    for (size_t i = 0; i < chunks; i++) {
+        keys[i] = table->hashes[(i + 1) * chunk_blocks - 1];
+    }
+    request->tiers = (struct tier_sequence){
+        .keys = keys,
+        .places = (uint32_t *)(void *)((char *)request->chunk_storage + keys_bytes),
+        .count = (uint32_t)chunks,
+    };
 }
 
 struct request *request_table_add(struct request_table *table,
@@ -185,6 +231,7 @@ struct request *request_table_add(struct request_table *table,
         .timer = UINT32_MAX,
         .adapter = ADAPTER_NONE,
         .aside_since_ns = OUTCOME_TIME_NONE,
+        .load_timer = UINT32_MAX,
     };
     if (block_tokens > 0) {
         content_cut(table, request, record, block_tokens);
@@ -201,7 +248,8 @@ void request_table_remove(struct request_table *table, struct request *request)
     if (request->storage != NULL) {
         id_forget(table, request);
     }
-    storage_give(table, request);
+    storage_give(table, &request->storage, request->storage_class);
+    storage_give(table, &request->chunk_storage, request->chunk_class);
     request->next = table->unused;
     table->unused = request;
     table->live--;

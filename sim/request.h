@@ -7,6 +7,7 @@
 
 #include "sim/kvpool.h"
 #include "sim/observer.h"
+#include "sim/tiers.h"
 #include "traces/record.h"
 
 #include <stddef.h>
@@ -15,7 +16,7 @@
 #define REQUEST_STATES(X)                                                              \
     X(ARRIVED, "at the gateway")                                                       \
     X(WAITING, "in an engine's queue, new or preempted")                               \
-    X(LOADING, "in an engine, which waits for KV from another one; holds blocks")      \
+    X(LOADING, "in an engine, which waits for its KV to come; holds blocks")           \
     X(PREFILLING, "running; some known tokens are not computed yet")                   \
     X(DECODING, "running; one token per step, member of the decode set")               \
     X(DRAINING, "running; its last token is in a step under way")                      \
@@ -88,6 +89,9 @@ struct request {
     uint32_t remote_tokens; /* LEG_DECODE: KV to be had from the engine that prefilled;
                                0 once it is asked for */
     bool kv_here;           /* LOADING: it has come */
+    uint32_t tier_hit;      /* leading tokens that tiers can spare it; 0 = none */
+    uint32_t tier_tokens;   /* that it loaded from them at its first admission */
+    uint32_t load_timer;    /* event source of the end of a load; UINT32_MAX = none */
     struct split *split;    /* its two legs (sim/disagg.c); NULL = LEG_WHOLE */
     /* Other lists: prefilling; emitting or draining. */
     struct request *prefill_previous;
@@ -100,6 +104,10 @@ struct request {
     uint32_t output_count;
     uint32_t storage_class; /* of runs and outputs, in the table */
     void *storage;
+    /* Chunks of the tiers. */
+    struct tier_sequence tiers;
+    uint32_t chunk_class; /* of its keys and places, in the table */
+    void *chunk_storage;
 };
 
 struct request_table;
@@ -112,6 +120,11 @@ void request_table_delete(struct request_table *table);
 struct request *request_table_add(struct request_table *table,
                                   const struct trace_record *record,
                                   uint32_t output_tokens, uint32_t block_tokens);
+/* Cuts the chunks that tiers know it by, prompt and output: after so many blocks each.
+ * Once, for a request whose record is at hand. */
+void request_table_chunk(struct request_table *table, struct request *request,
+                         const struct trace_record *record, uint32_t block_tokens,
+                         uint32_t chunk_blocks);
 /* Must be ENDED. */
 void request_table_remove(struct request_table *table, struct request *request);
 /* The live request of a record, or NULL. Only when the table tracks ids. */

@@ -186,6 +186,7 @@ void running_queue(struct replica *replica, struct request *request, bool in_fro
 static uint32_t running_unlink(struct replica *replica, struct request *request)
 {
     running_register(replica, request);
+    replica_tiers_leave(replica, request, registrable_tokens(replica, request));
     if (request->state == REQUEST_DECODING) {
         running_decode_remove(replica, request);
     } else if (request->state == REQUEST_PREFILLING) {
@@ -253,10 +254,18 @@ void running_release_holds(struct replica *replica)
     }
 }
 
+void running_loading_leave(struct replica *replica, struct request *request)
+{
+    replica->reserved -= replica_blocks_of(replica, replica_known_tokens(request)) -
+                         replica_blocks_of(replica, request->reach);
+    request_list_remove(&replica->loading, request);
+}
+
 void running_preempt(struct replica *replica, struct request *victim)
 {
     const bool draining = victim->state == REQUEST_DRAINING;
     running_leave(replica, victim);
+    replica_tiers_forget(replica, victim);
     victim->lost_tokens = victim->computed;
     victim->computed = 0;
     victim->preemptions++;

@@ -10,6 +10,7 @@
 #include "sim/policy_params.h"
 #include "sim/scenario_adapters.h"
 #include "sim/scenario_disagg.h"
+#include "sim/scenario_tiers.h"
 
 #include <assert.h>
 #include <limits.h>
@@ -107,7 +108,8 @@ static bool pool_read(struct scenario *scenario, const struct scenario_options *
         !conf_map(node, "cost", &cost, err) ||
         !engine_config_load(&pool->engine, engine, &pool->gpu, &pool->model, err) ||
         !engine_kv_blocks(&pool->engine, &pool->gpu, &pool->model, node,
-                          &pool->kv_blocks, err)) {
+                          &pool->kv_blocks, err) ||
+        !scenario_tiers_read(pool, node, err)) {
         return false;
     }
     pool->role = (enum pool_role)role;
@@ -213,10 +215,16 @@ static bool kv_events_read(struct scenario *scenario, const struct conf_node *ro
                            struct err *err)
 {
     struct kv_reports_config *reports = &scenario->kv_reports;
+    static const char *const sources[] = {"cache", "tiers", NULL};
     const struct conf_node *node = NULL;
+    uint32_t source = 0;
     reports->delay_ns = default_kv_delay_ns;
-    return conf_map(routing, "kv_events", &node, err) &&
-           conf_duration_ns(node, "delay", &reports->delay_ns, err) &&
+    if (!conf_map(routing, "kv_events", &node, err) ||
+        !conf_enum(node, "source", sources, &source, err)) {
+        return false;
+    }
+    scenario->kv_reports_tiers = source == 1;
+    return conf_duration_ns(node, "delay", &reports->delay_ns, err) &&
            conf_duration_ns(node, "batch_interval", &reports->batch_interval_ns, err) &&
            conf_f64(node, "loss", &reports->loss_ratio, 0, 1, err);
 }
@@ -381,6 +389,7 @@ static bool scenario_read(struct scenario *scenario,
         !cluster_read(scenario, options, root, err) ||
         !scenario_disagg_check(scenario, root, err) ||
         !scenario_adapters_read(scenario, root, err) ||
+        !scenario_tiers_check(scenario, root, err) ||
         !conf_require(root, "workload", err) ||
         !conf_map(root, "workload", &scenario->workload, err)) {
         return false;

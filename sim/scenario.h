@@ -12,6 +12,7 @@
 #include "sim/adapters.h"
 #include "sim/cost.h"
 #include "sim/kv_reports.h"
+#include "sim/tiers.h"
 
 enum {
     SCENARIO_POOLS_MAX = 16,
@@ -35,6 +36,7 @@ struct scenario_pool {
     struct cost *cost;  /* owned by the scenario */
     enum pool_role role;
     struct adapter_costs *adapters; /* owned; NULL = the base model alone */
+    struct tiers_config tiers;      /* behind each engine's KV cache */
     bool lockstep; /* the replicas are data-parallel ranks (sim/lockstep.h) */
 };
 
@@ -80,11 +82,13 @@ struct scenario {
     int64_t stats_window_ns;
     int64_t scrape_interval_ns; /* of engine metrics by the router */
     struct kv_reports_config kv_reports;
+    bool kv_reports_tiers;    /* of chunks in tiers, instead of blocks in KV caches */
     uint32_t chars_per_token; /* text model for routers that hash characters: 4 */
     struct scenario_admission admission;
     const char *warmup; /* rule of the report, borrowed from conf; NULL = none */
     struct scenario_disaggregation disaggregation;
     struct adapter_list *adapters; /* owned; NULL = none */
+    struct cache_server_config cache_server;
     /* Workload. */
     const struct conf_node *workload; /* for workload_open_conf */
     enum replay replay;

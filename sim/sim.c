@@ -156,6 +156,10 @@ static void timer_fire(struct sim *sim, uint32_t slot)
         return;
     }
     sim_timer_give(sim, slot);
+    if (timer.kind == EVENT_TIER_LOADED) {
+        sim_tiers_loaded(sim, timer.request);
+        return;
+    }
     if (timer.kind != EVENT_CANCEL) {
         sim_disagg_timer(sim, &timer);
         return;
@@ -302,7 +306,8 @@ static void engine_new(struct sim *sim, uint32_t engine,
         .seed = sim->scenario->seed,
         .table = sim->table,
         .events = {sim, on_first_token, on_end},
-        .legs = {sim, sim_on_prefilled, sim_on_load},
+        .legs = {sim, sim_on_prefilled, sim_on_load, sim_on_tier_load},
+        .tiers = sim_tiers_of(sim, engine, pool),
         .cache_listener = sim_listener_of(sim, engine),
         .adapters = pool->adapters,
         .step_by_step = sim->options.step_by_step || pool->lockstep,
@@ -344,6 +349,7 @@ static void engines_new(struct sim *sim)
             .clock_ns = &sim->now_ns,
         });
     }
+    sim->tiers = sim_tiers_new(sim);
     sim->engines = mem_alloc(sim->engine_count, sizeof(struct replica *));
     sim->pool_of = mem_alloc(sim->engine_count, sizeof(struct scenario_pool *));
     sim->group_of = mem_alloc(sim->engine_count, sizeof(struct lockstep *));
@@ -480,6 +486,7 @@ void sim_delete(struct sim *sim)
     kv_reports_delete(sim->reports);
     sim_disagg_delete(sim->disagg);
     fleet_adapters_delete(sim->adapters);
+    sim_tiers_delete(sim->tiers, sim->engine_count);
     mem_free(sim->asked_runs);
     replay_delete(sim->replay);
     request_table_delete(sim->table);
@@ -542,6 +549,7 @@ void sim_summarise(const struct sim *sim, struct sim_summary *summary)
         summary->recomputed_tokens += stats->recomputed_tokens;
         adapter_stats_add(&summary->adapters, &stats->adapters);
         speculation_stats_add(&summary->speculation, &stats->speculation);
+        summary->tier_hit_tokens += stats->tier_hit_tokens;
     }
     summary->load_imbalance = load_imbalance(&sim->load);
     summary->fairness_jain = fairness_jain(sim->fairness, sim->now_ns);

@@ -55,6 +55,7 @@ struct sim_summary {
     uint64_t prefix_hit_tokens;
     uint64_t preemptions;
     uint64_t recomputed_tokens;
+    uint64_t tier_hit_tokens; /* loaded from tiers at first admissions */
     int64_t first_arrival_ns;
     int64_t end_ns; /* of the last request */
     uint64_t split; /* prompt and output on two engines; ended, any status */
@@ -89,6 +90,12 @@ uint32_t sim_engine_count(const struct sim *sim);
 void sim_summarise(const struct sim *sim, struct sim_summary *summary);
 void sim_engine_summarise(const struct sim *sim, uint32_t engine,
                           struct sim_engine_summary *summary);
+/* Of its tiers; false when it has none. */
+bool sim_tiers_summarise(const struct sim *sim, uint32_t engine,
+                         struct tiers_stats *stats);
+/* Of the cache server; false when there is none. */
+bool sim_cache_server_summarise(const struct sim *sim, uint64_t *held_bytes,
+                                uint64_t *evictions);
 /* Checks every numbered invariant of DESIGN.md now (CHECK failure when broken). */
 void sim_check_invariants(const struct sim *sim);
 

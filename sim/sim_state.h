@@ -25,6 +25,7 @@
 #define EVENT_KINDS(X)                                                                 \
     X(STEP_DONE, "an engine ended a step")                                             \
     X(KV_ARRIVED, "KV has come to another engine")                                     \
+    X(TIER_LOADED, "KV has come from a tier")                                          \
     X(KV_FREED, "nobody wants to read a prompt's KV any more")                         \
     X(KV_EXPIRED, "a prompt's KV has waited for its reader as long as it may")         \
     X(HANDOVER, "a prompt has been computed: to the engine that decodes")              \
@@ -47,7 +48,7 @@ enum event_kind {
 struct timer {
     enum event_kind kind;
     uint32_t index;          /* RELEASE: record */
-    struct request *request; /* CANCEL */
+    struct request *request; /* CANCEL, TIER_LOADED */
     struct parked *parked;   /* CANCEL of one that waits at the gateway */
     struct split *split;     /* of two legs: KV_EXPIRED, HANDOVER, KV_POSTED */
     struct kv_hold *hold;    /* KV_FREED, at engine `index` */
@@ -80,6 +81,7 @@ struct sim {
     const struct scenario_pool **pool_of; /* by engine */
     struct disagg *disagg;                /* NULL: no request has two legs */
     struct fleet_adapters *adapters;      /* NULL: the base model alone */
+    struct fleet_tiers *tiers;            /* NULL: no engine has any */
     struct lockstep **group_of;           /* by engine; NULL = on its own */
     uint32_t *first_of;                   /* by engine: source of its step events */
     uint32_t source_arrival;
@@ -189,6 +191,21 @@ struct gateway *sim_disagg_gateway(const struct sim *sim,
 void sim_disagg_outcome(const struct request *request, struct request_outcome *outcome);
 void sim_disagg_end(struct sim *sim, struct request *request,
                     const struct attempt_end *end);
+
+/* ---- sim_tiers.c: tiers behind KV caches ---- */
+
+/* NULL when the scenario has none. Before the engines are made; they are counted. */
+struct fleet_tiers *sim_tiers_new(struct sim *sim);
+void sim_tiers_delete(struct fleet_tiers *fleet, uint32_t engine_count);
+/* Those of one engine, made; NULL when its pool has none. */
+struct tiers *sim_tiers_of(struct sim *sim, uint32_t engine,
+                           const struct scenario_pool *pool);
+/* A new request gets the chunks that tiers know it by. */
+void sim_tiers_chunk(struct sim *sim, struct request *request,
+                     const struct trace_record *record);
+/* What engines tell (sim/replica.h), and its end. */
+void sim_on_tier_load(void *context, struct request *request, int64_t here_ns);
+void sim_tiers_loaded(struct sim *sim, struct request *request);
 
 /* ---- sim.c ---- */
 

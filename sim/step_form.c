@@ -22,6 +22,11 @@ static void chunk_commit(struct replica *replica, struct forming *forming,
     step_note_adapter(replica, request, tokens);
     running_register(replica, request);
     forming->samplers += request->computed == replica_known_tokens(request) ? 1 : 0;
+    if (replica->setup.tiers != NULL) {
+        forming->save_ns +=
+            tiers_save(replica->setup.tiers, &request->tiers, request->computed,
+                       forming->now_ns, forming->step);
+    }
     forming->any = true;
 }
 
@@ -220,12 +225,21 @@ static void step_walk(struct replica *replica, struct forming *forming)
     walk_commit_prefills(replica, forming);
 }
 
+/* A request to be admitted: what its engine's cache has of it, and how many leading
+ * tokens need not be computed, those that its tiers have included. */
+struct head {
+    struct request *request;
+    struct kv_hit hit;
+    uint32_t cached;
+};
+
 /* Whether the head of the queue fits, and with how many tokens. */
-static bool admission_fits(const struct replica *replica, const struct request *request,
-                           const struct kv_hit *hit, uint32_t budget, uint32_t *tokens)
+static bool admission_fits(const struct replica *replica, const struct head *head,
+                           uint32_t budget, uint32_t *tokens)
 {
-    const uint32_t all = replica_known_tokens(request);
-    const uint32_t cached = hit->blocks * replica->engine.block_tokens;
+    const uint32_t all = replica_known_tokens(head->request);
+    const uint32_t cached = head->cached;
+    const struct kv_hit *hit = &head->hit;
     const uint32_t wanted = chunk_wanted(replica, all - cached, UINT32_MAX);
     if (!replica->engine.chunked_prefill && wanted > budget) {
         return false;
@@ -233,13 +247,16 @@ static bool admission_fits(const struct replica *replica, const struct request *
     *tokens = wanted < budget ? wanted : budget;
     const uint32_t upto = replica->engine.reserve_full_isl ? all : cached + *tokens;
     const uint64_t need = (uint64_t)replica_blocks_of(replica, upto) - hit->blocks;
-    return need + hit->evictable <= kvpool_free_blocks(replica->pool);
+    return need + hit->evictable + replica->reserved <=
+           kvpool_free_blocks(replica->pool);
 }
 
+/* Of which `cached` tokens are in the engine's own cache. */
 static void lookup_note(struct replica *replica, struct request *request,
                         uint32_t cached)
 {
     request->cached_tokens = cached;
+    replica->stats.tier_hit_tokens += request->tier_tokens;
     replica->stats.prefix_query_tokens += replica_known_tokens(request);
     replica->stats.prefix_hit_tokens += cached;
 }
@@ -252,24 +269,36 @@ static void enter_running(struct replica *replica, struct request *request)
     request->admission = ++replica->admissions;
 }
 
-static void admission_commit(struct replica *replica, struct forming *forming,
-                             struct request *request, const struct kv_hit *hit,
-                             uint32_t tokens)
+/* Its first admission, or another one after a preemption; not a part of the prompt
+ * again that it has at hand. */
+static void admission_note(struct replica *replica, const struct forming *forming,
+                           const struct head *head)
 {
-    const uint32_t cached = hit->blocks * replica->engine.block_tokens;
-    request_list_remove(&replica->waiting, request);
-    enter_running(replica, request);
-    kvpool_admit(replica->pool, &request->kv, hit,
-                 replica_blocks_of(replica, (uint64_t)cached + tokens) - hit->blocks);
-    request->computed = cached;
-    request->reach = cached + tokens;
+    struct request *request = head->request;
     if (request->scheduled_ns == OUTCOME_TIME_NONE) {
         request->scheduled_ns = forming->now_ns;
-        lookup_note(replica, request, cached);
-    } else if (request->lost_tokens > cached) {
-        request->recomputed_tokens += request->lost_tokens - cached;
-        replica->stats.recomputed_tokens += request->lost_tokens - cached;
+        lookup_note(replica, request, head->hit.blocks * replica->engine.block_tokens);
+    } else if (request->lost_tokens > head->cached) {
+        request->recomputed_tokens += request->lost_tokens - head->cached;
+        replica->stats.recomputed_tokens += request->lost_tokens - head->cached;
     }
+}
+
+static void admission_commit(struct replica *replica, struct forming *forming,
+                             const struct head *head, uint32_t tokens)
+{
+    struct request *request = head->request;
+    request_list_remove(&replica->waiting, request);
+    enter_running(replica, request);
+    kvpool_admit(replica->pool, &request->kv, &head->hit,
+                 replica_blocks_of(replica, (uint64_t)head->cached + tokens) -
+                     head->hit.blocks);
+    request->computed = head->cached;
+    request->reach = head->cached + tokens;
+    forming->here_ns = replica_tiers_load(
+        replica, request, head->hit.blocks * replica->engine.block_tokens,
+        forming->here_ns);
+    admission_note(replica, forming, head);
     forming->budget -= tokens;
     chunk_commit(replica, forming, request, tokens);
 }
@@ -288,8 +317,8 @@ static bool stays_aside(struct replica *replica, const struct forming *forming,
 }
 
 /* Those whose KV has come, before anybody else (vLLM puts set-aside requests in front).
- * Their blocks are enough for the whole prompt. */
-static void admit_loaded(struct replica *replica, struct forming *forming)
+ * False: the first of them does not fit, and keeps all others out. */
+static bool admit_loaded(struct replica *replica, struct forming *forming)
 {
     struct request *next = NULL;
     for (struct request *at = replica->loading.first;
@@ -301,34 +330,67 @@ static void admit_loaded(struct replica *replica, struct forming *forming)
             continue;
         }
         running_aside_end(replica, at, forming->now_ns);
-        const uint32_t tokens = chunk_wanted(
-            replica, replica_known_tokens(at) - at->computed, forming->budget);
+        const uint32_t all = replica_known_tokens(at);
+        const uint32_t wanted = chunk_wanted(replica, all - at->computed, UINT32_MAX);
+        const uint32_t tokens = wanted < forming->budget ? wanted : forming->budget;
+        const uint32_t upto =
+            replica_blocks_of(replica, (uint64_t)at->computed + tokens);
+        const uint32_t held = replica_blocks_of(replica, at->reach);
+        const uint32_t need = upto > held ? upto - held : 0;
+        if ((!replica->engine.chunked_prefill && wanted > tokens) ||
+            need > kvpool_free_blocks(replica->pool)) {
+            return false;
+        }
+        kvpool_take(replica->pool, need);
         replica->ready--;
-        request_list_remove(&replica->loading, at);
+        running_loading_leave(replica, at);
+        if (need > 0) {
+            at->reach = at->computed + tokens;
+        }
         enter_running(replica, at);
-        at->scheduled_ns = forming->now_ns;
+        if (at->scheduled_ns == OUTCOME_TIME_NONE) {
+            at->scheduled_ns = forming->now_ns;
+        }
         forming->budget -= tokens;
         chunk_commit(replica, forming, at, tokens);
     }
+    return true;
+}
+
+/* Takes the blocks up to `held` tokens, sees to it that those for the rest stay free,
+ * and lets the request wait beside the queue. False: there are not enough. */
+static bool loading_enter(struct replica *replica, const struct head *head,
+                          uint32_t held_tokens)
+{
+    struct request *request = head->request;
+    const uint32_t all = replica_blocks_of(replica, replica_known_tokens(request));
+    const uint32_t held = replica_blocks_of(replica, held_tokens);
+    if ((uint64_t)all - head->hit.blocks + head->hit.evictable + replica->reserved >
+        kvpool_free_blocks(replica->pool)) {
+        return false;
+    }
+    request_list_remove(&replica->waiting, request);
+    request_list_append(&replica->loading, request);
+    request_move(request, REQUEST_LOADING);
+    kvpool_admit(replica->pool, &request->kv, &head->hit, held - head->hit.blocks);
+    request->reach = held_tokens;
+    request->kv_here = false; /* it may have waited before a preemption */
+    replica->reserved += all - held;
+    return true;
 }
 
 /* The head's KV is at another engine: it takes blocks for its prompt and waits beside
  * the queue until they are filled. False: there are not enough. */
 static bool load_begin(struct replica *replica, const struct forming *forming,
-                       struct request *request, const struct kv_hit *hit)
+                       const struct head *head)
 {
-    const uint32_t need =
-        replica_blocks_of(replica, request->prompt_tokens) - hit->blocks;
-    if (need + hit->evictable > kvpool_free_blocks(replica->pool)) {
-        return false;
-    }
+    struct request *request = head->request;
+    const struct kv_hit *hit = &head->hit;
     const uint32_t remote = request->remote_tokens;
     const uint32_t last = replica_known_tokens(request) - 1;
-    request_list_remove(&replica->waiting, request);
-    request_list_append(&replica->loading, request);
-    request_move(request, REQUEST_LOADING);
-    kvpool_admit(replica->pool, &request->kv, hit, need);
-    request->reach = request->prompt_tokens;
+    if (!loading_enter(replica, head, replica_known_tokens(request))) {
+        return false;
+    }
     lookup_note(replica, request, hit->blocks * replica->engine.block_tokens);
     request->computed = remote < last ? remote : last; /* one is computed for logits */
     request->remote_tokens = 0;
@@ -338,22 +400,44 @@ static bool load_begin(struct replica *replica, const struct forming *forming,
     return true;
 }
 
-/* Admits the head with what the lookup found. False: it does not fit now. */
-static bool admit_head(struct replica *replica, struct forming *forming,
-                       struct request *head, const struct kv_hit *hit)
+/* Its KV is in a tier that is read beside the steps. */
+static bool tier_load_begin(struct replica *replica, const struct forming *forming,
+                            const struct head *head)
 {
-    const bool remote = head->remote_tokens > 0;
-    if (head->remote_tokens > hit->blocks * replica->engine.block_tokens) {
-        return load_begin(replica, forming, head, hit);
-    }
-    uint32_t tokens = 0;
-    if (!admission_fits(replica, head, hit, forming->budget, &tokens)) {
+    struct request *request = head->request;
+    if (!loading_enter(replica, head, head->cached)) {
         return false;
     }
-    admission_commit(replica, forming, head, hit, tokens);
+    request->computed = head->cached;
+    const int64_t here_ns = replica_tiers_load(
+        replica, request, head->hit.blocks * replica->engine.block_tokens,
+        forming->now_ns);
+    admission_note(replica, forming, head);
+    replica->setup.legs.on_tier_load(replica->setup.legs.context, request, here_ns);
+    return true;
+}
+
+/* Admits the head with what the lookup found. False: it does not fit now. */
+static bool admit_head(struct replica *replica, struct forming *forming,
+                       const struct head *head)
+{
+    struct request *request = head->request;
+    const uint32_t local = head->hit.blocks * replica->engine.block_tokens;
+    const bool remote = request->remote_tokens > 0;
+    if (request->remote_tokens > local) {
+        return load_begin(replica, forming, head);
+    }
+    if (head->cached > local && replica_tiers_load_apart(replica)) {
+        return tier_load_begin(replica, forming, head);
+    }
+    uint32_t tokens = 0;
+    if (!admission_fits(replica, head, forming->budget, &tokens)) {
+        return false;
+    }
+    admission_commit(replica, forming, head, tokens);
     if (remote) {
-        head->remote_tokens = 0;
-        replica->setup.legs.on_load(replica->setup.legs.context, head, 0,
+        request->remote_tokens = 0;
+        replica->setup.legs.on_load(replica->setup.legs.context, request, 0,
                                     forming->now_ns);
     }
     return true;
@@ -362,30 +446,33 @@ static bool admit_head(struct replica *replica, struct forming *forming,
 /* Phase 2. */
 static void step_admit(struct replica *replica, struct forming *forming)
 {
-    if (replica->ready > 0) {
-        admit_loaded(replica, forming);
-    }
     replica->head_stuck = replica->waiting.count > 0;
+    if (replica->ready > 0 && !admit_loaded(replica, forming)) {
+        return;
+    }
     struct request *next = NULL;
-    for (struct request *head = replica->waiting.first;
-         head != NULL && forming->budget > 0 &&
+    for (struct request *at = replica->waiting.first;
+         at != NULL && forming->budget > 0 &&
          replica->running.count < replica->engine.max_num_seqs;
-         head = next) {
-        next = head->next;
-        if (stays_aside(replica, forming, head)) {
+         at = next) {
+        next = at->next;
+        if (stays_aside(replica, forming, at)) {
             continue;
         }
-        running_aside_end(replica, head, forming->now_ns);
-        const bool may_grow = running_register_quoted(replica, head);
+        running_aside_end(replica, at, forming->now_ns);
+        const bool may_grow = running_register_quoted(replica, at);
         const uint32_t limit =
-            (replica_known_tokens(head) - 1) / replica->engine.block_tokens;
-        struct kv_hit hit =
-            kvpool_lookup(replica->pool, head->kv.runs, head->kv.run_count, limit);
-        if (replica->engine.speculation.drops_block && hit.blocks > 0) {
-            hit = kvpool_lookup(replica->pool, head->kv.runs, head->kv.run_count,
-                                hit.blocks - 1);
+            (replica_known_tokens(at) - 1) / replica->engine.block_tokens;
+        struct head head = {.request = at};
+        head.hit = kvpool_lookup(replica->pool, at->kv.runs, at->kv.run_count, limit);
+        if (replica->engine.speculation.drops_block && head.hit.blocks > 0) {
+            head.hit = kvpool_lookup(replica->pool, at->kv.runs, at->kv.run_count,
+                                     head.hit.blocks - 1);
         }
-        if (!admit_head(replica, forming, head, &hit)) {
+        head.cached = replica_tiers_cached(
+            replica, at, head.hit.blocks * replica->engine.block_tokens,
+            forming->now_ns);
+        if (!admit_head(replica, forming, &head)) {
             replica->head_stuck = !may_grow;
             return;
         }
@@ -441,6 +528,8 @@ bool step_form(struct replica *replica, int64_t now_ns)
 {
     struct decode_set *set = &replica->decodes;
     struct forming forming = {.now_ns = now_ns,
+                              .step = set->formed + 1,
+                              .here_ns = now_ns,
                               .budget = replica->engine.max_num_batched_tokens};
     replica->preempted = false;
     if (replica->adapters != NULL) {
@@ -468,9 +557,13 @@ bool step_form(struct replica *replica, int64_t now_ns)
         }
         decode_set_advance(set, 1);
     }
-    int64_t stall_ns = 0;
+    const int64_t tiers_ns = forming.here_ns - now_ns + forming.save_ns;
+    int64_t stall_ns = tiers_ns;
+    if (tiers_ns > 0) {
+        tiers_stall(replica->setup.tiers, tiers_ns);
+    }
     if (replica->adapters != NULL) {
-        stall_ns = adapter_step_load_ns(replica->adapters, &replica->stats.adapters);
+        stall_ns += adapter_step_load_ns(replica->adapters, &replica->stats.adapters);
         forming.shape.extra_fx = adapter_step_extra_fx(replica->adapters);
     }
     if (speculates) {

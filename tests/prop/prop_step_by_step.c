@@ -36,6 +36,9 @@ enum { SEEDS = 1000, TEXT_BYTES = 4096 };
     X(LOADED, "engines stood still for adapters")                                      \
     X(ASIDE, "requests waited for a slot of their adapter")                            \
     X(DRAFTS_RIGHT, "engines speculated with success")                                 \
+    X(TIERS, "KV was loaded from tiers while the batch waited")                        \
+    X(TIERS_APART, "KV was loaded from tiers beside the steps")                        \
+    X(TIERS_FULL, "chunks left their tiers")                                           \
     X(SKIPPED, "decode runs saved events")
 
 enum fact {
@@ -157,8 +160,75 @@ static void write_cost(struct rng *rng, struct text *out)
     }
 }
 
-/* Of random engines, but for its name and role. */
-static void write_pool(struct rng *rng, bool apart, struct text *out)
+/* Few slots, for adapters that take long to load or not. */
+static void write_slots(uint64_t seed, struct text *out)
+{
+    struct rng rng;
+    if (adapters_of(&rng, seed) > 0) {
+        const uint64_t slots = draw(&rng, 1, 3);
+        text_printf(out,
+                    "        enable_lora: true\n        max_loras: %" PRIu64
+                    "\n        max_cpu_loras: %" PRIu64 "\n",
+                    slots, slots + draw(&rng, 0, 2));
+    }
+}
+
+/* A sixth of the scenarios speculate. */
+static void write_speculation(uint64_t seed, struct text *out)
+{
+    static const char *const rates[] = {"0", "0.6", "0.9", "1"};
+    struct rng rng;
+    rng_init(&rng, seed, "prop_step_by_step/speculation", 0);
+    if (rng_below(&rng, 6) == 0) {
+        text_printf(out,
+                    "        speculative: {method: eagle, tokens: %" PRIu64
+                    ", rate: %s}\n",
+                    draw(&rng, 1, 5), pick(&rng, rates, 4));
+    }
+}
+
+/* Tiers behind the KV cache, as small as the prompts, slow ones and fast ones. True
+ * when one of them is a cache server. */
+static bool write_tiers(uint64_t seed, const char *compat, uint64_t block_tokens,
+                        struct text *out)
+{
+    static const char *const rates[] = {"100MB", "1GB", "20GB"};
+    static const char *const roles[] = {"both", "both", "both", "producer", "consumer"};
+    static const uint64_t token_bytes = 131072; /* Llama 3.1 8B */
+    struct rng rng;
+    rng_init(&rng, seed, "prop_step_by_step/tiers", 0);
+    if (rng_below(&rng, 5) < 2) {
+        return false;
+    }
+    const bool remote = rng_below(&rng, 3) == 0;
+    const bool newer = strcmp(compat, "v019") == 0 || strcmp(compat, "head") == 0;
+    const bool offloading = newer && rng_below(&rng, 2) == 0;
+    const bool async =
+        offloading || (strcmp(compat, "v085") != 0 && rng_below(&rng, 2) == 0);
+    text_printf(out,
+                "      tiers: {connector: %s, load: %s, role: %s, load_when: %s,\n",
+                offloading ? "offloading" : "lmcache", async ? "async" : "sync",
+                pick(&rng, roles, 5), rng_below(&rng, 4) == 0 ? "faster" : "always");
+    text_printf(
+        out, "        chunk_tokens: %" PRIu64 ", min_retrieve_tokens: %" PRIu64 ",\n",
+        block_tokens << rng_below(&rng, 3), rng_below(&rng, 2) * 40);
+    text_printf(out,
+                "        cpu: {capacity: %" PRIu64 "B, read: %s, write: %s, latency: "
+                "%" PRIu64 "us}",
+                rng_below(&rng, 5) * 500 * token_bytes, pick(&rng, rates, 3),
+                pick(&rng, rates, 3), draw(&rng, 0, 2000));
+    if (rng_below(&rng, 3) == 0) {
+        text_printf(out,
+                    ",\n        disk: {capacity: %" PRIu64 "B, read: %s, write: %s}",
+                    draw(&rng, 100, 4000) * token_bytes, pick(&rng, rates, 3),
+                    pick(&rng, rates, 3));
+    }
+    text_printf(out, "%s}\n", remote ? ",\n        remote: {read: 2GB}" : "");
+    return remote;
+}
+
+/* Of random engines, but for its name and role. True: with a cache server. */
+static bool write_pool(struct rng *rng, bool apart, uint64_t seed, struct text *out)
 {
     static const char *const booleans[] = {"true", "false"};
     static const char *const compats[] = {"v085", "v010", "v019", "head"};
@@ -192,33 +262,9 @@ static void write_pool(struct rng *rng, bool apart, struct text *out)
         text_printf(out, "        long_prefill_token_threshold: %" PRIu64 "\n",
                     draw(rng, 5, 100));
     }
-}
-
-/* Few slots, for adapters that take long to load or not. */
-static void write_slots(uint64_t seed, struct text *out)
-{
-    struct rng rng;
-    if (adapters_of(&rng, seed) > 0) {
-        const uint64_t slots = draw(&rng, 1, 3);
-        text_printf(out,
-                    "        enable_lora: true\n        max_loras: %" PRIu64
-                    "\n        max_cpu_loras: %" PRIu64 "\n",
-                    slots, slots + draw(&rng, 0, 2));
-    }
-}
-
-/* A sixth of the scenarios speculate. */
-static void write_speculation(uint64_t seed, struct text *out)
-{
-    static const char *const rates[] = {"0", "0.6", "0.9", "1"};
-    struct rng rng;
-    rng_init(&rng, seed, "prop_step_by_step/speculation", 0);
-    if (rng_below(&rng, 6) == 0) {
-        text_printf(out,
-                    "        speculative: {method: eagle, tokens: %" PRIu64
-                    ", rate: %s}\n",
-                    draw(&rng, 1, 5), pick(&rng, rates, 4));
-    }
+    write_slots(seed, out);
+    write_speculation(seed, out);
+    return write_tiers(seed, compat, strtoull(size, NULL, 10), out);
 }
 
 static void write_adapters(uint64_t seed, struct text *out)
@@ -304,13 +350,15 @@ static void write_scenario(struct rng *rng, const char *trace, uint64_t seed,
     }
     write_adapters(seed, out);
     struct text pool = {0};
-    write_pool(rng, apart, &pool);
-    write_slots(seed, &pool);
-    write_speculation(seed, &pool);
+    const bool server = write_pool(rng, apart, seed, &pool);
     text_printf(out, "cluster:\n  pools:\n    - name: a\n%s", text_str(&pool));
     if (apart) {
         text_printf(out, "      role: %s\n    - name: b\n      role: decode\n%s",
                     pick(&disagg, roles, 2), text_str(&pool));
+    }
+    if (server) {
+        text_printf(out, "cache_server: {capacity: %" PRIu64 "B, nic: 1GB}\n",
+                    UINT64_C(131072) * draw(&disagg, 100, 5000));
     }
     text_fini(&pool);
 }
@@ -370,6 +418,7 @@ static void saw_outcome(void *context, const struct request_outcome *outcome)
     digest_word(&record->outcomes, (uint64_t)outcome->queued_ns);
     digest_word(&record->outcomes, outcome->cached_tokens);
     digest_word(&record->outcomes, (uint64_t)outcome->aside_ns);
+    digest_word(&record->outcomes, outcome->tier_tokens);
     digest_word(&record->outcomes, (uint64_t)outcome->status);
     bool *facts = record->facts;
     facts[FACT_PREFIX_HITS] |= outcome->cached_tokens > 0;
@@ -413,6 +462,28 @@ static void note_facts(const struct scenario *scenario,
     facts[FACT_LOADED] = summary->adapters.stall_ns > 0;
     facts[FACT_DRAFTS_RIGHT] = summary->speculation.accepted_tokens > 0;
     facts[FACT_ASIDE] = summary->adapters.aside_ns > 0;
+}
+
+static void note_tiers(const struct scenario *scenario, const struct sim *sim,
+                       uint32_t engine, struct record *record)
+{
+    struct tiers_stats stats;
+    if (!sim_tiers_summarise(sim, engine, &stats)) {
+        return;
+    }
+    const bool async = scenario->pools[0].tiers.async_load;
+    digest_word(&record->engines, (uint64_t)stats.stall_ns);
+    digest_word(&record->engines, stats.dropped_chunks);
+    for (uint32_t tier = 0; tier < TIER_COUNT; tier++) {
+        const struct tier_stats *what = &stats.tiers[tier];
+        digest_word(&record->engines, what->hit_tokens);
+        digest_word(&record->engines, what->load_bytes);
+        digest_word(&record->engines, what->save_bytes);
+        digest_word(&record->engines, (uint64_t)what->load_ns);
+        digest_word(&record->engines, what->held_bytes);
+        record->facts[async ? FACT_TIERS_APART : FACT_TIERS] |= what->hit_tokens > 0;
+        record->facts[FACT_TIERS_FULL] |= what->evictions > 0;
+    }
 }
 
 static void run_once(const struct text *yaml, bool step_by_step, struct record *record,
@@ -465,6 +536,7 @@ static void run_once(const struct text *yaml, bool step_by_step, struct record *
         digest_word(&record->engines, (uint64_t)what.adapters.stall_ns);
         digest_word(&record->engines, what.adapters.asides);
         digest_word(&record->engines, (uint64_t)what.adapters.aside_ns);
+        note_tiers(scenario, sim, engine, record);
     }
     sim_delete(sim);
     workload_close(workload);
@@ -492,6 +564,7 @@ static bool seed_agrees(uint64_t seed, uint64_t together[FACT_COUNT][FACT_COUNT]
         EXPECT_U64(fast_summary.digest, slow_summary.digest) &&
         EXPECT_U64(fast_summary.requests, slow_summary.requests) &&
         EXPECT_U64(fast_summary.kv_transfers, slow_summary.kv_transfers) &&
+        EXPECT_U64(fast_summary.tier_hit_tokens, slow_summary.tier_hit_tokens) &&
         EXPECT_I64(fast_summary.kv_transfer_ns, slow_summary.kv_transfer_ns) &&
         EXPECT(fast_summary.load_imbalance == slow_summary.load_imbalance) &&
         EXPECT(

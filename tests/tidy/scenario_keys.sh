@@ -8,13 +8,13 @@
 set -eu
 . tests/tidy/lib.sh
 pages="docs/scenario.md docs/cost-models.md docs/calibration.md"
-readers="sim/scenario.c sim/scenario_disagg.c sim/engine_config.c sim/facts.c sim/cost.c sim/cost/*.c"
+readers="sim/scenario.c sim/scenario_disagg.c sim/scenario_tiers.c sim/tiers.h sim/engine_config.c sim/facts.c sim/cost.c sim/cost/*.c"
 
 # keys_of FILE: what stands between quotes as the key of a getter, or as the first cell of
 # a table of fields.
 keys_of() {
     tr '\n' ' ' <"$1" |
-        grep -oE '(conf_[a-z0-9_]+|curve_read)\([^,();]+(\([^()]*\))?, *"[a-z0-9_]+"|fact_path\([^"();]+"[a-z]+"|(GPU|MODEL)\("[a-z0-9_]+"' |
+        grep -oE '(conf_[a-z0-9_]+|curve_read|rate_read)\([^,();]+(\([^()]*\))?, *"[a-z0-9_]+"|fact_path\([^"();]+"[a-z]+"|(GPU|MODEL)\("[a-z0-9_]+"|X\([A-Z]+, *"[a-z]+"' |
         grep -oE '"[a-z0-9_]+"' | tr -d '"' | LC_ALL=C sort -u
 }
 
