@@ -6,10 +6,13 @@
 #include "base/outfile.h"
 #include "cli/command.h"
 #include "cli/pages.h"
+#include "cli/report_arms.h"
 #include "cli/say.h"
 #include "cli/stored_runs.h"
+#include "cli/sweep_table.h"
 #include "cli/target.h"
 #include "reports/compare.h"
+#include "reports/headline.h"
 #include "reports/run.h"
 #include "reports/timeline.h"
 
@@ -98,17 +101,44 @@ static void want_intervals(const struct stored_runs *shown)
     }
 }
 
-static void print_table(const struct run_record *const *runs, size_t count,
-                        enum table_format format)
+struct report_call {
+    const struct report_args *args;
+    enum table_format format;
+    const char *store_path;
+    const char *command;
+    struct report_arms arms;
+    struct stored_runs shown;
+    const struct run_record **runs; /* that were asked for; owned array */
+    size_t count;
+};
+
+/* Machines get a row per run, people what the runs were made for. */
+static bool print_table(const struct report_call *call, struct err *err)
 {
+    const enum table_format format = call->format;
+    const struct report_arms *const arms = &call->arms;
+    const bool prose = format == TABLE_TEXT || format == TABLE_MD;
     struct text out = {0};
-    compare_print(runs, count, format, &out);
-    if (format == TABLE_TEXT || format == TABLE_MD) {
+    bool ok = true;
+    if (prose && arms->load != NULL) {
+        ok = sweep_table(call->store_path, format, &out, err);
         text_add(&out, "\n");
-        compare_verdict(runs, count, &out);
+        headline_write_load(arms->load, &out);
+        text_add(&out, "\n");
+    } else if (prose && arms->set.arms > 0) {
+        replicated_print(&arms->set, format, &out);
+        text_add(&out, "\n");
+        replicated_verdict(&arms->set, &out);
+    } else {
+        compare_print(call->runs, call->count, format, &out);
+        if (prose) {
+            text_add(&out, "\n");
+            compare_verdict(call->runs, call->count, &out);
+        }
     }
     fputs(text_str(&out), stdout);
     text_fini(&out);
+    return ok;
 }
 
 /* "x/demo.db" -> "demo" */
@@ -164,37 +194,62 @@ static bool write_timeline(const char *path, const struct run_record *run,
     return true;
 }
 
-static int report_on(const struct report_args *args, enum table_format format,
-                     const char *store_path, const char *command)
+/* What machines read are the metrics alone, of any number of runs; so are curves. */
+static bool needs_rows(const struct report_call *call)
+{
+    const struct report_args *const args = call->args;
+    if (args->timeline != NULL) {
+        return true;
+    }
+    const bool prose = call->format == TABLE_TEXT || call->format == TABLE_MD;
+    const bool is_sweep = args->runs == NULL && report_arms_have_load(&call->arms);
+    return !is_sweep && (!args->no_report || prose);
+}
+
+static bool read_runs(struct report_call *call, struct err *err)
+{
+    if (!report_arms_open(&call->arms, call->store_path, err) ||
+        !stored_runs_read(&call->shown, call->store_path, needs_rows(call), err) ||
+        !choose(&call->shown, call->args->runs, &call->runs, &call->count, err)) {
+        return false;
+    }
+    want_intervals(&call->shown);
+    /* Whoever names runs wants to see these. */
+    if (call->args->runs == NULL) {
+        report_arms_sort(&call->arms, call->runs, call->count);
+    }
+    return true;
+}
+
+static bool make_pages(const struct report_call *call, struct err *err)
+{
+    const struct report_arms *const arms = &call->arms;
+    const bool has_seeds = arms->set.arms > 0;
+    struct pages pages = {
+        .runs = has_seeds ? arms->first : call->runs,
+        .run_count = has_seeds ? arms->set.arms : call->count,
+        .seeds = has_seeds ? &arms->set : NULL,
+        .load = arms->load,
+        .title = arms->load != NULL ? arms->sweep->name : NULL,
+        .store_path = call->store_path,
+        .command = call->command,
+    };
+    return write_pages(call->args, call->store_path, &pages, err);
+}
+
+static int report_on(struct report_call *call)
 {
     struct err err = {0};
-    struct stored_runs shown = {0};
-    const struct run_record **runs = NULL;
-    size_t count = 0;
-    /* What machines read are the metrics alone, of any number of runs. */
-    const bool rows = !args->no_report || args->timeline != NULL ||
-                      format == TABLE_TEXT || format == TABLE_MD;
-    bool ok = stored_runs_read(&shown, store_path, rows, &err) &&
-              choose(&shown, args->runs, &runs, &count, &err);
-    if (ok) {
-        want_intervals(&shown);
-        print_table(runs, count, format);
-        ok = say_flush(&err);
+    bool ok = read_runs(call, &err) && print_table(call, &err) && say_flush(&err);
+    if (ok && call->args->timeline != NULL) {
+        ok = write_timeline(call->args->timeline, call->runs[0], &err);
     }
-    if (ok && args->timeline != NULL) {
-        ok = write_timeline(args->timeline, runs[0], &err);
+    if (ok && !call->args->no_report) {
+        ok = make_pages(call, &err);
     }
-    if (ok && !args->no_report) {
-        struct pages pages = {
-            .runs = runs,
-            .run_count = count,
-            .store_path = store_path,
-            .command = command,
-        };
-        ok = write_pages(args, store_path, &pages, &err);
-    }
-    mem_free(runs);
-    stored_runs_fini(&shown);
+    report_arms_fini(&call->arms);
+    mem_free(call->runs);
+    stored_runs_fini(&call->shown);
     return ok ? EXIT_DONE : say_error(&err);
 }
 
@@ -212,8 +267,11 @@ static int report_run(int argc, char *const *argv)
     }
     struct text line = {0};
     command_line(&command_report, argc, argv, &line);
-    const int code =
-        report_on(&args, format, call.result.positional[0], text_str(&line));
+    struct report_call work = {.args = &args,
+                               .format = format,
+                               .store_path = call.result.positional[0],
+                               .command = text_str(&line)};
+    const int code = report_on(&work);
     text_fini(&line);
     return code;
 }
@@ -225,8 +283,11 @@ const struct command command_report = {
             .usage = "FILE.db [OPTIONS]",
             .summary = "table, plots and HTML page of stored runs",
             .description =
+                "Runs of one policy under several seeds are shown as means, a sweep "
+                "over a load\n(a key of numbers, such as a rate) as curves.\n\n"
                 "Examples:\n"
                 "  stacksim report out/demo.db\n"
+                "  stacksim report rates.db\n"
                 "  stacksim report all.db --runs monday,tuesday --out out/week\n"
                 "  stacksim report out/demo.db --format csv --no-report",
             .options = REPORT_OPTIONS,

@@ -28,7 +28,13 @@ bool pages_write(const struct pages *pages, struct err *err)
 {
     struct plot_set *plots = mem_alloc(1, sizeof *plots);
     struct text path = {0};
-    bool ok = plot_write(pages->runs, pages->run_count, pages->stem, plots, err);
+    /* Of a sweep's many runs nobody wants to see the first ones. */
+    const struct plot_input input = {.runs = pages->runs,
+                                     .run_count =
+                                         pages->load != NULL ? 0 : pages->run_count,
+                                     .seeds = pages->load != NULL ? NULL : pages->seeds,
+                                     .load = pages->load};
+    bool ok = plot_write(&input, pages->stem, plots, err);
     if (ok) {
         say_plots(plots);
         text_printf(&path, "%s.html", pages->stem);
@@ -39,6 +45,8 @@ bool pages_write(const struct pages *pages, struct err *err)
             .command = pages->command,
             .verdict = pages->verdict,
             .seeds = pages->seeds,
+            .load = pages->load,
+            .title = pages->title,
             .store_path = pages->store_path,
         };
         ok = report_write_html(&report, text_str(&path), err);

@@ -10,6 +10,7 @@
 
 #include <stddef.h>
 
+struct load_curves;
 struct replicated;
 struct run_record;
 
@@ -19,8 +20,10 @@ struct pages {
     const char *stem;       /* "out/demo" gives out/demo.html, out/demo_ttft_cdf.svg */
     const char *store_path; /* shown on the page */
     const char *command;    /* that repeats it, shown on the page */
+    const char *title;      /* NULL: the scenario's name */
     const char *verdict;    /* lines; NULL = what follows from these runs alone */
     const struct replicated *seeds; /* NULL: one; else `runs` are of the first seed */
+    const struct load_curves *load; /* of a sweep, or NULL */
 };
 
 NODISCARD bool pages_write(const struct pages *pages, struct err *err);

@@ -8,6 +8,7 @@
 #include "reports/plot.h"
 
 #include "base/check.h"
+#include "base/mem.h"
 #include "base/outfile.h"
 #include "reports/gnuplot.h"
 #include "reports/plot_kind.h"
@@ -34,6 +35,15 @@ const char *plot_colour(size_t index)
     return colours[index % PLOT_COLOURS];
 }
 
+const char *plot_colour_dark(size_t index)
+{
+    static const char *const colours[PLOT_COLOURS] = {
+        "#4aa8e0", "#ff8c42", "#2fc79a", "#e59cc4",
+        "#f0b83a", "#8fd0f5", "#b5bcc6", "#d06a9d",
+    };
+    return colours[index % PLOT_COLOURS];
+}
+
 const char *plot_dash(size_t index)
 {
     static const char *const dashes[] = {"1", "(14,5)", "(5,3)", "(14,3,3,3)"};
@@ -53,31 +63,35 @@ double plot_step(double span, double count)
     return 10.0 * power;
 }
 
-unsigned plot_key_px(size_t entries, size_t longest_chars)
-{
-    /* Guessed wide: the SVG terminal does not know its font and guesses as well. */
-    const size_t entry_px = 60 + 9 * longest_chars;
-    const size_t fit = (PLOT_WIDTH_PX - 140) / entry_px;
-    const size_t columns = fit > 0 ? fit : 1;
-    return (unsigned)(12 + 20 * ((entries + columns - 1) / columns));
-}
-
-unsigned plot_runs_key_px(const struct plot_runs *runs)
+size_t plot_longest_name(const struct plot_runs *runs)
 {
     size_t longest = 0;
     for (size_t i = 0; i < runs->count; i++) {
-        const size_t length = strlen(runs->at[i]->info.name);
+        const size_t length = strlen(runs->names[i]);
         longest = length > longest ? length : longest;
     }
-    return plot_key_px(runs->count, longest);
+    return longest;
 }
 
-void plot_add_place(struct text *out, const struct plot_script *script,
-                    unsigned bottom_px, unsigned top_px)
+void plot_add_below(struct plot_script *script, size_t entries, size_t longest_chars)
 {
-    const double height_px = (double)script->height_px;
-    text_printf(out, "set bmargin at screen %.4f\nset tmargin at screen %.4f\n",
-                (double)bottom_px / height_px, (double)top_px / height_px);
+    text_printf(&script->below, "%d", PLOT_AXIS_PX);
+    if (entries > 0) {
+        text_printf(&script->below, " + key_px(%zu, %zu)", entries, longest_chars);
+    }
+}
+
+void plot_add_runs_below(struct plot_script *script, const struct plot_runs *runs)
+{
+    plot_add_below(script, runs->count, plot_longest_name(runs));
+}
+
+void plot_add_place(struct text *out, unsigned bottom_px, unsigned top_px)
+{
+    text_printf(out,
+                "set bmargin at screen (below + %u.)/H\n"
+                "set tmargin at screen (below + %u.)/H\n",
+                bottom_px, top_px);
 }
 
 void plot_add_quoted(struct text *out, const char *text)
@@ -132,14 +146,26 @@ static void add_script(const struct plot_file *file, const struct plot_script *s
                   "set grid lc rgb '#cccccc' lw 1 dt 1\n"
                   "set key samplen 2.5 spacing 1.1 horizontal Left reverse\nstem = ");
     plot_add_quoted(out, text_str(&stem));
+    /* A legend's columns are guessed wide: the SVG terminal does not know its font
+     * and guesses as well. */
     text_printf(out,
-                "\ndata = stem . '.csv'\ndo for [kind in 'svg png'] {\n"
-                "if (kind eq 'svg') { set terminal svg size %u,%u dynamic noenhanced "
-                "font 'sans-serif,13' } else { set terminal pngcairo size %u,%u "
-                "noenhanced font 'Sans,13' fontscale 1.5 linewidth 1.6 }\n"
-                "set output stem . '.' . kind\nunset xlabel\nunset title\n",
-                script->width_px, script->height_px, 2 * script->width_px,
-                2 * script->height_px);
+                "\ndata = stem . '.csv'\n"
+                "columns(chars) = (W - 90)/(70 + 17*chars/2)\n"
+                "key_rows(n, c) = c < 1 ? n : (n + c - 1)/c\n"
+                "panel_rows(n, c) = W > 500 ? (n + c - 1)/c : n\n"
+                "key_px(n, chars) = 10 + 21*key_rows(n, columns(chars))\n"
+                "do for [kind in 'svg narrow png'] {\n"
+                "W = kind eq 'narrow' ? %d : %d\nbelow = ",
+                PLOT_NARROW_PX, PLOT_WIDE_PX);
+    text_add(out, text_str(&script->below));
+    text_add(out, "\nH = below + ");
+    text_add(out, text_str(&script->above));
+    text_add(out,
+             "\nif (kind eq 'png') { set terminal pngcairo size 2*W,2*H noenhanced "
+             "font 'Sans,13' fontscale 1.5 linewidth 1.6 } else { set terminal svg "
+             "size W,H dynamic noenhanced font 'sans-serif,13' }\n"
+             "set output stem . (kind eq 'narrow' ? '_narrow.svg' : '.' . kind)\n"
+             "unset xlabel\nunset title\n");
     text_add(out, text_str(&script->body));
     text_add(out, "unset output\n}\n");
     text_fini(&stem);
@@ -161,13 +187,12 @@ static bool name_files(struct plot_file *file, const char *stem, struct err *err
         char *path;
         const char *ending;
     } const names[] = {
-        {file->svg_path, "svg"},
-        {file->png_path, "png"},
-        {file->csv_path, "csv"},
-        {file->gp_path, "gp"},
+        {file->svg_path, ".svg"}, {file->narrow_path, "_narrow.svg"},
+        {file->png_path, ".png"}, {file->csv_path, ".csv"},
+        {file->gp_path, ".gp"},
     };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        const int length = snprintf(names[i].path, PLOT_PATH_BYTES, "%s_%s.%s", stem,
+        const int length = snprintf(names[i].path, PLOT_PATH_BYTES, "%s_%s%s", stem,
                                     file->name, names[i].ending);
         if (length < 0 || length >= PLOT_PATH_BYTES) {
             return err_set(err, ERR_USAGE,
@@ -199,6 +224,7 @@ static bool draw(struct plot_file *file, struct plot_set *set, struct err *err)
     if (!file->drawn) {
         /* Of an earlier run, or half of this one: not what the data file says. */
         (void)unlink(file->svg_path);
+        (void)unlink(file->narrow_path);
         (void)unlink(file->png_path);
     }
     if (result == GNUPLOT_ABSENT) {
@@ -231,24 +257,63 @@ static bool write_plot(const struct plot_kind *kind, const struct plot_runs *run
     }
     text_fini(&csv);
     text_fini(&gp);
+    text_fini(&script.below);
+    text_fini(&script.above);
     text_fini(&script.body);
     return fine;
 }
 
-bool plot_write(const struct run_record *const *runs, size_t count, const char *stem,
-                struct plot_set *out, struct err *err)
+/* Lines of more runs cannot be told apart: the first one, by which others are measured,
+ * and those of the lowest mean TTFT, in their own order. */
+static bool is_chosen(const struct plot_input *input, size_t run)
 {
-    CHECK(count > 0, "no runs");
-    const struct plot_runs all = {runs, count};
-    const struct plot_runs first = {runs,
-                                    count < PLOT_RUNS_MAX ? count : PLOT_RUNS_MAX};
-    out->count = 0;
-    out->note[0] = '\0';
+    if (run == 0 || input->run_count <= PLOT_RUNS_MAX) {
+        return true;
+    }
+    size_t better = 0;
+    const double mine = input->runs[run]->metrics.value[METRIC_TTFT_MS_MEAN];
+    for (size_t i = 1; i < input->run_count; i++) {
+        const double other = input->runs[i]->metrics.value[METRIC_TTFT_MS_MEAN];
+        better += other < mine || (other <= mine && i < run);
+    }
+    return !isnan(mine) && better < PLOT_RUNS_CHOSEN - 1;
+}
+
+static bool write_all(const struct plot_input *input, const char *const *names,
+                      const char *stem, struct plot_set *out, struct err *err)
+{
+    const struct plot_runs all = {input->runs, input->run_count, names, input->seeds,
+                                  input->load};
+    const struct run_record *at[PLOT_RUNS_MAX];
+    const char *few_names[PLOT_RUNS_MAX];
+    struct plot_runs few = {at, 0, few_names, NULL, NULL};
+    for (size_t i = 0; i < input->run_count; i++) {
+        if (is_chosen(input, i)) {
+            few_names[few.count] = names[i];
+            at[few.count++] = input->runs[i];
+        }
+    }
     for (size_t i = 0; i < KIND_COUNT; i++) {
-        const struct plot_runs *drawn = kinds[i]->all_runs ? &all : &first;
+        const struct plot_runs *drawn = kinds[i]->all_runs ? &all : &few;
         if (!write_plot(kinds[i], drawn, stem, out, err)) {
             return false;
         }
     }
     return true;
+}
+
+bool plot_write(const struct plot_input *input, const char *stem, struct plot_set *out,
+                struct err *err)
+{
+    CHECK(input->run_count > 0 || input->load != NULL, "nothing to draw");
+    const char **names = mem_alloc(input->run_count, sizeof *names);
+    for (size_t i = 0; i < input->run_count; i++) {
+        names[i] =
+            input->seeds != NULL ? input->seeds->names[i] : input->runs[i]->info.name;
+    }
+    out->count = 0;
+    out->note[0] = '\0';
+    const bool fine = write_all(input, names, stem, out, err);
+    mem_free(names);
+    return fine;
 }

@@ -13,9 +13,7 @@
 
 /* Every half per cent, then finer and finer towards 1. */
 enum { COARSE = 180, MIDDLE = 90, FINE = 50, SHARES = COARSE + MIDDLE + FINE + 1 };
-enum { AREA_PX = 330 };
-/* A range of this factor and more gets a logarithmic axis. */
-#define LOG_FACTOR 30.0
+enum { AREA_PX = 300 };
 
 static double share_at(size_t index)
 {
@@ -29,14 +27,14 @@ static double share_at(size_t index)
 }
 
 struct line {
-    const char *name;
+    const char *name;   /* borrowed */
     int64_t *sorted_ns; /* NULL when the run has no values */
     size_t count;
 };
 
 static struct line line_of(const struct plot_cdf *cdf, const struct run_record *run)
 {
-    struct line line = {.name = run->info.name};
+    struct line line = {0};
     int64_t *const values = mem_alloc(run->request_count, sizeof *values);
     for (size_t i = 0; i < run->request_count; i++) {
         line.count += cdf->value_ns(&run->requests[i], &values[line.count]) ? 1 : 0;
@@ -76,42 +74,14 @@ static struct range add_rows(const struct line *lines, size_t line_count,
     return range;
 }
 
-/* Over few powers of ten their names alone are too far apart. */
-static void add_log_axis(struct range range, struct text *out)
-{
-    text_add(out, "set logscale x\n");
-    if (range.high > 1e3 * range.low) {
-        return;
-    }
-    text_add(out, "set xtics (");
-    const int first = (int)floor(log10(range.low));
-    const int last = (int)floor(log10(range.high));
-    for (int exponent = first; exponent <= last; exponent++) {
-        const double power = pow(10.0, exponent);
-        text_printf(out, "%s%g,%g,%g", exponent == first ? "" : ",", power, 2.0 * power,
-                    5.0 * power);
-    }
-    text_add(out, ")\n");
-}
-
 static void add_axes(const struct plot_cdf *cdf, struct range range, struct text *out)
 {
     text_printf(out, "set xlabel '%s (%s)'\n", cdf->axis, cdf->is_in_s ? "s" : "ms");
-    text_add(out, "set format x '%g'\nset ylabel 'share of requests'\n"
+    text_add(out, "set ylabel 'share of requests'\n"
                   "set yrange [0:1]\n"
                   "set ytics ('0 %%' 0, '25 %%' 0.25, '50 %%' 0.5, '75 %%' 0.75, "
-                  "'90 %%' 0.9, '99 %%' 0.99)\n"
-                  "set key at screen 0.54,0.015 bottom center\n");
-    const bool is_log = range.high > LOG_FACTOR * range.low;
-    if (is_log) {
-        add_log_axis(range, out);
-    }
-    /* Never empty, even when all values are equal, or zero. */
-    const double low = fmin(range.low, range.high);
-    const double margin =
-        fmax(fmax(0.02 * (range.high - low), 0.01 * range.high), 1e-6);
-    text_printf(out, "set xrange [%.9g:%.9g]\n", is_log ? low : fmax(low - margin, 0.0),
-                range.high + margin);
+                  "'90 %%' 0.9, '99 %%' 0.99)\n" PLOT_MARGINS PLOT_KEY);
+    plot_add_value_axis(out, "x", range.low, range.high);
 }
 
 static void add_lines(const struct line *lines, size_t line_count, struct text *out)
@@ -139,6 +109,7 @@ bool plot_cdf_make(const struct plot_cdf *cdf, const struct plot_runs *runs,
     text_add(csv, "share");
     for (size_t i = 0; i < runs->count; i++) {
         lines[i] = line_of(cdf, runs->at[i]);
+        lines[i].name = runs->names[i];
         has_values = has_values || lines[i].count > 0;
         text_add(csv, ",");
         plot_add_field(csv, lines[i].name);
@@ -147,10 +118,9 @@ bool plot_cdf_make(const struct plot_cdf *cdf, const struct plot_runs *runs,
     if (has_values) {
         const double per_unit = cdf->is_in_s ? 1e9 : 1e6;
         const struct range range = add_rows(lines, runs->count, per_unit, csv);
-        const unsigned below_px = PLOT_AXIS_PX + plot_runs_key_px(runs);
-        script->width_px = PLOT_WIDTH_PX;
-        script->height_px = below_px + AREA_PX + 16;
-        plot_add_place(&script->body, script, below_px, below_px + AREA_PX);
+        plot_add_runs_below(script, runs);
+        text_printf(&script->above, "%d", AREA_PX + 16);
+        plot_add_place(&script->body, 0, AREA_PX);
         add_axes(cdf, range, &script->body);
         add_lines(lines, runs->count, &script->body);
     }

@@ -13,12 +13,17 @@
 struct plot_runs {
     const struct run_record *const *at;
     size_t count;
+    const char *const *names;       /* as legends and titles call them */
+    const struct replicated *seeds; /* all seeds of these arms; NULL: one */
+    const struct load_curves *load; /* of a sweep; NULL: none */
 };
 
-/* A picture in pixels of the page, and what gnuplot is to draw into it. */
+/* What gnuplot is to draw. The same script draws a wide picture and a narrow one for
+ * phones: it asks its variables W and H, width and height in pixels. `below` is what
+ * labels, axis title and legend take under the lowest panel, and H = below + above. */
 struct plot_script {
-    unsigned width_px;
-    unsigned height_px;
+    struct text below; /* expressions of gnuplot in W */
+    struct text above;
     struct text body; /* reads `data`, the CSV file */
 };
 
@@ -37,8 +42,10 @@ struct plot_kind {
 #undef PLOT
 
 /* Colour of the index-th line: Okabe and Ito's palette, safe for colour blindness, its
- * yellow replaced because it cannot be read on white. */
+ * yellow replaced because it cannot be read on white. "#0072b2". */
 const char *plot_colour(size_t index);
+/* The same line on a dark page. */
+const char *plot_colour_dark(size_t index);
 enum { PLOT_COLOURS = 8 };
 
 /* Dash type of the index-th line, so that lines differ in print as well. */
@@ -46,7 +53,30 @@ const char *plot_dash(size_t index);
 /* 1, 2 or 5 times a power of ten: distance of axis labels so that about `count` fit. */
 double plot_step(double span, double count);
 
-enum { PLOT_WIDTH_PX = 760, PLOT_AXIS_PX = 64 /* labels and title of a time axis */ };
+enum { PLOT_AXIS_PX = 66 /* labels and title of an axis */ };
+
+/* Panels side by side in `columns`, one below the other in a narrow picture. */
+struct plot_panels {
+    size_t count;
+    unsigned columns;  /* in a wide picture */
+    unsigned left_px;  /* of the first column, for its labels */
+    unsigned gap_px;   /* between columns, with the labels of the right one */
+    unsigned area_px;  /* height of one */
+    unsigned title_px; /* above each */
+};
+/* Once, after script->below is known: heights and variables. */
+void plot_panels_begin(struct plot_script *script, const struct plot_panels *panels);
+/* Places the index-th panel; the variable `column` tells where it lies. */
+void plot_panels_place(struct text *out, const struct plot_panels *panels,
+                       size_t index);
+/* A row per name from top to bottom, at y = 0, -1, -2 ... Begins panels and sets the
+ * vertical axis; names stand at the leftmost panel. */
+struct plot_panels plot_rows_begin(struct plot_script *script, const char *const *names,
+                                   size_t count, size_t panel_count);
+void plot_rows_place(struct text *out, const struct plot_panels *panels,
+                     const char *const *names, size_t count, size_t index);
+/* Adds "set logscale AXIS" when the values span a wide range, and labels for it. */
+void plot_add_value_axis(struct text *out, const char *axis, double low, double high);
 
 /* An axis of counts from 0 on. Where the largest count of one run dwarfs that of
  * another it shows log10(1 + count), so that both can be read on one scale. */
@@ -64,13 +94,18 @@ void plot_add_counts_axis(struct text *out, const char *axis,
 void plot_add_counts_column(struct text *out, const struct plot_counts *counts,
                             unsigned column);
 
-/* Room that a legend of so many entries needs below a plot. */
-unsigned plot_key_px(size_t entries, size_t longest_chars);
-unsigned plot_runs_key_px(const struct plot_runs *runs);
-/* Places what is drawn next between two heights over the picture's lower edge. By hand,
- * as gnuplot would give a panel with legend or axis title less room than the others. */
-void plot_add_place(struct text *out, const struct plot_script *script,
-                    unsigned bottom_px, unsigned top_px);
+/* Adds to script->below the room of an axis and of a legend; 0 entries: no legend. */
+void plot_add_below(struct plot_script *script, size_t entries, size_t longest_chars);
+void plot_add_runs_below(struct plot_script *script, const struct plot_runs *runs);
+size_t plot_longest_name(const struct plot_runs *runs);
+/* Places what is drawn next between two heights over `below`, in pixels or expressions.
+ * By hand, as gnuplot would give a panel with legend or axis title less room than the
+ * others. */
+void plot_add_place(struct text *out, unsigned bottom_px, unsigned top_px);
+/* The legend, centred under everything. */
+#define PLOT_KEY "set key at screen 0.52,(4./H) bottom center\n"
+/* Margins of panels with an axis of numbers. */
+#define PLOT_MARGINS "set lmargin at screen 74./W\nset rmargin at screen (W-14.)/W\n"
 
 /* Adds a string literal of gnuplot. */
 void plot_add_quoted(struct text *out, const char *text);

@@ -7,11 +7,14 @@
 #include "reports/plot_kind.h"
 
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
 
-#define BETWEEN 0.05 /* panels, of the width */
-enum { RUNS_MIN = 5, ROW_PX = 19, GAP_PX = 16 };
+enum { RUNS_MIN = 5 };
+
+struct sorted {
+    const struct run_record **runs;
+    const char **names;
+    size_t count;
+};
 
 /* By p99 of TTFT; what is unknown comes last, equals in the order of the runs. */
 static bool comes_before(const struct run_record *a, const struct run_record *b)
@@ -21,30 +24,21 @@ static bool comes_before(const struct run_record *a, const struct run_record *b)
     return isnan(right) ? !isnan(left) : left < right;
 }
 
-static void sort_runs(const struct run_record **sorted, const struct plot_runs *runs)
+static void sort_runs(struct sorted *sorted, const struct plot_runs *runs)
 {
     for (size_t i = 0; i < runs->count; i++) {
         size_t at = i;
-        while (at > 0 && comes_before(runs->at[i], sorted[at - 1])) {
-            sorted[at] = sorted[at - 1];
+        while (at > 0 && comes_before(runs->at[i], sorted->runs[at - 1])) {
+            sorted->runs[at] = sorted->runs[at - 1];
+            sorted->names[at] = sorted->names[at - 1];
             at--;
         }
-        sorted[at] = runs->at[i];
+        sorted->runs[at] = runs->at[i];
+        sorted->names[at] = runs->names[i];
     }
 }
 
-static size_t longest_name(const struct plot_runs *runs)
-{
-    size_t longest = 0;
-    for (size_t i = 0; i < runs->count; i++) {
-        const size_t length = strlen(runs->at[i]->info.name);
-        longest = length > longest ? length : longest;
-    }
-    return longest;
-}
-
-static void add_csv(const struct run_record *const *sorted, size_t count,
-                    struct text *csv)
+static void add_csv(const struct sorted *sorted, struct text *csv)
 {
     static const enum metric metrics[] = {
         METRIC_TTFT_MS_P50, METRIC_TTFT_MS_P90, METRIC_TTFT_MS_P99,
@@ -56,10 +50,10 @@ static void add_csv(const struct run_record *const *sorted, size_t count,
         text_printf(csv, ",%s", metric_info(metrics[i])->name);
     }
     text_add(csv, "\n");
-    for (size_t run = 0; run < count; run++) {
-        plot_add_field(csv, sorted[run]->info.name);
+    for (size_t run = 0; run < sorted->count; run++) {
+        plot_add_field(csv, sorted->names[run]);
         for (size_t i = 0; i < metric_count; i++) {
-            text_printf(csv, ",%.6g", sorted[run]->metrics.value[metrics[i]]);
+            text_printf(csv, ",%.6g", sorted->runs[run]->metrics.value[metrics[i]]);
         }
         text_add(csv, "\n");
     }
@@ -95,52 +89,49 @@ static void add_panel(const struct panel *panel, struct text *out)
     text_add(out, "\n");
 }
 
-/* Without names: only the lines of the grid. */
-static void add_rows(const struct run_record *const *sorted, size_t count, bool named,
-                     struct text *out)
+/* From the least median to the largest p99. */
+static void add_range(const struct sorted *sorted, enum metric low, enum metric high,
+                      double scale, struct text *out)
 {
-    text_add(out, "set ytics (");
-    for (size_t i = 0; i < count; i++) {
-        text_add(out, i == 0 ? "" : ", ");
-        plot_add_quoted(out, named ? sorted[i]->info.name : "");
-        text_printf(out, " -%zu", i);
+    double least = (double)INFINITY;
+    double most = 0.0;
+    for (size_t i = 0; i < sorted->count; i++) {
+        least = fmin(least, sorted->runs[i]->metrics.value[low] * scale);
+        most = fmax(most, sorted->runs[i]->metrics.value[high] * scale);
     }
-    text_add(out, ")\n");
+    plot_add_value_axis(out, "x", least, most);
+}
+
+static void add_all(const struct sorted *sorted, struct plot_script *script)
+{
+    const struct plot_panels layout =
+        plot_rows_begin(script, sorted->names, sorted->count, 2);
+    struct text *const out = &script->body;
+    plot_rows_place(out, &layout, sorted->names, sorted->count, 0);
+    add_range(sorted, METRIC_TTFT_MS_P50, METRIC_TTFT_MS_P99, 1e-3, out);
+    add_panel(&(struct panel){"TTFT (s)", 2, "/1000", "#0072b2"}, out);
+    plot_rows_place(out, &layout, sorted->names, sorted->count, 1);
+    add_range(sorted, METRIC_TPOT_MS_P50, METRIC_TPOT_MS_P99, 1.0, out);
+    add_panel(&(struct panel){"TPOT (ms)", 5, "", "#d55e00"}, out);
+    text_add(out, "unset multiplot\n");
 }
 
 static bool make(const struct plot_runs *runs, struct text *csv,
                  struct plot_script *script)
 {
-    if (runs->count < RUNS_MIN) {
+    if (runs->count < RUNS_MIN || runs->seeds != NULL) {
         return false;
     }
-    const struct run_record **sorted =
-        mem_alloc(runs->count, sizeof(struct run_record *));
-    sort_runs(sorted, runs);
-    struct text *const out = &script->body;
-    const unsigned area_px = (unsigned)runs->count * ROW_PX + ROW_PX;
-    script->width_px = PLOT_WIDTH_PX;
-    script->height_px = area_px + PLOT_AXIS_PX + GAP_PX;
-    add_csv(sorted, runs->count, csv);
-    plot_add_place(out, script, PLOT_AXIS_PX, PLOT_AXIS_PX + area_px);
-    const size_t chars = longest_name(runs);
-    const double left =
-        fmin(0.5, (20 + 8.0 * (double)(chars < 8 ? 8 : chars)) / PLOT_WIDTH_PX);
-    const double half = (0.98 - left - BETWEEN) / 2;
-    text_printf(out,
-                "set logscale x\nset format x '%%g'\nunset ylabel\nunset key\n"
-                "set yrange [-%zu.5:0.5]\nset multiplot\n",
-                runs->count - 1);
-    text_printf(out, "set lmargin at screen %.4f\nset rmargin at screen %.4f\n", left,
-                left + half);
-    add_rows(sorted, runs->count, true, out);
-    add_panel(&(struct panel){"TTFT (s)", 2, "/1000", "#0072b2"}, out);
-    text_printf(out, "set lmargin at screen %.4f\nset rmargin at screen 0.98\n",
-                left + half + BETWEEN);
-    add_rows(sorted, runs->count, false, out);
-    add_panel(&(struct panel){"TPOT (ms)", 5, "", "#d55e00"}, out);
-    text_add(out, "unset multiplot\n");
-    mem_free(sorted);
+    struct sorted sorted = {
+        .runs = mem_alloc(runs->count, sizeof(struct run_record *)),
+        .names = mem_alloc(runs->count, sizeof(char *)),
+        .count = runs->count,
+    };
+    sort_runs(&sorted, runs);
+    add_csv(&sorted, csv);
+    add_all(&sorted, script);
+    mem_free(sorted.runs);
+    mem_free(sorted.names);
     return true;
 }
 
@@ -148,7 +139,7 @@ const struct plot_kind plot_overview = {
     .name = "overview",
     .title = "All runs",
     .caption = "Each line goes from the median (dot) over p90 (square) to p99 "
-               "(triangle), on logarithmic axes; runs are in order of their p99 of "
+               "(triangle); runs are in order of their p99 of "
                "TTFT. Further left is better; a long line means that some requests "
                "fare much worse than others.",
     .all_runs = true,

@@ -7,7 +7,7 @@
 
 #include <math.h>
 
-enum { BINS = 240, AREA_PX = 170, TITLE_PX = 34 };
+enum { BINS = 240, AREA_PX = 150, TITLE_PX = 34 };
 
 struct series {
     struct load_grid *grid; /* NULL: no samples */
@@ -58,7 +58,7 @@ static void add_plot(const struct plot_runs *runs, const struct series *series,
                     is_first ? "" : ", ", using, series[i].first_line,
                     series[i].first_line + series[i].grid->bin_count - 1,
                     plot_colour(i));
-        plot_add_quoted(out, runs->at[i]->info.name);
+        plot_add_quoted(out, runs->names[i]);
         is_first = false;
     }
     text_add(out, "\n");
@@ -68,20 +68,18 @@ static void add_script(const struct plot_runs *runs, const struct series *series
                        const struct extent *extent, struct plot_script *script)
 {
     const struct plot_time_unit unit = plot_time_unit(extent->end_s - extent->start_s);
-    const unsigned lower_px = PLOT_AXIS_PX + plot_runs_key_px(runs);
-    const unsigned upper_px = lower_px + AREA_PX + TITLE_PX;
+    const unsigned upper_px = AREA_PX + TITLE_PX;
     struct text *const out = &script->body;
-    script->width_px = PLOT_WIDTH_PX;
-    script->height_px = upper_px + AREA_PX + TITLE_PX;
+    plot_add_runs_below(script, runs);
+    text_printf(&script->above, "%u", upper_px + AREA_PX + TITLE_PX);
     text_printf(out, "set xrange [%.9g:%.9g]\n", extent->start_s / unit.seconds,
                 extent->end_s / unit.seconds);
-    text_add(out, "set multiplot\n"
-                  "set lmargin at screen 0.11\nset rmargin at screen 0.98\n"
+    text_add(out, "set multiplot\n" PLOT_MARGINS
                   "set title 'requests waiting in the engines, whole fleet' "
                   "offset 0,-0.6\n"
                   "set ylabel 'requests'\nset format x ''\nunset key\n");
     plot_add_counts_axis(out, "y", &extent->waiting, 5.0);
-    plot_add_place(out, script, upper_px, upper_px + AREA_PX);
+    plot_add_place(out, upper_px, upper_px + AREA_PX);
     struct text using = {0};
     text_add(&using, "2:");
     plot_add_counts_column(&using, &extent->waiting, 3);
@@ -89,9 +87,9 @@ static void add_script(const struct plot_runs *runs, const struct series *series
     text_fini(&using);
     text_add(out, "set title 'KV blocks in use, whole fleet' offset 0,-0.6\n"
                   "set ylabel 'used (%)'\nset yrange [0:100]\nset ytics 20\n"
-                  "set format x '%g'\nset key at screen 0.54,0.01 bottom center\n");
+                  "set format x '%g'\n" PLOT_KEY);
     text_printf(out, "set xlabel 'simulated time (%s)'\n", unit.name);
-    plot_add_place(out, script, lower_px, lower_px + AREA_PX);
+    plot_add_place(out, 0, AREA_PX);
     add_plot(runs, series, "2:(100*$4)", out);
     text_add(out, "unset multiplot\n");
 }
@@ -117,7 +115,7 @@ static bool make(const struct plot_runs *runs, struct text *csv,
     for (size_t i = 0; i < runs->count; i++) {
         series[i].first_line = line;
         if (series[i].grid != NULL) {
-            add_rows(series[i].grid, runs->at[i]->info.name, unit, csv);
+            add_rows(series[i].grid, runs->names[i], unit, csv);
             line += series[i].grid->bin_count;
         }
     }

@@ -7,49 +7,53 @@
 
 #include "base/check.h"
 #include "base/outfile.h"
-#include "base/unit.h"
 #include "reports/compare.h"
+#include "reports/headline.h"
 #include "reports/html.h"
 #include "reports/page.h"
+#include "reports/report_facts.h"
 #include "reports/table.h"
-#include "reports/warmup.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-/* More lines than this are of no use to a reader. */
-enum { ENGINE_ROWS_MAX = 256 };
-/* Where every run has a line of its own, more lines than this are folded away. */
-enum { LINES_OPEN = 6 };
+/* More cautions than this are told with the findings. */
+enum { CAUTIONS_OPEN = 3 };
 
-static const char *title_of(const struct report *report, struct text *room)
+static const char *title_of(const struct report *report)
 {
     if (report->title != NULL) {
         return report->title;
     }
     const struct run_info *const info = &report->runs[0]->info;
-    text_add(room, info->scenario_name[0] != '\0' ? info->scenario_name : info->name);
-    text_add(room, report->run_count > 1 ? ": comparison" : "");
-    return text_str(room);
+    return info->scenario_name[0] != '\0' ? info->scenario_name : info->name;
 }
 
+static void add_count(struct text *out, uint64_t count, const char *noun)
+{
+    text_printf(out, "%" PRIu64 "\u00a0%s%s", count, noun, count == 1 ? "" : "s");
+}
+
+/* "3 arms under 4 seeds · 3000 requests · 4 engines · 2026-11-24 14:25 UTC" */
 static void add_counts(const struct report *report, struct text *out)
 {
     const struct run_record *const first = report->runs[0];
+    const char *const dot = " · ";
+    text_add(out, "<p class=\"soft\">");
     if (report->seeds != NULL) {
-        text_printf(out, "<p class=\"soft\">%zu runs: %zu seeds of ",
-                    report->seeds->arms * report->seeds->seeds, report->seeds->seeds);
+        add_count(out, report->seeds->arms, "arm");
+        text_printf(out, " under %zu\u00a0seeds", report->seeds->seeds);
     } else {
-        text_add(out, "<p class=\"soft\">");
+        add_count(out, report->run_count, "run");
     }
-    text_printf(out, "%zu run%s of %" PRIu64 " requests on %zu engine%s",
-                report->run_count, report->run_count == 1 ? "" : "s",
-                first->totals.requests, first->engine_count,
-                first->engine_count == 1 ? "" : "s");
+    text_add(out, dot);
+    add_count(out, first->totals.requests, "request");
+    text_add(out, report->run_count > 1 ? " each" : "");
+    text_add(out, dot);
+    add_count(out, first->engine_count, "engine");
     if (first->info.started_utc[0] != '\0') {
-        text_add(out, ", ");
+        text_add(out, dot);
         html_add(out, first->info.started_utc);
     }
     text_add(out, "</p>\n");
@@ -66,41 +70,70 @@ static void add_unbroken(const char *text, size_t length, struct text *out)
     }
 }
 
-/* The first sentence large, the others as a list, cautions apart. */
-static void add_verdict(const struct report *report, struct text *out)
+static void add_sentence(const char *line, size_t length, const char *open,
+                         const char *close, struct text *out)
 {
-    struct text verdict = {0};
-    if (report->verdict != NULL) {
-        text_add(&verdict, report->verdict);
-    } else {
-        compare_verdict(report->runs, report->run_count, &verdict);
-    }
-    const char *at = text_str(&verdict);
-    for (size_t line = 0; *at != '\0'; line++) {
-        const size_t length = strcspn(at, "\n");
-        struct text sentence = {0};
-        add_unbroken(at, length, &sentence);
-        const bool is_caution = strncmp(at, "Caution", strlen("Caution")) == 0;
-        text_add(out, line == 0    ? "<p class=\"verdict\">"
-                      : is_caution ? "<li class=\"caution\">"
-                                   : "<li>");
-        html_add(out, text_str(&sentence));
-        text_add(out, line == 0 ? "</p>\n<ul>\n" : "</li>\n");
-        text_fini(&sentence);
-        at += length + (at[length] == '\n' ? 1 : 0);
-    }
-    text_add(out, "</ul>\n");
-    text_fini(&verdict);
+    struct text sentence = {0};
+    add_unbroken(line, length, &sentence);
+    text_add(out, open);
+    html_add(out, text_str(&sentence));
+    text_add(out, close);
+    text_fini(&sentence);
 }
 
-static void add_table(const struct table *table, const char *label, struct text *out)
+static bool is_caution(const char *line)
 {
-    text_printf(out,
-                "<div class=\"scroll\" tabindex=\"0\" role=\"region\" "
-                "aria-label=\"%s\">\n",
-                label);
-    table_write(table, TABLE_HTML, out);
-    text_add(out, "</div>\n");
+    return strncmp(line, "Caution", strlen("Caution")) == 0;
+}
+
+/* Cautions are shown, the rest is folded: tables say it better. */
+static void add_findings(const char *findings, struct text *out)
+{
+    struct text folded = {0};
+    size_t cautions = 0;
+    for (const char *at = findings; *at != '\0';) {
+        const size_t length = strcspn(at, "\n");
+        const bool is_open = is_caution(at) && cautions++ < CAUTIONS_OPEN;
+        add_sentence(at, length, is_open ? "<p class=\"caution\">" : "<li>",
+                     is_open ? "</p>\n" : "</li>\n", is_open ? out : &folded);
+        at += length + (at[length] == '\n' ? 1 : 0);
+    }
+    if (folded.length > 0) {
+        text_add(out, "<details>\n<summary>What else can be said, and how surely"
+                      "</summary>\n<ul>\n");
+        text_add(out, text_str(&folded));
+        text_add(out, "</ul>\n</details>\n");
+    }
+    text_fini(&folded);
+}
+
+static void add_verdict(const struct report *report, struct text *out)
+{
+    const struct headline_arms arms = {report->runs, report->run_count, report->seeds};
+    struct text verdict = {0};
+    if (report->load != NULL) {
+        headline_write_load(report->load, &verdict);
+    } else {
+        headline_write(&arms, &verdict);
+    }
+    text_add(out, "<p class=\"verdict\">");
+    html_add(out, text_str(&verdict));
+    text_add(out, "</p>\n");
+    text_fini(&verdict);
+    if (report->load != NULL) {
+        return;
+    }
+    headline_add_tiles(&arms, out);
+    struct text findings = {0};
+    if (report->verdict != NULL) {
+        text_add(&findings, report->verdict);
+    } else if (report->seeds != NULL) {
+        replicated_verdict(report->seeds, &findings);
+    } else {
+        compare_verdict(report->runs, report->run_count, &findings);
+    }
+    add_findings(text_str(&findings), out);
+    text_fini(&findings);
 }
 
 static void add_part(const struct report *report, enum compare_part part,
@@ -110,7 +143,7 @@ static void add_part(const struct report *report, enum compare_part part,
         report->seeds != NULL ? replicated_table(report->seeds, part)
                               : compare_table(report->runs, report->run_count, part);
     text_printf(out, "<h3>%s</h3>\n", title);
-    add_table(table, title, out);
+    page_add_table(out, table, title);
     table_delete(table);
 }
 
@@ -119,17 +152,17 @@ static void add_comparison(const struct report *report, struct text *out)
     text_add(out, "<h2>Figures</h2>\n");
     add_part(report, COMPARE_LATENCY, "Latency", out);
     add_part(report, COMPARE_FLEET, "Throughput and fleet", out);
+    text_add(out, "<p class=\"soft\">");
     if (report->seeds != NULL) {
         text_printf(out,
-                    "<p class=\"soft\">Means over %zu seeds ± half of their "
-                    "95&nbsp;%% interval (Student's t).</p>\n",
+                    "Means over %zu seeds ± half of their 95&nbsp;%% interval "
+                    "(Student's t). ",
                     report->seeds->seeds);
     }
-    text_add(out,
-             "<p class=\"soft\">Latencies are of completed requests, from the "
-             "arrival at the gateway. The best value of a column is marked unless "
-             "all are within 1&nbsp;% of each other. Click a heading to sort; hover "
-             "over it for its meaning.</p>\n");
+    text_add(out, "Latencies are of completed requests, from the arrival at the "
+                  "gateway: TTFT to the first token, TPOT per token after it, E2E to "
+                  "the last. The best value of a column is marked unless all are "
+                  "within 1&nbsp;% of each other. A heading sorts.</p>\n");
 }
 
 static const char *file_name(const char *path)
@@ -143,7 +176,9 @@ static bool add_plot(const struct plot_file *plot, struct text *out, struct err 
     text_add(out, "<figure>\n<h3>");
     html_add(out, plot->title);
     text_add(out, "</h3>\n<div class=\"picture\">\n");
-    if (plot->drawn && !page_add_svg(out, plot->svg_path, plot->title, err)) {
+    if (plot->drawn &&
+        (!page_add_svg(out, plot->svg_path, plot->title, "wide", err) ||
+         !page_add_svg(out, plot->narrow_path, plot->title, "narrow", err))) {
         return false;
     }
     text_add(out, "</div>\n<figcaption>");
@@ -166,13 +201,16 @@ static bool add_plots(const struct report *report, struct text *out, struct err 
         html_add(out, plots->note);
         text_add(out, "</p>\n");
     }
-    if (report->seeds != NULL) {
-        text_add(out, "<p>Pictures show the first seed alone; the store holds the runs "
-                      "of all.</p>\n");
+    if (report->seeds != NULL && report->load == NULL) {
+        text_add(out, "<p class=\"soft\">Pictures of single runs show the first seed; "
+                      "the store holds all.</p>\n");
     }
-    if (report->run_count > PLOT_RUNS_MAX) {
-        text_printf(out, "<p>Pictures of single runs show the first %d.</p>\n",
-                    PLOT_RUNS_MAX);
+    if (report->run_count > PLOT_RUNS_MAX && report->load == NULL) {
+        text_printf(
+            out,
+            "<p class=\"soft\">Pictures of single runs show %d of them: the "
+            "first one, and those of the lowest mean time to first token.</p>\n",
+            PLOT_RUNS_CHOSEN);
     }
     text_add(out, "<div class=\"plots\">\n");
     for (size_t i = 0; i < plots->count; i++) {
@@ -184,283 +222,35 @@ static bool add_plots(const struct report *report, struct text *out, struct err 
     return true;
 }
 
-static void put_engine(struct table *table, const struct run_record *run, size_t at)
-{
-    const struct engine_row *const engine = &run->engines[at];
-    const double unknown = (double)NAN;
-    const double queried = (double)engine->prefix_query_tokens;
-    table_put_text(table, run->info.name);
-    table_put_u64(table, at);
-    table_put_text(table, engine->description);
-    table_put_u64(table, engine->requests);
-    table_put_f64(
-        table, (double)engine->busy_ns * 1e-7 / run->metrics.value[METRIC_DURATION_S],
-        1, NULL);
-    table_put_f64(table,
-                  queried > 0.0 ? (double)engine->prefix_hit_tokens * 100.0 / queried
-                                : unknown,
-                  1, NULL);
-    table_put_u64(table, engine->preemptions);
-    table_put_u64(table, engine->steps);
-}
-
-static void add_engines(const struct report *report, struct text *out)
-{
-    static const struct table_column columns[] = {
-        {"run", "run", NULL, "name of the run", true},
-        {"engine", "engine", NULL, "number of the engine", false},
-        {"description", "what", NULL, "pool, GPU and model", true},
-        {"requests", "requests", NULL, "requests that ended there", false},
-        {"busy", "busy", "%", "share of the run in which a step was running", false},
-        {"hits", "prefix hits", "%", "prompt tokens found in its prefix cache", false},
-        {"preemptions", "preemptions", NULL, "requests thrown out of a batch", false},
-        {"steps", "steps", NULL, "batch iterations", false},
-    };
-    size_t rows = 0;
-    for (size_t i = 0; i < report->run_count; i++) {
-        rows += report->runs[i]->engine_count;
-    }
-    if (rows == 0 || rows > ENGINE_ROWS_MAX) {
-        return;
-    }
-    struct table *const table = table_new(columns, sizeof columns / sizeof columns[0]);
-    for (size_t i = 0; i < report->run_count; i++) {
-        for (size_t at = 0; at < report->runs[i]->engine_count; at++) {
-            put_engine(table, report->runs[i], at);
-        }
-    }
-    text_printf(out,
-                "<h2>Engines</h2>\n<details>\n<summary>Every engine of every "
-                "run%s</summary>\n",
-                report->seeds != NULL ? " of the first seed" : "");
-    add_table(table, "Engines", out);
-    text_add(out, "</details>\n");
-    table_delete(table);
-}
-
-static void add_fact(struct text *out, const char *name, const char *value)
-{
-    if (value == NULL || value[0] == '\0') {
-        return;
-    }
-    text_printf(out, "<dt>%s</dt><dd>", name);
-    html_add(out, value);
-    text_add(out, "</dd>\n");
-}
-
-/* A value per run, out of the way until asked for. */
-static void add_folded_fact(struct text *out, const char *name, const char *lines,
-                            size_t count)
-{
-    text_printf(out,
-                "<dt>%s</dt><dd><details class=\"plain\"><summary>one for each of %zu "
-                "runs</summary>",
-                name, count);
-    html_add(out, lines);
-    text_add(out, "</details></dd>\n");
-}
-
-typedef const char *string_of(const struct run_record *run, struct text *room);
-
-/* One value when all runs agree, else one line per run. */
-static void add_shared_fact(struct text *out, const struct report *report,
-                            const char *name, string_of *value)
-{
-    struct text all = {0};
-    bool is_same = true;
-    struct text first = {0};
-    const char *const expected = value(report->runs[0], &first);
-    for (size_t i = 0; i < report->run_count; i++) {
-        struct text room = {0};
-        const char *const here = value(report->runs[i], &room);
-        is_same = is_same && strcmp(here, expected) == 0;
-        text_printf(&all, "%s%s: %s", i == 0 ? "" : "\n", report->runs[i]->info.name,
-                    here);
-        text_fini(&room);
-    }
-    if (is_same || report->run_count <= LINES_OPEN) {
-        add_fact(out, name, is_same ? expected : text_str(&all));
-    } else {
-        add_folded_fact(out, name, text_str(&all), report->run_count);
-    }
-    text_fini(&all);
-    text_fini(&first);
-}
-
-static const char *commit_of(const struct run_record *run, struct text *room)
-{
-    (void)room;
-    return run->info.program_commit;
-}
-
-static const char *cost_of(const struct run_record *run, struct text *room)
-{
-    (void)room;
-    return run->info.cost_model;
-}
-
-static const char *workload_of(const struct run_record *run, struct text *room)
-{
-    (void)room;
-    return run->info.workload_origin;
-}
-
-static const char *notes_of(const struct run_record *run, struct text *room)
-{
-    const char *const notes = run->info.notes;
-    size_t length = strlen(notes);
-    while (length > 0 && notes[length - 1] == '\n') {
-        length--;
-    }
-    text_add_bytes(room, notes, length);
-    return text_str(room);
-}
-
-static const char *compat_of(const struct run_record *run, struct text *room)
-{
-    (void)room;
-    return run->info.compat;
-}
-
-static const char *seed_of(const struct run_record *run, struct text *room)
-{
-    text_printf(room, "%" PRIu64, run->info.seed);
-    return text_str(room);
-}
-
-static const char *digest_of(const struct run_record *run, struct text *room)
-{
-    text_printf(room, "%016" PRIx64, run->info.digest);
-    return text_str(room);
-}
-
-static void add_target(struct text *room, const char *name, int64_t target_ns)
-{
-    if (target_ns != 0) {
-        char shown[32];
-        unit_format_ns(shown, sizeof shown, target_ns);
-        text_printf(room, "%s%s within %s", room->length == 0 ? "" : ", ", name, shown);
-    }
-}
-
-static const char *slo_of(const struct run_record *run, struct text *room)
-{
-    add_target(room, "TTFT", run->info.slo_ttft_ns);
-    add_target(room, "TPOT", run->info.slo_tpot_ns);
-    add_target(room, "E2E", run->info.slo_e2e_ns);
-    return room->length == 0 ? "none given" : text_str(room);
-}
-
-static const char *wall_of(const struct run_record *run, struct text *room)
-{
-    if (run->info.wall_s <= 0.0) {
-        return "";
-    }
-    text_printf(room, "%.2f s for %" PRIu64 " events and %" PRIu64 " engine steps",
-                run->info.wall_s, run->totals.events, run->totals.steps);
-    return text_str(room);
-}
-
-static const char *warmup_of(const struct run_record *run, struct text *room)
-{
-    warmup_describe(run, room);
-    if (run->warmup.counted_from_ns == RUN_TIME_NONE) {
-        text_add(room, ": every request counts from the first arrival on, so the "
-                       "filling of empty engines and cold prefix caches is part of the "
-                       "figures");
-    }
-    return text_str(room);
-}
-
-static void add_seeds(const struct replicated *seeds, struct text *out)
-{
-    struct text list = {0};
-    for (size_t i = 0; i < seeds->seeds; i++) {
-        text_printf(&list, "%s%" PRIu64, i == 0 ? "" : ", ", seeds->runs[i]->info.seed);
-    }
-    add_fact(out, "seeds", text_str(&list));
-    text_fini(&list);
-}
-
-static void add_provenance(const struct report *report, struct text *out)
-{
-    text_add(out, "<h2>What this rests on</h2>\n<dl>\n");
-    add_shared_fact(out, report, "workload", workload_of);
-    add_shared_fact(out, report, "cost model", cost_of);
-    add_shared_fact(out, report, "router behaviour", compat_of);
-    add_shared_fact(out, report, "targets (SLO)", slo_of);
-    if (report->seeds != NULL) {
-        add_seeds(report->seeds, out);
-    } else {
-        add_shared_fact(out, report, "seed", seed_of);
-    }
-    add_shared_fact(out, report, "warm-up", warmup_of);
-    add_shared_fact(out, report, "notes", notes_of);
-    add_shared_fact(out, report, "program commit", commit_of);
-    add_shared_fact(out, report, "digest of outcomes", digest_of);
-    add_shared_fact(out, report, "took", wall_of);
-    add_fact(out, "command", report->command);
-    add_fact(out, "rows", report->store_path);
-    text_add(out, "</dl>\n");
-}
-
-static void add_limits(const struct report *report, struct text *out)
-{
-    text_add(
-        out,
-        "<h3>Known limits</h3>\n<ul>\n"
-        "<li>Times are computed by the cost model above, not measured. Where it is "
-        "not calibrated, trust the order of runs more than the milliseconds.</li>\n");
-    text_add(out, report->seeds != NULL
-                      ? "<li>Intervals cover what other seeds would bring under this "
-                        "scenario, not what another day or another mix would.</li>\n"
-                      : "<li>One seed per run: intervals cover the spread of requests "
-                        "within the run, not what another seed or another day would "
-                        "bring.</li>\n");
-    text_add(
-        out,
-        "<li>Network time between client, router and engines is only as good as the "
-        "scenario states it.</li>\n</ul>\n");
-}
-
-static void add_scenarios(const struct report *report, struct text *out)
-{
-    const bool is_folded = report->run_count > LINES_OPEN;
-    text_add(out, "<h2>Scenarios in full</h2>\n");
-    if (is_folded) {
-        text_printf(out, "<details class=\"plain\">\n<summary>%zu runs</summary>\n",
-                    report->run_count);
-    }
-    for (size_t i = 0; i < report->run_count; i++) {
-        const struct run_info *const info = &report->runs[i]->info;
-        text_add(out, "<details>\n<summary>");
-        html_add(out, info->name);
-        text_add(out, "</summary>\n<pre tabindex=\"0\">");
-        html_add(out, info->scenario_yaml);
-        text_add(out, "</pre>\n</details>\n");
-    }
-    text_add(out, is_folded ? "</details>\n" : "");
-}
-
 static bool add_page(const struct report *report, struct text *out, struct err *err)
 {
-    struct text room = {0};
-    const char *const title = title_of(report, &room);
-    page_begin(out, title);
-    text_add(out, "<h1>");
+    const char *const title = title_of(report);
+    const char *const kind = report->load != NULL     ? "sweep"
+                             : report->run_count == 1 ? "run"
+                                                      : "comparison";
+    struct text whole = {0};
+    text_printf(&whole, "%s: %s", title, kind);
+    page_begin(out, text_str(&whole));
+    text_fini(&whole);
+    text_printf(out, "<header>\n<p class=\"kicker\">stacksim %s</p>\n<h1>", kind);
     html_add(out, title);
     text_add(out, "</h1>\n");
-    text_fini(&room);
     add_counts(report, out);
+    text_add(out, "</header>\n");
     add_verdict(report, out);
-    add_comparison(report, out);
+    if (report->load == NULL) {
+        add_comparison(report, out);
+    }
     if (!add_plots(report, out, err)) {
         return false;
     }
-    add_engines(report, out);
-    add_scenarios(report, out);
-    add_provenance(report, out);
-    add_limits(report, out);
+    if (report->load != NULL) { /* many arms: the picture first */
+        add_comparison(report, out);
+    }
+    report_add_engines(report, out);
+    report_add_provenance(report, out);
+    report_add_limits(report, out);
+    report_add_scenarios(report, out);
     page_end(out);
     return true;
 }

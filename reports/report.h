@@ -21,6 +21,8 @@ struct report {
     /* All seeds of the arms, whose first seed `runs` are: figures are means over them.
      * NULL: one seed. */
     const struct replicated *seeds;
+    /* Of a sweep, whose arms `runs` are; NULL: no sweep over a load. */
+    const struct load_curves *load;
 };
 
 /* Writes the page whole or not at all. SVGs are read from plots and put inline. */

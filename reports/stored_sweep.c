@@ -79,8 +79,7 @@ static bool insert_sweep(struct sql *sql, const struct stored_sweep *sweep,
     return ok;
 }
 
-/* NaN when it is no plain decimal number. */
-static double number_of(const char *value)
+double stored_key_number(const char *value)
 {
     char *end = NULL;
     if (value[strspn(value, "0123456789.eE+-")] != '\0') {
@@ -99,7 +98,7 @@ static bool insert_keys(struct sql_statement *insert, size_t index,
         sql_bind_i64(insert, 2, (int64_t)i);
         sql_bind_text(insert, 3, run->keys[i].key);
         sql_bind_text(insert, 4, run->keys[i].value);
-        sql_bind_f64(insert, 5, number_of(run->keys[i].value));
+        sql_bind_f64(insert, 5, stored_key_number(run->keys[i].value));
         ok = sql_step(insert, err);
     }
     return ok;

@@ -35,6 +35,9 @@ struct stored_sweep {
     size_t run_count;
 };
 
+/* NaN when it is no plain decimal number. */
+double stored_key_number(const char *value);
+
 /* Everything in it is owned and freed; so is sweep itself. NULL is legal. */
 void stored_sweep_delete(struct stored_sweep *sweep);
 

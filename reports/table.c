@@ -359,12 +359,45 @@ static void add_html_heading(struct text *out, const struct column *column)
     html_add(out, column->help);
     text_add(out, "\">");
     html_add(out, column->heading);
-    if (column->unit[0] != '\0') {
-        text_add(out, " <span class=\"unit\">");
-        html_add(out, column->unit);
-        text_add(out, "</span>");
+    /* Also where there is no unit: the script's arrows stand there. */
+    text_add(out, " <span class=\"unit\">");
+    html_add(out, column->unit);
+    text_add(out, "</span></button></th>");
+}
+
+/* "291440.9 ± 12.0" with a thin space after each three digits before the point, from
+ * five digits on: people read tables by eye. */
+static void add_grouped(struct text *out, const char *shown)
+{
+    enum { GROUP = 3, DIGITS_MIN = 5 };
+    const char *at = shown;
+    while (*at != '\0') {
+        const size_t digits = strspn(at, "0123456789");
+        const bool is_fraction = at != shown && at[-1] == '.';
+        for (size_t i = 0; i < digits; i++) {
+            const bool is_border = i > 0 && (digits - i) % GROUP == 0;
+            text_add(out,
+                     is_border && !is_fraction && digits >= DIGITS_MIN ? "\u202f" : "");
+            text_add_bytes(out, &at[i], 1);
+        }
+        at += digits;
+        text_add_bytes(out, at, *at == '\0' ? 0 : 1);
+        at += *at == '\0' ? 0 : 1;
     }
-    text_add(out, "</button></th>");
+}
+
+/* Long names may break behind an underscore. */
+static void add_breakable(struct text *out, const char *shown)
+{
+    struct text part = {0};
+    for (const char *at = shown; *at != '\0'; at++) {
+        text_add_bytes(&part, at, 1);
+        if (*at == '_' || at[1] == '\0') {
+            html_add(out, text_str(&part));
+            text_add(out, *at == '_' ? "<wbr>" : "");
+            text_fini(&part);
+        }
+    }
 }
 
 static void add_html_cell(struct text *out, const struct cell *cell, bool is_first)
@@ -382,7 +415,14 @@ static void add_html_cell(struct text *out, const struct cell *cell, bool is_fir
                 cell->marked ? " best" : "");
     html_add(out, cell->kind == CELL_TEXT ? cell->shown : number);
     text_add(out, "\">");
-    html_add(out, cell->shown);
+    if (cell->kind == CELL_TEXT) {
+        add_breakable(out, cell->shown);
+    } else {
+        struct text grouped = {0};
+        add_grouped(&grouped, cell->shown);
+        html_add(out, text_str(&grouped));
+        text_fini(&grouped);
+    }
     text_printf(out, "</%s>", tag);
 }
 

@@ -36,7 +36,8 @@ static bool write_with_path(const char *path_variable, const struct run_record *
         (void)setenv("PATH", path_variable, 1);
     }
     const struct run_record *const runs[] = {run};
-    const bool fine = plot_write(runs, 1, stem, set, err);
+    const struct plot_input input = {.runs = runs, .run_count = 1};
+    const bool fine = plot_write(&input, stem, set, err);
     (void)setenv("PATH", before, 1);
     return fine;
 }
@@ -67,13 +68,14 @@ static void without_gnuplot_data_and_scripts_are_left(void)
     REQUIRE_OK(write_with_path("/nonexistent", run, harness_temp("absent"), &set, &err),
                &err);
     EXPECT_HAS(set.note, "gnuplot was not found in $PATH; install it");
-    EXPECT_U64(set.count, 4);
+    EXPECT_U64(set.count, 5);
     for (size_t i = 0; i < set.count; i++) {
         harness_note("plot %s", set.files[i].name);
         EXPECT(!set.files[i].drawn);
         EXPECT(exists(set.files[i].csv_path));
         EXPECT(exists(set.files[i].gp_path));
         EXPECT(!exists(set.files[i].svg_path));
+        EXPECT(!exists(set.files[i].narrow_path));
         EXPECT(!exists(set.files[i].png_path));
     }
     run_record_delete(run);
@@ -157,12 +159,13 @@ static void gnuplot_draws_every_plot(void)
         struct err err;
         REQUIRE_OK(write_with_path(NULL, run, harness_temp(stem), &set, &err), &err);
         EXPECT_STR(set.note, "");
-        EXPECT_U64(set.count, 4);
+        EXPECT_U64(set.count, 5);
         for (size_t at = 0; at < set.count; at++) {
             harness_note("%u engines, plot %s", (unsigned)engines[i],
                          set.files[at].name);
             EXPECT(set.files[at].drawn);
             EXPECT(exists(set.files[at].svg_path));
+            EXPECT(exists(set.files[at].narrow_path));
             EXPECT(exists(set.files[at].png_path));
         }
         struct text svg = {0};
@@ -263,7 +266,8 @@ static void many_runs_have_a_picture_of_all(void)
         owned[i]->metrics.value[METRIC_TTFT_MS_P99] = (double)(1000 - 50 * i);
         runs[i] = owned[i];
     }
-    REQUIRE_OK(plot_write(runs, RUNS, harness_temp("many"), &set, &err), &err);
+    struct plot_input input = {.runs = runs, .run_count = RUNS};
+    REQUIRE_OK(plot_write(&input, harness_temp("many"), &set, &err), &err);
     REQUIRE(set.count > 0);
     EXPECT_STR(set.files[0].name, "overview");
     read_text(set.files[0].csv_path, &csv);
@@ -276,7 +280,8 @@ static void many_runs_have_a_picture_of_all(void)
         last = at;
     }
     text_fini(&csv);
-    REQUIRE_OK(plot_write(runs, 4, harness_temp("few"), &set, &err), &err);
+    input.run_count = 4;
+    REQUIRE_OK(plot_write(&input, harness_temp("few"), &set, &err), &err);
     EXPECT(set.count > 0 && strcmp(set.files[0].name, "overview") != 0);
     for (size_t i = 0; i < RUNS; i++) {
         run_record_delete(owned[i]);

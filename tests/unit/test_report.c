@@ -65,7 +65,8 @@ static void the_page_tells_what_it_rests_on(void)
     write_page(&report, "page.html", &page);
     const char *const parts[] = {
         "<!doctype html>",
-        "<h1>sample: comparison</h1>",
+        "<title>sample: comparison</title>",
+        "<h1>sample</h1>",
         "default: linear, uncalibrated",
         "<dt>seed</dt><dd>3</dd>",
         "<dt>workload</dt><dd>made up</dd>",
@@ -126,7 +127,8 @@ static void nothing_is_loaded_from_elsewhere(void)
     const struct run_record *const runs[] = {run};
     struct plot_set plots;
     struct err err;
-    REQUIRE_OK(plot_write(runs, 1, harness_temp("inline"), &plots, &err), &err);
+    const struct plot_input input = {.runs = runs, .run_count = 1};
+    REQUIRE_OK(plot_write(&input, harness_temp("inline"), &plots, &err), &err);
     const struct report report = {.runs = runs, .run_count = 1, .plots = &plots};
     struct text page = {0};
     write_page(&report, "inline.html", &page);
@@ -138,8 +140,9 @@ static void nothing_is_loaded_from_elsewhere(void)
     EXPECT_U64(count_of(text_str(&page), "http:") + count_of(text_str(&page), "https:"),
                count_of(text_str(&page), "\"http://www.w3.org/"));
     if (plots.count > 0 && plots.files[0].drawn) {
-        EXPECT_U64(count_of(text_str(&page), "<svg role=\"img\""), plots.count);
-        EXPECT_U64(count_of(text_str(&page), " id=\""), 0);
+        EXPECT_U64(count_of(text_str(&page), "<svg class=\"wide\""), plots.count);
+        EXPECT_U64(count_of(text_str(&page), "<svg class=\"narrow\""), plots.count);
+        EXPECT_U64(count_of(text_str(&page), " id=\""), 3); /* point symbols */
         EXPECT_U64(count_of(text_str(&page), "gnuplot_plot_1</title>"), 0);
     }
     text_fini(&page);
@@ -156,7 +159,7 @@ static void without_pictures_the_page_says_why(void)
     struct text page = {0};
     write_page(&report, "bare.html", &page);
     EXPECT_HAS(text_str(&page), "no pictures: &lt;gnuplot&gt;");
-    EXPECT_U64(count_of(text_str(&page), "<svg"), 0);
+    EXPECT_U64(count_of(text_str(&page), "role=\"img\""), 0);
     text_fini(&page);
     run_record_delete(run);
 }

@@ -76,6 +76,22 @@ static void html_escapes_text_and_attributes(void)
     table_delete(table);
 }
 
+/* Five digits and more get thin spaces, fractions never; names may break. */
+static void html_is_made_for_eyes(void)
+{
+    const struct table_column columns[] = {{"run", NULL, NULL, NULL, true},
+                                           {"x", NULL, "ms", NULL, false}};
+    struct table *const table = table_new(columns, 2);
+    table_put_text(table, "least_<b>");
+    table_put_f64(table, 1234567.5, 1, "1234567.50000 ± 9999.9");
+    struct text out = {0};
+    table_write(table, TABLE_HTML, &out);
+    EXPECT_HAS(text_str(&out), ">least_<wbr>&lt;b&gt;</th>");
+    EXPECT_HAS(text_str(&out), ">1\u202f234\u202f567.50000 ± 9999.9</td>");
+    text_fini(&out);
+    table_delete(table);
+}
+
 static void json_reads_back(void)
 {
     struct table *const table = two_rows();
@@ -129,6 +145,7 @@ static void only_formats_for_users_are_parsed(void)
 HARNESS_MAIN("table", TEST(text_is_aligned_by_characters),
              TEST(csv_quotes_and_keeps_every_digit),
              TEST(markdown_escapes_its_own_signs),
-             TEST(html_escapes_text_and_attributes), TEST(json_reads_back),
+             TEST(html_escapes_text_and_attributes), TEST(html_is_made_for_eyes),
+             TEST(json_reads_back),
              TEST(unknown_values_are_empty_in_csv_and_null_in_json),
              TEST(only_formats_for_users_are_parsed))
