@@ -50,6 +50,8 @@ cmd:sqlite3 sqlite3
 cmd:zstd zstd
 cmd:ccache ccache
 cmd:valgrind valgrind
+cmd:chromium chromium
+python:jsonschema python3-jsonschema
 '
 bench_needs='
 cmd:wrk wrk
@@ -79,6 +81,7 @@ has() {
     header:*)
         echo "#include <$what>" | "${CC:-cc}" -E -x c - >/dev/null 2>&1
         ;;
+    python:*) python3 -c "import $what" >/dev/null 2>&1 ;;
     file:*)
         # shellcheck disable=SC2086
         set -- $what
