@@ -78,11 +78,32 @@ static bool drafts_are_known(const struct cost_setup *setup,
                      model->name);
 }
 
+static bool format_is_known(const struct cost_setup *setup,
+                            const struct cost_model *model, struct err *err)
+{
+    const struct model_spec *spec = setup->model;
+    if (spec->format[0] == '\0' || model->formats == FORMATS_ALL) {
+        return true;
+    }
+    if (model->formats == FORMATS_MEASURED) {
+        return conf_fail(setup->map, err,
+                         "cost: model %s has times of the engine that was measured and "
+                         "cannot know those with %s; leave quantization and "
+                         "kv_cache_dtype out, or use roofline",
+                         model->name, spec->format);
+    }
+    return (!spec->weight_only && !spec->int8 && spec->weight_bits != 4) ||
+           conf_fail(setup->map, err,
+                     "cost: model %s has kernels of 16 bits and of 8-bit floats, not "
+                     "%s; use roofline",
+                     model->name, spec->format);
+}
+
 bool cost_new(struct cost **out, const struct cost_setup *setup, struct err *err)
 {
     const struct cost_model *model = NULL;
     if (!model_find(setup->map, &model, err) || !fit_is_read(setup, model, err) ||
-        !drafts_are_known(setup, model, err)) {
+        !drafts_are_known(setup, model, err) || !format_is_known(setup, model, err)) {
         return false;
     }
     struct cost *cost = mem_alloc(1, sizeof(*cost));
@@ -98,6 +119,9 @@ bool cost_new(struct cost **out, const struct cost_setup *setup, struct err *err
     }
     text_printf(&cost->description, "%s, %s x %s, TP %u, ", model->name,
                 setup->gpu->name, setup->model->name, setup->engine->tensor_parallel);
+    if (setup->model->format[0] != '\0') {
+        text_printf(&cost->description, "%s, ", setup->model->format);
+    }
     model->describe(cost->state, &cost->description);
     *out = cost;
     return true;

@@ -47,6 +47,7 @@ static const struct field gpu_fields[] = {
     GPU("gemm_memory_efficiency", FIELD_NUMBER, true, gemm_memory_efficiency, .05, 1),
     GPU("fp8_gemm_memory_efficiency", FIELD_NUMBER, false, fp8_gemm_memory_efficiency,
         .05, 1),
+    GPU("int8_ops_per_s", FIELD_NUMBER, false, int8_ops_per_s, 1e11, 1e18),
     GPU("fp4_flops_per_s", FIELD_NUMBER, false, fp4_flops_per_s, 1e11, 1e18),
     GPU("fp4_gemm_memory_efficiency", FIELD_NUMBER, false, fp4_gemm_memory_efficiency,
         .05, 1),
@@ -510,9 +511,10 @@ double model_parameters(const struct model_spec *model)
 uint64_t model_weight_bytes(const struct model_spec *model, uint32_t tensor_parallel)
 {
     /* Quantised checkpoints keep the embeddings in 16 bits. */
-    const double bytes = plain_parameters(model) * (model->weight_bits / 8.0) +
-                         routed_parameters(model) * (model->expert_bits / 8.0) +
-                         embedding_parameters(model) * 2.0;
+    const double bytes =
+        plain_parameters(model) * ((model->weight_bits + model->scale_bits) / 8.0) +
+        routed_parameters(model) * ((model->expert_bits + model->scale_bits) / 8.0) +
+        embedding_parameters(model) * 2.0;
     return (uint64_t)llround(bytes / tensor_parallel);
 }
 

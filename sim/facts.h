@@ -32,6 +32,7 @@ struct gpu_spec {
     double fp8_gemm_memory_efficiency; /* the same for 8-bit weights; 0 = no figure */
     double fp8_gemm_start_s;           /* quantise and launch, before any byte */
     struct fact_curve fp8_gemm_mfu;    /* of the fp8 peak; no points = no figure */
+    double int8_ops_per_s;             /* dense; 0: as fp8, where the GPU has that */
     double fp4_flops_per_s;            /* dense, block-scaled 4-bit floats; 0 = none */
     double fp4_gemm_memory_efficiency; /* scales included: of 4 bits per weight */
     double fp4_gemm_start_s;
@@ -79,6 +80,11 @@ struct model_spec {
     uint32_t rope_head_dim; /* cached beside the latent, one for all heads */
     uint32_t nope_head_dim; /* of a query or key head, without rope's part */
     uint32_t v_head_dim;
+    /* Of an engine's quantization (sim/quantization.h). */
+    double scale_bits;            /* per quantised weight, beside weight_bits */
+    bool weight_only;             /* products are of 16 bits all the same */
+    bool int8;                    /* products at the GPU's rate for whole numbers */
+    char format[FACT_NAME_BYTES]; /* for people; "" = as the model's file says */
 };
 
 NODISCARD bool gpu_spec_load(struct gpu_spec *gpu, const char *path, struct err *err);

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "sim/config_path.h"
 #include "sim/policy_params.h"
+#include "sim/quantization.h"
 #include "sim/scenario_adapters.h"
 #include "sim/scenario_disagg.h"
 #include "sim/scenario_tiers.h"
@@ -106,6 +107,7 @@ static bool pool_read(struct scenario *scenario, const struct scenario_options *
         !model_spec_load(&pool->model, path, err) ||
         !conf_map(node, "engine", &engine, err) ||
         !conf_map(node, "cost", &cost, err) ||
+        !quantization_apply(&pool->model, &pool->gpu, engine, err) ||
         !engine_config_load(&pool->engine, engine, &pool->gpu, &pool->model, err) ||
         !engine_kv_blocks(&pool->engine, &pool->gpu, &pool->model, node,
                           &pool->kv_blocks, err) ||

@@ -46,10 +46,9 @@ static bool adapter_check(const struct scenario *scenario,
     }
     if (pools == 0 && adapter->replicas > 0) {
         return conf_fail(map, err,
-                         "adapters: no pool can have %s: none with enable_lora: true%s "
+                         "adapters: no pool can have %s: none with enable_lora: true "
                          "in its engine%s%s",
-                         adapter->name, adapter->model != NULL ? " serves" : "",
-                         adapter->model != NULL ? " " : "",
+                         adapter->name, adapter->model != NULL ? " serves " : "",
                          adapter->model != NULL ? adapter->model : "");
     }
     return name_is_free(scenario, adapter, map, err);

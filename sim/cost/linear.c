@@ -86,6 +86,7 @@ const struct cost_model cost_model_linear = {
     .name = "linear",
     .help = "constant times per step, sequence and token, for known-answer tests",
     .drafts = DRAFTS_AS_CHUNKS,
+    .formats = FORMATS_ALL,
     .state_bytes = sizeof(struct linear),
     .init = linear_init,
     .step_fx = linear_step_fx,

@@ -17,12 +17,17 @@
  * drafts for a chunk; or it reads batch_shape.drafts. */
 enum cost_drafts { DRAFTS_UNKNOWN, DRAFTS_AS_CHUNKS, DRAFTS_KNOWN };
 
+/* Engines with `quantization` or `kv_cache_dtype`: its times are of what was measured,
+ * and nothing else; it has figures of 8-bit floats; or it works them out. */
+enum cost_formats { FORMATS_MEASURED, FORMATS_FP8, FORMATS_ALL };
+
 struct cost_model {
     const char *name;
     const char *help;
     size_t state_bytes;
     bool needs_context_max;
     enum cost_drafts drafts;
+    enum cost_formats formats;
     bool reads_fit; /* `fit: FILE`, which is found before the model is asked */
     /* state arrives zeroed. map may be NULL. */
     bool (*init)(void *state, const struct cost_setup *setup, struct err *err);

@@ -490,6 +490,7 @@ const struct cost_model cost_model_ops = {
     .name = "ops",
     .help = "a sum of measured kernels: op tables, or what was fitted to them",
     .drafts = DRAFTS_AS_CHUNKS,
+    .formats = FORMATS_FP8,
     .state_bytes = sizeof(struct ops),
     .reads_fit = true,
     .init = ops_init,

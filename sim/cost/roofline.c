@@ -91,14 +91,23 @@ struct product_facts {
 };
 
 /* Without figures of its own a format computes as 16 bits and only reads less. */
-static struct product_facts product_facts_of(const struct gpu_spec *gpu, uint32_t bits)
+static struct product_facts product_facts_of(const struct roofline *roofline,
+                                             uint32_t bits)
 {
-    if (bits == 8 && gpu->fp8_gemm_mfu.count > 0) {
+    const struct gpu_spec *gpu = &roofline->gpu;
+    const struct model_spec *model = &roofline->model;
+    if (bits == 8 && model->int8 && gpu->int8_ops_per_s > 0) {
+        /* No table of int8 products: those of 16 bits, at the other peak. */
+        return (struct product_facts){gpu->int8_ops_per_s, &gpu->gemm_mfu,
+                                      gpu->gemm_memory_efficiency, 0.0,
+                                      narrow_product_floor_s};
+    }
+    if (bits == 8 && !model->weight_only && gpu->fp8_gemm_mfu.count > 0) {
         return (struct product_facts){gpu->fp8_flops_per_s, &gpu->fp8_gemm_mfu,
                                       gpu->fp8_gemm_memory_efficiency,
                                       gpu->fp8_gemm_start_s, narrow_product_floor_s};
     }
-    if (bits == 4 && gpu->fp4_gemm_mfu.count > 0) {
+    if (bits == 4 && !model->weight_only && gpu->fp4_gemm_mfu.count > 0) {
         return (struct product_facts){gpu->fp4_flops_per_s, &gpu->fp4_gemm_mfu,
                                       gpu->fp4_gemm_memory_efficiency,
                                       gpu->fp4_gemm_start_s, narrow_product_floor_s};
@@ -108,16 +117,23 @@ static struct product_facts product_facts_of(const struct gpu_spec *gpu, uint32_
                                   gpu->small_kernel_s};
 }
 
+/* With the scales of a weight-only format; measured efficiencies include others. */
+static double stored_bits(const struct roofline *roofline, uint32_t bits)
+{
+    const struct model_spec *model = &roofline->model;
+    return bits + (bits < BITS_16 && model->weight_only ? model->scale_bits : 0.0);
+}
+
 /* rows x inner times inner x columns, weights of so many bits. */
 static double product_s(const struct roofline *roofline, double rows, double inner,
                         double columns, uint32_t bits)
 {
     const struct gpu_spec *gpu = &roofline->gpu;
-    const struct product_facts facts = product_facts_of(gpu, bits);
+    const struct product_facts facts = product_facts_of(roofline, bits);
     const double compute_s =
         product_compute_s(facts.curve, rows, 2.0 * inner * columns, facts.peak);
-    const double bytes =
-        inner * columns * bits / 8.0 + rows * (inner + columns) * ACTIVATION_BYTES;
+    const double bytes = inner * columns * stored_bits(roofline, bits) / 8.0 +
+                         rows * (inner + columns) * ACTIVATION_BYTES;
     /* The curve includes the start; the bytes come on top of it (the fp8 op tables fit
      * start + bytes / bandwidth within 10 %, max(start, ...) only within 40 %). */
     const double memory_s =
@@ -139,11 +155,11 @@ static double experts_s(const struct roofline *roofline,
     double seconds = 0.0;
     for (size_t i = 0; i < sizeof both / sizeof both[0]; i++) {
         const double weights = both[i]->inner * both[i]->columns;
-        const struct product_facts facts = product_facts_of(gpu, both[i]->bits);
+        const struct product_facts facts = product_facts_of(roofline, both[i]->bits);
         const double compute_s = active * product_compute_s(facts.curve, rows / active,
                                                             2.0 * weights, facts.peak);
         const double bytes =
-            active * weights * both[i]->bits / 8.0 +
+            active * weights * stored_bits(roofline, both[i]->bits) / 8.0 +
             rows * (both[i]->inner + both[i]->columns) * ACTIVATION_BYTES;
         const double memory_s =
             facts.start_s + bytes / (gpu->memory_bytes_per_s * facts.efficiency);
@@ -458,6 +474,7 @@ const struct cost_model cost_model_roofline = {
     .name = "roofline",
     .help = "from the GPU's data sheet, measured efficiencies and the model's shape",
     .drafts = DRAFTS_KNOWN,
+    .formats = FORMATS_ALL,
     .state_bytes = sizeof(struct roofline),
     .init = roofline_init,
     .fini = roofline_fini,
