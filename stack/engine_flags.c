@@ -147,6 +147,29 @@ static bool read_kv_transfer(const struct reader *reader, const struct word *wor
     return true;
 }
 
+/* {"method": "ngram", "num_speculative_tokens": 5} */
+static bool read_speculation(const struct reader *reader, const struct word *word)
+{
+    struct json *value = NULL;
+    struct err why = {ERR_NONE, ""};
+    const char *text = word->value != NULL ? word->value : "";
+    int64_t tokens = 0;
+    if (!json_parse(&value, word->given, text, strlen(text), &why)) {
+        return conf_fail(word->where, reader->err, "%s: not JSON: %.200s", word->given,
+                         text);
+    }
+    const char *method = json_str(json_get(value, "method"));
+    struct engine_flags *flags = reader->flags;
+    flags->speculative = text;
+    flags->draft_method = method != NULL ? arena_strdup(reader->arena, method) : NULL;
+    if (json_i64(json_get(value, "num_speculative_tokens"), &tokens) && tokens > 0 &&
+        tokens <= UINT16_MAX) {
+        flags->draft_tokens = (uint32_t)tokens;
+    }
+    json_delete(value);
+    return true;
+}
+
 static bool read_switch(const struct word *word, enum switch_state *out)
 {
     bool on = !word->negated;
@@ -211,7 +234,6 @@ static bool take_text(const struct reader *reader, const struct word *word)
         {"kv-cache-dtype", &flags->kv_cache_dtype},
         {"distributed-executor-backend", &flags->executor},
         {"scheduling-policy", &flags->scheduling_policy},
-        {"speculative-config", &flags->speculative},
         {"speculative-model", &flags->speculative},
         {"spec-model", &flags->speculative},
         {"served-model-name", &flags->served_name},
@@ -227,6 +249,9 @@ static bool take_text(const struct reader *reader, const struct word *word)
     }
     if (strcmp(word->name, "kv-offloading-size") == 0) {
         return read_real(reader, word, &flags->kv_offloading_gib, 1e9);
+    }
+    if (strcmp(word->name, "speculative-config") == 0) {
+        return read_speculation(reader, word);
     }
     return strcmp(word->name, "kv-transfer-config") != 0 ||
            read_kv_transfer(reader, word);

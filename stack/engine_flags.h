@@ -27,7 +27,9 @@ struct engine_flags {
     const char *kv_transfer;  /* JSON */
     const char *kv_connector; /* of it */
     const char *kv_role;      /* of it */
-    const char *speculative;  /* JSON, or that there is some */
+    const char *speculative;  /* JSON, or the draft model's name */
+    const char *draft_method; /* of it: "ngram"; NULL = not told */
+    uint32_t draft_tokens;    /* of it; 0 = not told */
     uint32_t tensor_parallel;
     uint32_t pipeline_parallel;
     uint32_t data_parallel;

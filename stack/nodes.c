@@ -60,10 +60,29 @@ static bool labels_read(struct stack_node *node, const struct conf_node *map,
     return true;
 }
 
+static void taint_add(struct stack_node *node, const char *key, const char *value)
+{
+    if (node->taint_count < sizeof node->taints / sizeof node->taints[0]) {
+        node->taints[node->taint_count++] = (struct stack_label){key, value};
+    }
+}
+
+/* {key: value} by hand, a list of {key, value, effect} by Kubernetes. */
 static bool taints_read(struct stack_node *node, const struct conf_node *map,
                         struct err *err)
 {
-    const struct conf_node *taints = NULL;
+    const struct conf_node *taints = read_child(map, "taints");
+    if (taints != NULL && conf_kind(taints) == CONF_MAP) {
+        for (size_t i = 0; i < conf_count(taints); i++) {
+            const char *value = "";
+            const char *key = conf_key_at(taints, i);
+            if (!read_text(taints, key, &value, err)) {
+                return false;
+            }
+            taint_add(node, key, value);
+        }
+        return true;
+    }
     if (!read_list_of(map, "taints", CONF_MAP, &taints, err)) {
         return false;
     }
@@ -78,8 +97,8 @@ static bool taints_read(struct stack_node *node, const struct conf_node *map,
             !read_text(taint, "effect", &effect, err)) {
             return false;
         }
-        if (strcmp(effect, "PreferNoSchedule") != 0 && node->taint_count < 4) {
-            node->taints[node->taint_count++] = (struct stack_label){key, value};
+        if (strcmp(effect, "PreferNoSchedule") != 0) {
+            taint_add(node, key, value);
         }
     }
     return true;
@@ -99,13 +118,17 @@ static bool plain_read(struct stack_nodes *nodes, const struct conf_node *map,
         !read_text(map, "gpu", &node.gpu, err) ||
         !read_text(map, "gpu_resource", &node.gpu_resource, err) ||
         !read_count(map, "gpus", &node.gpus, 0, 1024, err) ||
-        !read_quantity(map, "cpus", &node.cpu_milli, err) ||
+        !read_quantity(map, "cpu", &node.cpu_milli, err) ||
         !read_quantity(map, "memory", &memory_milli, err) ||
         !taints_read(&node, map, err)) {
         return false;
     }
     if (node.name == NULL) {
         return conf_fail(map, err, "name: is empty; give one");
+    }
+    if (node.gpu != NULL && strchr(node.gpu, '/') != NULL) {
+        node.gpu_resource = node.gpu; /* as a scenario's nodes have it */
+        node.gpu = NULL;
     }
     node.memory_bytes = memory_milli / 1000;
     for (uint32_t i = 0; i < count; i++) {
@@ -229,8 +252,8 @@ static bool finish(struct stack_nodes **out, struct stack_nodes *nodes, struct e
         if (!document_read(nodes, conf_at(documents, i), err)) {
             goto fail;
         }
-        read_warn_unknown(conf_at(documents, i), &nodes->findings);
     }
+    read_warn_unknown(documents, &nodes->findings);
     if (nodes->count == 0) {
         (void)conf_fail(documents, err,
                         "no node in it; list one, or leave the file out");

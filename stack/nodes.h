@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * nodes.h: the machines of a cluster: what `kubectl get nodes -o yaml` prints, or a
- * short list written by hand:
+ * short list written by hand, as a scenario has it (docs/fleet.md), where `gpu` may
+ * name the kind of GPU and `count` repeats a machine:
  *
  *     nodes:
- *       - {name: gpu-a, count: 4, gpu: h100_sxm, gpus: 8, cpus: 64, memory: 1Ti}
+ *       - {name: gpu-a, count: 4, gpu: h100_sxm, gpus: 8, cpu: 64, memory: 1Ti}
  */
 #ifndef STACKSIM_STACK_NODES_H
 #define STACKSIM_STACK_NODES_H

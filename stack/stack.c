@@ -154,9 +154,7 @@ static bool documents_read(struct stack *stack, struct err *err)
     if (!names_distinct(stack, err)) {
         return false;
     }
-    for (size_t i = 0; i < conf_count(documents); i++) {
-        read_warn_unknown(conf_at(documents, i), &stack->findings);
-    }
+    read_warn_unknown(documents, &stack->findings);
     for (size_t i = 0; i < stack->engine_count; i++) {
         struct stack_engine *engine = &stack->engines[i];
         if (!engine_flags_read(&engine->flags, &engine->args, stack->arena,

@@ -101,6 +101,62 @@ static void chunked_put(struct stack *stack, struct helm_engine *engine,
     put_switch(out, "async_scheduling", flags->async_scheduling);
 }
 
+/* ---- adapters and drafts -----------------------------------------------------------
+ */
+
+static void lora_put(struct stack *stack, struct helm_engine *engine, struct text *out)
+{
+    const struct engine_flags *flags = &engine->from->flags;
+    if (flags->lora != SWITCH_ON) {
+        return;
+    }
+    if (engine->model.experts > 0 || engine->model.kv_lora_rank > 0) {
+        findings_add(&stack->findings, FINDING_WARNING, "not_simulated",
+                     engine->from->where,
+                     "%s: a simulation leaves out: LoRA of a model with experts or "
+                     "latent attention",
+                     engine->from->name);
+        return;
+    }
+    text_add(out, ", enable_lora: true");
+    put_u32(out, "max_loras", flags->max_loras);
+    put_u32(out, "max_lora_rank", flags->max_lora_rank);
+    put_u32(out, "max_cpu_loras", flags->max_cpu_loras);
+}
+
+/* Methods of vLLM that the simulator has under the same name. How many drafts are right
+ * stands in no flag. */
+static void speculative_put(struct stack *stack, struct helm_engine *engine,
+                            struct text *out)
+{
+    static const char *const known[] = {"ngram",  "eagle",  "eagle3", "mtp",
+                                        "medusa", "suffix", NULL};
+    const struct engine_flags *flags = &engine->from->flags;
+    const char *method = flags->draft_method;
+    size_t at = 0;
+    while (method != NULL && known[at] != NULL && strcmp(known[at], method) != 0) {
+        at++;
+    }
+    if (flags->speculative == NULL) {
+        return;
+    }
+    if (method == NULL || known[at] == NULL || flags->draft_tokens == 0) {
+        findings_add(&stack->findings, FINDING_WARNING, "not_simulated",
+                     engine->from->where,
+                     "%s: a simulation leaves out: speculative decoding with a draft "
+                     "model, or of a method or number of tokens that is not told",
+                     engine->from->name);
+        return;
+    }
+    text_printf(out, ", speculative: {method: %s, tokens: %" PRIu32 ", rate: 0.7}",
+                method, flags->draft_tokens);
+    findings_add(&stack->findings, FINDING_NOTE, "acceptance_assumed",
+                 engine->from->where,
+                 "%s: 70 %% of drafts are taken for right; measure yours and set "
+                 "engine.speculative.rate",
+                 engine->from->name);
+}
+
 /* ---- what has no key ---------------------------------------------------------------
  */
 
@@ -111,7 +167,6 @@ static void left_out(struct stack *stack, const struct stack_engine *engine)
         bool given;
         const char *what;
     } missing[] = {
-        {flags->speculative != NULL, "speculative decoding"},
         {flags->kv_cache_dtype != NULL && strcmp(flags->kv_cache_dtype, "auto") != 0,
          "--kv-cache-dtype (KV is counted as the model file has it)"},
         {flags->data_parallel > 1, "--data-parallel-size"},
@@ -140,6 +195,8 @@ void helm_flags(struct stack *stack, struct helm_engine *engine)
     } else {
         chunked_put(stack, engine, out);
     }
+    lora_put(stack, engine, out);
+    speculative_put(stack, engine, out);
     put_u32(out, "block_tokens", flags->block_size);
     put_u32(out, "long_prefill_token_threshold", flags->long_prefill_token_threshold);
     put_u32(out, "num_gpu_blocks_override", flags->num_gpu_blocks_override);

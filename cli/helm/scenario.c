@@ -209,9 +209,6 @@ static bool routing_put(struct helm *helm, struct text *out, struct err *err)
     return true;
 }
 
-/* ---- the rest ----------------------------------------------------------------------
- */
-
 /* A name between double quotes, whatever is in it. */
 static void quoted(const char *text, struct text *out)
 {
@@ -224,6 +221,45 @@ static void quoted(const char *text, struct text *out)
     }
     text_add(out, "\"");
 }
+
+/* ---- adapters ----------------------------------------------------------------------
+ */
+
+static bool is_base(const struct helm *helm, const struct helm_args *args,
+                    const struct stack_adapter *adapter)
+{
+    for (size_t i = 0; i < helm->stack->engine_count; i++) {
+        const struct helm_engine *engine = &helm->engines[i];
+        if (strcmp(engine->from->name, adapter->base_model) == 0 &&
+            is_wanted(engine, args) && engine->fits && engine->config.lora.enabled) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void adapters_put(const struct helm *helm, const struct helm_args *args,
+                         struct text *out)
+{
+    bool first = true;
+    for (size_t i = 0; i < helm->stack->adapter_count; i++) {
+        const struct stack_adapter *adapter = &helm->stack->adapters[i];
+        if (!is_base(helm, args, adapter)) {
+            continue;
+        }
+        text_add(out, first ? "adapters:\n  list:\n" : "");
+        first = false;
+        text_add(out, "    - {name: ");
+        quoted(adapter->name, out);
+        if (adapter->has_replicas) {
+            text_printf(out, ", replicas: %" PRIu32, adapter->replicas);
+        }
+        text_add(out, "}\n");
+    }
+}
+
+/* ---- the rest ----------------------------------------------------------------------
+ */
 
 /* Absolute, since the scenario may be moved. */
 static bool trace_put(const char *trace, struct text *out, struct err *err)
@@ -293,6 +329,9 @@ bool helm_scenario(struct helm *helm, const struct helm_args *args, const char *
         }
     }
     good = good && routing_put(helm, &body, err);
+    if (good) {
+        adapters_put(helm, args, &body);
+    }
     if (good) {
         findings_sort(&helm->stack->findings);
         text_printf(

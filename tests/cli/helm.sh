@@ -76,8 +76,8 @@ refuses 2 '.*same file' run --helm "$examples/plain.yaml" --gpu h100_sxm \
 # ---- nodes ----
 cat >nodes.yaml <<'Y'
 nodes:
-  - {name: gpu-node-07, gpu: l40s, gpus: 4, cpus: 64, memory: 512Gi}
-  - {name: big, count: 2, gpus: 8, cpus: 128, memory: 1Ti, labels: {nvidia.com/gpu.product: NVIDIA-H100-80GB-HBM3}}
+  - {name: gpu-node-07, gpu: l40s, gpus: 4, cpu: 64, memory: 512Gi}
+  - {name: big, count: 2, gpus: 8, cpu: 128, memory: 1Ti, labels: {nvidia.com/gpu.product: NVIDIA-H100-80GB-HBM3}}
 Y
 exits 0 helm explain "$examples/lora_pinned.yaml" --nodes nodes.yaml
 says 'GPU +configs/gpus/l40s.yaml'
