@@ -6,6 +6,8 @@
 
 #include "base/mem.h"
 
+enum { PROGRAM_MULTI_ROUND_QA = 2 };
+
 bool population_read(struct population *population, const struct conf_node *map,
                      struct err *err)
 {
@@ -25,10 +27,6 @@ bool population_read(struct population *population, const struct conf_node *map,
         !conf_bool(map, "predicted", &population->predicted, err)) {
         return false;
     }
-    if (population->requests_max == 0 && population->duration_ns == INT64_MAX) {
-        return conf_fail(
-            map, err, "a population without end; give requests: N or duration: TIME");
-    }
     if (population->requests_max >= UINT64_C(1) << POPULATION_SHIFT) {
         return conf_fail(map, err, "requests: fewer than 2^%d are possible",
                          POPULATION_SHIFT);
@@ -47,10 +45,23 @@ void population_fini(struct population *population)
     mem_free(population->adapter);
 }
 
+/* Runs of a benchmark end by themselves. */
+static bool has_end(const struct population *population, const struct conf_node *map,
+                    uint32_t program, struct err *err)
+{
+    return program == PROGRAM_MULTI_ROUND_QA || population->requests_max > 0 ||
+           population->duration_ns < INT64_MAX ||
+           conf_fail(map, err,
+                     "a population without end; give requests: N or duration: TIME");
+}
+
 bool population_open(struct source **out, const struct conf_node *map, uint64_t seed,
                      uint64_t number, struct err *err)
 {
-    static const char *const programs[] = {"single", "chat", NULL};
+    static const char *const programs[] = {"single", "chat", "multi_round_qa", NULL};
+    static bool (*const open[])(struct source **, const struct conf_node *,
+                                const struct population *, struct err *) = {
+        single_open, chat_open, multi_round_qa_open};
     uint32_t program = 0;
     struct population population = {.seed = seed, .number = number};
     if (conf_kind(map) != CONF_MAP) {
@@ -60,8 +71,8 @@ bool population_open(struct source **out, const struct conf_node *map, uint64_t 
         !population_read(&population, map, err)) {
         return false;
     }
-    const bool opened = program == 1 ? chat_open(out, map, &population, err)
-                                     : single_open(out, map, &population, err);
+    const bool opened = has_end(&population, map, program, err) &&
+                        open[program](out, map, &population, err);
     if (!opened) {
         population_fini(&population);
     }

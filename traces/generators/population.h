@@ -46,5 +46,8 @@ NODISCARD bool single_open(struct source **out, const struct conf_node *map,
                            const struct population *population, struct err *err);
 NODISCARD bool chat_open(struct source **out, const struct conf_node *map,
                          const struct population *population, struct err *err);
+NODISCARD bool multi_round_qa_open(struct source **out, const struct conf_node *map,
+                                   const struct population *population,
+                                   struct err *err);
 
 #endif
