@@ -10,10 +10,19 @@
 
 enum { RUNS = 8 };
 
-static char *word(const char *text)
-{
-    return (char *)(uintptr_t)text; /* never written to */
-}
+/* A plan owns its words, so they are no literals. */
+static char key_policy[] = "policy";
+static char key_rate[] = "rate";
+static char key_seed[] = "seed";
+static char key_engines[] = "engines";
+static char value_a[] = "a";
+static char value_b[] = "b";
+static char value_half[] = "0.5";
+static char value_1[] = "1";
+static char value_2[] = "2";
+static char value_4[] = "4";
+static char value_fast[] = "fast";
+static char run_name[] = "x";
 
 struct plan {
     struct stored_key keys[RUNS][3];
@@ -27,18 +36,18 @@ struct plan {
  * in ms is 100 * rate + 10 * seed, and 1000 more for the second policy. */
 static void make_plan(struct plan *plan)
 {
-    static const char *const policies[] = {"a", "b"};
-    static const char *const rates[] = {"2", "0.5"};
-    static const char *const seeds[] = {"1", "2"};
+    char *const policies[] = {value_a, value_b};
+    char *const rates[] = {value_2, value_half};
+    char *const seeds[] = {value_1, value_2};
     *plan = (struct plan){0};
     for (size_t i = 0; i < RUNS; i++) {
         const size_t policy = i / 4;
         const size_t rate = i / 2 % 2;
         const size_t seed = i % 2;
-        plan->keys[i][0] = (struct stored_key){word("policy"), word(policies[policy])};
-        plan->keys[i][1] = (struct stored_key){word("rate"), word(rates[rate])};
-        plan->keys[i][2] = (struct stored_key){word("seed"), word(seeds[seed])};
-        plan->runs[i] = (struct stored_sweep_run){word("x"), plan->keys[i], 3};
+        plan->keys[i][0] = (struct stored_key){key_policy, policies[policy]};
+        plan->keys[i][1] = (struct stored_key){key_rate, rates[rate]};
+        plan->keys[i][2] = (struct stored_key){key_seed, seeds[seed]};
+        plan->runs[i] = (struct stored_sweep_run){run_name, plan->keys[i], 3};
         const struct run_info info = {.name = "x"};
         plan->records[i] = run_record_new(&info);
         plan->records[i]->metrics.value[METRIC_TTFT_MS_MEAN] =
@@ -117,10 +126,10 @@ static void without_a_key_of_numbers_there_are_no_lines(void)
     struct plan plan;
     make_plan(&plan);
     for (size_t i = 0; i < RUNS; i++) {
-        plan.keys[i][1].value = word("2"); /* the same everywhere */
+        plan.keys[i][1].value = value_2; /* the same everywhere */
     }
     EXPECT(load_curves_new(&plan.sweep, plan.done) == NULL);
-    plan.keys[0][1].value = word("fast"); /* no number */
+    plan.keys[0][1].value = value_fast; /* no number */
     EXPECT(load_curves_new(&plan.sweep, plan.done) == NULL);
     plan_fini(&plan);
 }
@@ -130,7 +139,7 @@ static void a_key_that_speaks_of_load_goes_before_others(void)
     struct plan plan;
     make_plan(&plan);
     for (size_t i = 0; i < RUNS; i++) {
-        plan.keys[i][0] = (struct stored_key){word("engines"), word(i < 4 ? "2" : "4")};
+        plan.keys[i][0] = (struct stored_key){key_engines, i < 4 ? value_2 : value_4};
         plan.keys[i][2] = plan.keys[i][0];
     }
     struct load_curves *const curves = load_curves_new(&plan.sweep, plan.done);
