@@ -83,6 +83,21 @@ static void record_sample(void *context, const struct engine_sample *sample)
     }
 }
 
+static void record_event(void *context, const struct fleet_event *event)
+{
+    struct recorder *recorder = context;
+    const struct event_row row = {
+        .time_ns = event->time_ns,
+        .warning = event->warning,
+        .reason = event->reason,
+        .object = event->object,
+        .message = event->message,
+    };
+    if (!run_add_event(recorder->run, &row)) {
+        recorder->overflowed = true;
+    }
+}
+
 static void record_decision(void *context, const struct decision_row *row)
 {
     struct recorder *recorder = context;
@@ -98,6 +113,7 @@ void recorder_observe(struct recorder *recorder, struct observer *observer)
         .context = recorder,
         .on_outcome = record_outcome,
         .on_sample = record_sample,
+        .on_event = record_event,
         .on_decision = recorder->decisions == NULL ? NULL : record_decision,
         .wants_scores = recorder->scores,
     };
@@ -197,6 +213,7 @@ static void record_totals(struct run_totals *totals, const struct sim_summary *s
     totals->status_count[REQUEST_UNFINISHED] = summary->unfinished;
     totals->status_count[REQUEST_SHED] = summary->shed;
     totals->status_count[REQUEST_TIMED_OUT] = summary->timed_out;
+    totals->status_count[REQUEST_FAILED] = summary->failed;
 }
 
 static void record_counters(uint64_t counters[ENGINE_COUNTER_COUNT],
@@ -249,7 +266,7 @@ static void record_engines(struct recorder *recorder, const struct recorder_end 
     uint32_t engine = 0;
     for (uint32_t i = 0; i < end->scenario->pool_count; i++) {
         const struct scenario_pool *pool = &end->scenario->pools[i];
-        for (uint32_t j = 0; j < pool->replicas; j++) {
+        for (uint32_t j = 0; j < pool->engines; j++) {
             record_engine(recorder, end->sim, engine, pool);
             engine++;
         }

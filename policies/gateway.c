@@ -66,6 +66,7 @@ struct gateway {
     const struct decision_sink *sink;
     double *scores; /* NULL unless the sink wants them */
     uint64_t departures;
+    uint32_t spare_id; /* forgotten, for the next url; UINT32_MAX = none */
     int64_t now_ns;
 };
 
@@ -111,6 +112,7 @@ static void make_tables(struct gateway *gateway, const struct gateway_setup *set
     gateway->group_of_model = map_new(16, MODELS_MAX);
     gateway->all = candidates_new(endpoints_max);
     gateway->now_ns = INT64_MIN;
+    gateway->spare_id = UINT32_MAX;
     if (tracks_open_requests) {
         gateway->open = map_new(64, OPEN_MAX);
     }
@@ -272,6 +274,27 @@ static struct candidates *make_group(struct gateway *gateway, const char *model,
     return group->candidates;
 }
 
+static void forget(struct gateway *gateway, struct endpoint *endpoint)
+{
+    tell_change(gateway, ENDPOINT_FORGOTTEN, endpoint);
+    if (gateway->stats != NULL) {
+        request_stats_forget(gateway->stats, endpoint->view.id);
+    }
+    map_remove(gateway->id_of_url, text_hash(endpoint->url));
+    mem_free(endpoint->url);
+    endpoint->url = NULL;
+}
+
+void gateway_forget(struct gateway *gateway, uint32_t endpoint_id)
+{
+    struct endpoint *endpoint = endpoint_at(gateway, endpoint_id);
+    CHECK(!endpoint->member && endpoint->view.inflight_requests == 0,
+          "%s is still needed", endpoint->url);
+    CHECK(gateway->spare_id == UINT32_MAX, "two forgotten ids");
+    forget(gateway, endpoint);
+    gateway->spare_id = endpoint_id;
+}
+
 /* Frees the id whose url left first. */
 static uint32_t forget_oldest(struct gateway *gateway)
 {
@@ -279,18 +302,13 @@ static uint32_t forget_oldest(struct gateway *gateway)
     for (uint32_t id = 0; id < gateway->endpoint_count; id++) {
         struct endpoint *endpoint = &gateway->endpoints[id];
         if (!endpoint->member && endpoint->view.inflight_requests == 0 &&
+            endpoint->url != NULL &&
             (oldest == NULL || endpoint->left_number < oldest->left_number)) {
             oldest = endpoint;
         }
     }
     CHECK(oldest != NULL, "no room for an endpoint beyond %u", gateway->endpoints_max);
-    tell_change(gateway, ENDPOINT_FORGOTTEN, oldest);
-    if (gateway->stats != NULL) {
-        request_stats_forget(gateway->stats, oldest->view.id);
-    }
-    map_remove(gateway->id_of_url, text_hash(oldest->url));
-    mem_free(oldest->url);
-    oldest->url = NULL;
+    forget(gateway, oldest);
     return oldest->view.id;
 }
 
@@ -305,8 +323,14 @@ static uint32_t id_for(struct gateway *gateway, const char *url)
         CHECK(!gateway->endpoints[id].member, "%s is an endpoint already", url);
         return id;
     }
-    id = gateway->endpoint_count < gateway->endpoints_max ? gateway->endpoint_count++
-                                                          : forget_oldest(gateway);
+    if (gateway->spare_id != UINT32_MAX) {
+        id = gateway->spare_id;
+        gateway->spare_id = UINT32_MAX;
+    } else {
+        id = gateway->endpoint_count < gateway->endpoints_max
+                 ? gateway->endpoint_count++
+                 : forget_oldest(gateway);
+    }
     gateway->endpoints[id].url = mem_strdup(url);
     map_put(gateway->id_of_url, text_hash(url), id);
     return id;
@@ -511,6 +535,29 @@ struct route_decision gateway_route(struct gateway *gateway, int64_t now_ns,
             gateway->policy->on_route(gateway->state, view, request, &decision);
         }
         open_attempt(gateway, request, &gateway->endpoints[chosen->id]);
+    }
+    return decision;
+}
+
+struct route_decision gateway_route_except(struct gateway *gateway, int64_t now_ns,
+                                           const struct request_view *request,
+                                           const struct route_except *except,
+                                           uint32_t *endpoint_id)
+{
+    enum { EXCEPT_MAX = 64 };
+    bool put_back[EXCEPT_MAX] = {false};
+    CHECK(except->count <= EXCEPT_MAX, "%u endpoints left out", except->count);
+    for (uint32_t i = 0; i < except->count; i++) {
+        struct endpoint *endpoint = endpoint_at(gateway, except->endpoints[i]);
+        put_back[i] = endpoint->view.accepting;
+        offer(gateway, endpoint, false);
+    }
+    const struct route_decision decision =
+        gateway_route(gateway, now_ns, request, endpoint_id);
+    for (uint32_t i = 0; i < except->count; i++) {
+        if (put_back[i]) {
+            offer(gateway, endpoint_at(gateway, except->endpoints[i]), true);
+        }
     }
     return decision;
 }

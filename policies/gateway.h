@@ -71,6 +71,9 @@ void gateway_serve(struct gateway *gateway, const char *model,
                    const uint32_t *endpoint_ids, uint32_t count);
 void gateway_set_accepting(struct gateway *gateway, uint32_t endpoint_id,
                            bool accepting);
+/* One that has left, with nothing in flight, will not come back: the next url that is
+ * new gets its id. At most one at a time (CHECK). */
+void gateway_forget(struct gateway *gateway, uint32_t endpoint_id);
 /* Stays valid, and its counters current, until gateway_delete. */
 const struct endpoint_view *gateway_endpoint(const struct gateway *gateway,
                                              uint32_t endpoint_id);
@@ -85,6 +88,17 @@ unsigned gateway_needs(const struct gateway *gateway);
 struct route_decision gateway_route(struct gateway *gateway, int64_t now_ns,
                                     const struct request_view *request,
                                     uint32_t *endpoint_id);
+/* The same among all but these endpoints, which failed this request before: the policy
+ * sees a smaller set and is told of no change. Those that do not accept may be named.
+ */
+struct route_except {
+    const uint32_t *endpoints;
+    uint32_t count;
+};
+struct route_decision gateway_route_except(struct gateway *gateway, int64_t now_ns,
+                                           const struct request_view *request,
+                                           const struct route_except *except,
+                                           uint32_t *endpoint_id);
 void gateway_first_token(struct gateway *gateway, int64_t now_ns, uint64_t request_id,
                          uint32_t endpoint_id, uint32_t prompt_tokens);
 /* end->had_first_token: whether gateway_first_token was called for this attempt. */

@@ -248,6 +248,7 @@ static bool add_page(const struct report *report, struct text *out, struct err *
         add_comparison(report, out);
     }
     report_add_engines(report, out);
+    report_add_events(report, out);
     report_add_provenance(report, out);
     report_add_limits(report, out);
     report_add_scenarios(report, out);

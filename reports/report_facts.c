@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * report_facts.c: engines, scenarios, provenance and limits: what a reader looks up who
- * doubts the figures.
+ * report_facts.c: engines, events, scenarios, provenance and limits: what a reader
+ * looks up who doubts the figures.
  */
 #include "reports/report_facts.h"
 
@@ -71,6 +71,46 @@ void report_add_engines(const struct report *report, struct text *out)
                 report->seeds != NULL ? " of the first seed" : "");
     page_add_table(out, table, "Engines");
     text_add(out, "</details>\n");
+    table_delete(table);
+}
+
+void report_add_events(const struct report *report, struct text *out)
+{
+    enum { SHOWN_MAX = 500 };
+    static const struct table_column columns[] = {
+        {"run", "run", NULL, "name of the run", true},
+        {"time_s", "time", "s", "since the run's start", false},
+        {"type", "type", NULL, "Normal or Warning", true},
+        {"reason", "reason", NULL, "as Kubernetes calls it, where it does", true},
+        {"object", "object", NULL, "whom it befell", true},
+        {"message", "message", NULL, "in words", true},
+    };
+    struct table *table = table_new(columns, sizeof columns / sizeof columns[0]);
+    size_t left_out = 0;
+    for (size_t i = 0; i < report->run_count; i++) {
+        const struct run_record *run = report->runs[i];
+        for (size_t j = 0; j < run->event_count; j++) {
+            if (table_rows(table) >= SHOWN_MAX) {
+                left_out++;
+                continue;
+            }
+            const struct event_row *event = &run->events[j];
+            table_put_text(table, run->info.name);
+            table_put_f64(table, (double)event->time_ns / 1e9, 3, NULL);
+            table_put_text(table, event->warning ? "Warning" : "Normal");
+            table_put_text(table, event->reason);
+            table_put_text(table, event->object);
+            table_put_text(table, event->message);
+        }
+    }
+    if (table_rows(table) > 0) {
+        text_add(out, "<h2>What happened to the fleet</h2>\n");
+        page_add_table(out, table, "Events of the fleet");
+        if (left_out > 0) {
+            text_printf(out, "<p>%zu more: <code>stacksim events</code></p>\n",
+                        left_out);
+        }
+    }
     table_delete(table);
 }
 

@@ -9,6 +9,7 @@
 #include "reports/report.h"
 
 void report_add_engines(const struct report *report, struct text *out);
+void report_add_events(const struct report *report, struct text *out);
 void report_add_scenarios(const struct report *report, struct text *out);
 void report_add_provenance(const struct report *report, struct text *out);
 void report_add_limits(const struct report *report, struct text *out);

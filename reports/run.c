@@ -89,6 +89,12 @@ void run_record_delete(struct run_record *run)
         string_free(run->tenants[i].name);
     }
     mem_free(run->tenants);
+    for (size_t i = 0; i < run->event_count; i++) {
+        string_free(run->events[i].reason);
+        string_free(run->events[i].object);
+        string_free(run->events[i].message);
+    }
+    mem_free(run->events);
     mem_free(run->samples);
     mem_free(run->requests);
     mem_free(run->intervals);
@@ -158,6 +164,19 @@ void run_want_intervals(struct run_record *run)
     for (size_t i = 0; i < METRIC_COUNT; i++) {
         run->intervals->of[i] = (struct interval){(double)NAN, (double)NAN};
     }
+}
+
+bool run_add_event(struct run_record *run, const struct event_row *row)
+{
+    if (run->event_count == run->event_capacity) {
+        GROW(run->events, run->event_capacity, run->event_count + 1, RUN_EVENTS_MAX);
+    }
+    struct event_row *const here = &run->events[run->event_count++];
+    *here = *row;
+    here->reason = copy_or_empty(row->reason);
+    here->object = copy_or_empty(row->object);
+    here->message = copy_or_empty(row->message);
+    return true;
 }
 
 void run_drop_requests(struct run_record *run)

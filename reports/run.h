@@ -28,7 +28,9 @@
     X(CANCELLED, "cancelled", "the client hung up")                                    \
     X(UNFINISHED, "unfinished", "the run's time limit came first")                     \
     X(SHED, "shed", "admission turned it away: HTTP 429")                              \
-    X(TIMED_OUT, "timed_out", "waited at the gateway as long as it may: HTTP 503")
+    X(TIMED_OUT, "timed_out", "waited at the gateway as long as it may: HTTP 503")     \
+    X(FAILED, "failed",                                                                \
+      "its engine was lost, and nobody tried again: HTTP 500, a broken stream")
 
 enum request_status {
 #define X(id, name, help) REQUEST_##id,
@@ -98,6 +100,16 @@ struct tenant_row {
     int64_t waited_ns;   /* it had somebody waiting at the gateway */
     double
         let_in_tokens; /* from that queue; a prompt token counts 1, an output token 2 */
+};
+
+/* What happened to the fleet: faults, starts, what controllers did; in order of time.
+ */
+struct event_row {
+    int64_t time_ns;
+    bool warning;       /* else Normal */
+    const char *reason; /* "FailedScheduling"; strings are copied by run_add_event */
+    const char *object; /* "pod/pool0-3" */
+    const char *message;
 };
 
 /* What was run, and on what the result rests. Strings are copied; NULL reads as "". */
@@ -171,6 +183,9 @@ struct run_record {
     struct tenant_row *tenants;
     size_t tenant_count;
     size_t tenant_capacity;
+    struct event_row *events;
+    size_t event_count;
+    size_t event_capacity;
 };
 
 enum {
@@ -178,6 +193,7 @@ enum {
     RUN_SAMPLES_MAX = 1 << 28,
     RUN_ENGINES_MAX = 1 << 16,
     RUN_TENANTS_MAX = 1 << 16,
+    RUN_EVENTS_MAX = 1 << 22,
 };
 
 struct run_record *run_record_new(const struct run_info *info);
@@ -193,6 +209,7 @@ bool run_add_engine(struct run_record *run, const struct engine_row *row);
 bool run_add_tenant(struct run_record *run, const struct tenant_row *row);
 /* From now on metrics_compute fills intervals, too. */
 void run_want_intervals(struct run_record *run);
+bool run_add_event(struct run_record *run, const struct event_row *row);
 /* Drops rows that only cost memory once metrics are known (--no-requests). */
 void run_drop_requests(struct run_record *run);
 

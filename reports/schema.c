@@ -52,6 +52,7 @@ static const char *const statements[] = {
     "  unfinished INTEGER NOT NULL,\n"
     "  shed INTEGER NOT NULL,\n"
     "  timed_out INTEGER NOT NULL,\n"
+    "  failed INTEGER NOT NULL,\n"
     "  events INTEGER NOT NULL,\n"
     "  steps INTEGER NOT NULL,\n"
     "  prompt_tokens INTEGER NOT NULL,\n"
@@ -119,6 +120,17 @@ static const char *const statements[] = {
     "  waited_ns INTEGER NOT NULL,\n"
     "  let_in_tokens REAL NOT NULL,\n"
     "  PRIMARY KEY (run_id, tenant)\n"
+    ") WITHOUT ROWID",
+
+    "CREATE TABLE fleet_event (\n"
+    "  run_id INTEGER NOT NULL REFERENCES run (run_id),\n"
+    "  number INTEGER NOT NULL, -- in order of time\n"
+    "  time_ns INTEGER NOT NULL,\n"
+    "  warning INTEGER NOT NULL, -- 1, else Normal\n"
+    "  reason TEXT NOT NULL,\n"
+    "  object TEXT NOT NULL,\n"
+    "  message TEXT NOT NULL,\n"
+    "  PRIMARY KEY (run_id, number)\n"
     ") WITHOUT ROWID",
 
     "CREATE TABLE request_status (\n"
@@ -233,6 +245,12 @@ static const char *const views[] = {
     "  CASE WHEN t.waited_ns > 0 THEN t.let_in_tokens * 1e9 / t.waited_ns END\n"
     "    AS let_in_tokens_per_s\n"
     "FROM tenant t JOIN run r USING (run_id)",
+
+    "CREATE VIEW v_fleet_event AS SELECT\n"
+    "  e.run_id, r.name AS run, e.time_ns / 1e9 AS time_s,\n"
+    "  CASE WHEN e.warning THEN 'Warning' ELSE 'Normal' END AS type,\n"
+    "  e.reason, e.object, e.message\n"
+    "FROM fleet_event e JOIN run r USING (run_id)",
 
     "CREATE VIEW v_engine AS SELECT\n"
     "  e.run_id, r.name AS run, r.policy, e.engine, e.pool, e.requests, e.steps,\n"

@@ -38,6 +38,7 @@ struct store_writer {
     struct sql_statement *insert_engine;
     struct sql_statement *insert_tenant;
     struct sql_statement *insert_counter;
+    struct sql_statement *insert_event;
     int64_t run_id_next;
     int64_t run_id; /* being written, 0 = none */
     int64_t request_row_next;
@@ -65,6 +66,10 @@ static const char insert_tenant_sql[] =
     "INSERT INTO tenant (run_id, tenant, name, requests, completed, turned_away,"
     " prompt_tokens, output_tokens, ttft_sum_ns, waited_ns, let_in_tokens)"
     " VALUES (?,?,?,?,?,?,?,?,?,?,?)";
+
+static const char insert_event_sql[] =
+    "INSERT INTO fleet_event (run_id, number, time_ns, warning, reason, object,"
+    " message) VALUES (?,?,?,?,?,?,?)";
 
 static bool path_exists(const char *path)
 {
@@ -106,7 +111,8 @@ static bool prepare(struct store_writer *store, struct err *err)
            sql_prepare(store->sql, insert_sample_sql, &store->insert_sample, err) &&
            sql_prepare(store->sql, insert_engine_sql, &store->insert_engine, err) &&
            sql_prepare(store->sql, insert_tenant_sql, &store->insert_tenant, err) &&
-           sql_prepare(store->sql, insert_counter_sql, &store->insert_counter, err);
+           sql_prepare(store->sql, insert_counter_sql, &store->insert_counter, err) &&
+           sql_prepare(store->sql, insert_event_sql, &store->insert_event, err);
 }
 
 bool store_create_or_extend(struct store_writer **out, const char *path,
@@ -310,6 +316,20 @@ static bool add_tenant(struct store_writer *store, size_t index,
     return sql_step(insert, err);
 }
 
+static bool add_event(struct store_writer *store, size_t index,
+                      const struct event_row *row, struct err *err)
+{
+    struct sql_statement *const insert = store->insert_event;
+    sql_bind_i64(insert, 1, store->run_id);
+    sql_bind_i64(insert, 2, (int64_t)index);
+    sql_bind_i64(insert, 3, row->time_ns);
+    sql_bind_i64(insert, 4, row->warning ? 1 : 0);
+    sql_bind_text(insert, 5, row->reason);
+    sql_bind_text(insert, 6, row->object);
+    sql_bind_text(insert, 7, row->message);
+    return sql_step(insert, err);
+}
+
 bool store_end_run(struct store_writer *store, const struct run_record *run,
                    struct err *err)
 {
@@ -321,6 +341,11 @@ bool store_end_run(struct store_writer *store, const struct run_record *run,
     }
     for (size_t i = 0; i < run->tenant_count; i++) {
         if (!add_tenant(store, i, &run->tenants[i], err)) {
+            return false;
+        }
+    }
+    for (size_t i = 0; i < run->event_count; i++) {
+        if (!add_event(store, i, &run->events[i], err)) {
             return false;
         }
     }
@@ -347,9 +372,11 @@ static void close_sql(struct store_writer *store)
     sql_statement_delete(store->insert_engine);
     sql_statement_delete(store->insert_tenant);
     sql_statement_delete(store->insert_counter);
+    sql_statement_delete(store->insert_event);
     sql_close(store->sql);
     store->insert_request = store->insert_sample = NULL;
     store->insert_engine = store->insert_tenant = store->insert_counter = NULL;
+    store->insert_event = NULL;
     store->sql = NULL;
 }
 

@@ -202,6 +202,18 @@ static bool add_tenant(struct run_record *run, const struct sql_statement *selec
     return run_add_tenant(run, &row);
 }
 
+static bool add_event(struct run_record *run, const struct sql_statement *select)
+{
+    const struct event_row row = {
+        .time_ns = sql_i64(select, 0),
+        .warning = sql_i64(select, 1) != 0,
+        .reason = sql_text(select, 2),
+        .object = sql_text(select, 3),
+        .message = sql_text(select, 4),
+    };
+    return run_add_event(run, &row);
+}
+
 /* A table of rows: how they are asked for (parameters: first and last key) and kept. */
 struct row_table {
     const char *name;
@@ -238,7 +250,7 @@ static bool read_rows(struct store_reader *store, const struct row_table *table,
 static bool read_all_rows(struct store_reader *store, int64_t run_id, bool big,
                           struct run_record *run, struct err *err)
 {
-    enum { SMALL_TABLES = 3 };
+    enum { SMALL_TABLES = 4 };
     const int64_t first = run_id << SCHEMA_ROW_BITS;
     const int64_t last = first + ((INT64_C(1) << SCHEMA_ROW_BITS) - 1);
     const struct row_table tables[] = {
@@ -258,6 +270,10 @@ static bool read_all_rows(struct store_reader *store, int64_t run_id, bool big,
          " ttft_sum_ns, waited_ns, let_in_tokens FROM tenant"
          " WHERE run_id BETWEEN ? AND ? ORDER BY tenant",
          run_id, run_id, add_tenant},
+        {"fleet_event",
+         "SELECT time_ns, warning, reason, object, message FROM fleet_event"
+         " WHERE run_id BETWEEN ? AND ? ORDER BY number",
+         run_id, run_id, add_event},
         {"request",
          "SELECT request_id, session_id, turn, status, engine, arrival_ns, queued_ns,"
          " scheduled_ns, first_token_ns, end_ns, prompt_tokens, output_tokens,"

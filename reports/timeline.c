@@ -17,13 +17,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GATEWAY_PID = 1, ENGINE_PID = 2, ROUTER_TID = 1, LANE_TID = 1 };
+enum { GATEWAY_PID = 1, ENGINE_PID = 2, ROUTER_TID = 1, CONTROL_TID = 2, LANE_TID = 1 };
 #define LANE_NONE UINT32_MAX
 
 /* In this order when at the same time: lanes are free before they are taken. */
 enum mark_kind {
     MARK_END,
     MARK_SAMPLE,
+    MARK_EVENT,
     MARK_ARRIVE,
     MARK_QUEUE,
     MARK_QUEUE_END,
@@ -33,7 +34,7 @@ enum mark_kind {
 
 struct mark {
     int64_t time_ns;
-    uint32_t row; /* of requests or samples */
+    uint32_t row; /* of requests, samples or events */
     enum mark_kind kind;
 };
 
@@ -111,9 +112,9 @@ static void make_marks(struct timeline *timeline)
 {
     enum { MARKS_PER_REQUEST = 6 };
     const struct run_record *run = timeline->run;
-    timeline->marks =
-        mem_alloc(run->request_count * MARKS_PER_REQUEST + run->sample_count + 1,
-                  sizeof *timeline->marks);
+    timeline->marks = mem_alloc(run->request_count * MARKS_PER_REQUEST +
+                                    run->sample_count + run->event_count + 1,
+                                sizeof *timeline->marks);
     for (size_t i = 0; i < run->request_count; i++) {
         mark_request(timeline, i);
     }
@@ -121,6 +122,9 @@ static void make_marks(struct timeline *timeline)
         if (run->samples[i].engine < timeline->engine_count) {
             add_mark(timeline, MARK_SAMPLE, run->samples[i].time_ns, i);
         }
+    }
+    for (size_t i = 0; i < run->event_count; i++) {
+        add_mark(timeline, MARK_EVENT, run->events[i].time_ns, i);
     }
     qsort(timeline->marks, timeline->mark_count, sizeof *timeline->marks, by_time);
 }
@@ -177,6 +181,9 @@ static void name_processes(struct timeline *timeline)
 {
     name_process(timeline, GATEWAY_PID, "gateway");
     name_thread(timeline, GATEWAY_PID, ROUTER_TID, "router");
+    if (timeline->run->event_count > 0) {
+        name_thread(timeline, GATEWAY_PID, CONTROL_TID, "control plane");
+    }
     for (size_t i = 0; i < timeline->engine_count; i++) {
         const struct engine_row *engine = &timeline->run->engines[i];
         char name[256];
@@ -330,6 +337,25 @@ static void put_sample(struct timeline *timeline, const struct mark *mark)
                 : 100.0 * sample->kv_used_blocks / sample->kv_total_blocks);
 }
 
+/* An instant that goes through all tracks: what befell the fleet explains them. */
+static void put_event(struct timeline *timeline, const struct mark *mark)
+{
+    FILE *stream = timeline->stream;
+    const struct event_row *event = &timeline->run->events[mark->row];
+    fprintf(stream, "%s{\"ph\":\"i\",", timeline->any ? ",\n" : "");
+    timeline->any = true;
+    put_text(stream, "name", event->reason);
+    fprintf(stream, ",\"pid\":%d,\"tid\":%d,\"cat\":\"%s\",\"s\":\"%s\"", GATEWAY_PID,
+            CONTROL_TID, event->warning ? "warning" : "normal",
+            event->warning ? "g" : "t");
+    put_us(stream, "ts", mark->time_ns);
+    fputs(",\"args\":{", stream);
+    put_text(stream, "object", event->object);
+    fputs(",", stream);
+    put_text(stream, "message", event->message);
+    fputs("}}", stream);
+}
+
 static void put_mark(struct timeline *timeline, const struct mark *mark)
 {
     switch (mark->kind) {
@@ -338,6 +364,9 @@ static void put_mark(struct timeline *timeline, const struct mark *mark)
         break;
     case MARK_SAMPLE:
         put_sample(timeline, mark);
+        break;
+    case MARK_EVENT:
+        put_event(timeline, mark);
         break;
     case MARK_ARRIVE:
         put_arrival(timeline, mark);

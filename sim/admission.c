@@ -53,7 +53,7 @@ static char *name_copy(const char *name)
     return name != NULL ? mem_strdup(name) : NULL;
 }
 
-static struct parked *parked_new(const struct trace_record *record, int64_t now_ns)
+struct parked *parked_new(const struct trace_record *record, int64_t arrival_ns)
 {
     struct parked *parked = mem_alloc(1, sizeof *parked);
     parked->segments = mem_alloc(record->segment_count, sizeof *parked->segments);
@@ -67,7 +67,7 @@ static struct parked *parked_new(const struct trace_record *record, int64_t now_
     parked->record.model = parked->model;
     parked->record.tenant = parked->tenant;
     parked->record.adapter = parked->adapter;
-    parked->arrival_ns = now_ns;
+    parked->arrival_ns = arrival_ns;
     parked->timer = UINT32_MAX;
     return parked;
 }

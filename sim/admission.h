@@ -23,10 +23,11 @@ struct parked {
     char *tenant;  /* NULL = none */
     char *adapter; /* NULL = none */
     int64_t arrival_ns;
-    uint64_t number;  /* as given to admission_arrive */
-    uint32_t account; /* its tenant in sim/fairness.h */
-    uint32_t front;   /* replica of the router that it waits at */
-    uint32_t timer;   /* of its client hanging up; UINT32_MAX = none */
+    uint64_t number;         /* as given to admission_arrive */
+    uint32_t account;        /* its tenant in sim/fairness.h */
+    uint32_t front;          /* replica of the router that it waits at */
+    uint32_t timer;          /* of its client hanging up; UINT32_MAX = none */
+    struct attempt *attempt; /* earlier ones (sim/retries.h); NULL = none */
 };
 
 NODISCARD bool admission_new(struct admission **out, const struct scenario *scenario,
@@ -48,6 +49,8 @@ struct parked *admission_expired(struct admission *admission, int64_t now_ns);
 struct parked *admission_any(struct admission *admission);
 /* Its client hung up: takes it out of the queue. */
 void admission_cancel(struct admission *admission, const struct parked *parked);
+/* A copy of a record; admission_drop frees it. */
+struct parked *parked_new(const struct trace_record *record, int64_t arrival_ns);
 /* Frees what was taken. */
 void admission_drop(struct parked *parked);
 

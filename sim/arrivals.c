@@ -23,9 +23,10 @@ uint64_t sim_waiting_at_gateway(const struct sim *sim)
 void sim_arrival_schedule(struct sim *sim)
 {
     const uint32_t limit = sim->scenario->in_flight_max;
-    sim->arrival_held =
-        limit > 0 &&
-        request_table_live(sim->table) + sim_waiting_at_gateway(sim) >= limit;
+    sim->arrival_held = limit > 0 && request_table_live(sim->table) +
+                                             sim_waiting_at_gateway(sim) +
+                                             sim->retries.paused >=
+                                         limit;
     if (sim->arrival_held) {
         evq_clear(sim->events, sim->source_arrival);
     } else {
@@ -75,6 +76,9 @@ struct request *sim_request_new(struct sim *sim, const struct incoming *incoming
     request->adapter = record->adapter == NULL
                            ? ADAPTER_NONE
                            : fleet_adapters_find(sim->adapters, record->adapter);
+    if (sim->life != NULL) {
+        sim_attempt_begin(sim, request, incoming);
+    }
     load_add(&sim->load, engine, sim->now_ns);
     if (!fits) {
         request_move(request, REQUEST_ENDED);
@@ -93,6 +97,10 @@ struct request *sim_request_new(struct sim *sim, const struct incoming *incoming
 
 void sim_engine_submit(struct sim *sim, struct request *request, uint32_t engine)
 {
+    if (sim->life != NULL && !sim_life_serves(sim, engine)) {
+        sim_life_refuse(sim, request);
+        return;
+    }
     if (sim->group_of[engine] != NULL) {
         lockstep_submit(sim->group_of[engine], engine - sim->first_of[engine], request,
                         sim->now_ns);
@@ -117,6 +125,9 @@ void sim_metrics_read(struct sim *sim, const struct front *front)
     const bool adapters = (front_needs(front) & NEED_ADAPTERS) != 0;
     for (uint32_t engine = 0; engine < sim->engine_count; engine++) {
         struct engine_sample sample;
+        if (sim->life != NULL && !sim_life_serves(sim, engine)) {
+            continue; /* nobody answers */
+        }
         replica_peek(sim->engines[engine], sim->now_ns, &sample);
         const struct replica_stats *stats = replica_stats(sim->engines[engine]);
         struct endpoint_metrics metrics = {
@@ -212,16 +223,25 @@ void sim_request_drop(struct sim *sim, const struct incoming *incoming,
     struct request *request = request_table_add(sim->table, incoming->record, 0, 0);
     request->arrival_ns = incoming->arrival_ns;
     request->front = incoming->front;
-    request->admitted =
-        sim->fronts[incoming->front].admission != NULL && status == OUTCOME_REJECTED;
+    request->admitted = sim->fronts[incoming->front].admission != NULL &&
+                        (status == OUTCOME_REJECTED || status == OUTCOME_FAILED);
     request->account = account_of(sim, incoming);
     request->number = incoming->number;
+    request->attempt = incoming->attempt;
     request_move(request, REQUEST_ENDED);
     sim_finish(sim, request, status);
 }
 
-/* Behind admission: to an engine, if there is one. */
-static void request_route(struct sim *sim, const struct incoming *incoming)
+void sim_request_unadmit(struct sim *sim, const struct incoming *incoming)
+{
+    const struct front *front = &sim->fronts[incoming->front];
+    if (front->admission != NULL) {
+        admission_ended(front->admission, incoming->number, 0);
+        evq_set(sim->events, sim->source_admit, sim->now_ns, sim_rank(EVENT_ADMIT, 0));
+    }
+}
+
+void sim_request_route(struct sim *sim, const struct incoming *incoming)
 {
     uint32_t engine = UINT32_MAX;
     sim->asked = incoming->record;
@@ -235,7 +255,7 @@ static void request_route(struct sim *sim, const struct incoming *incoming)
     if (decision.endpoint >= 0) {
         sim_request_submit(sim, incoming, engine);
     } else {
-        sim_request_drop(sim, incoming, OUTCOME_REJECTED);
+        sim_attempt_unroutable(sim, incoming);
     }
 }
 
@@ -257,7 +277,7 @@ static void queue_timeout_reschedule(struct sim *sim)
 static struct incoming incoming_of(const struct parked *parked)
 {
     return (struct incoming){&parked->record, parked->arrival_ns, parked->number,
-                             parked->front};
+                             parked->front, parked->attempt};
 }
 
 /* It waits no longer; nor is its client's patience measured by that timer. */
@@ -319,7 +339,7 @@ void sim_admit_waiting(struct sim *sim)
             fairness_serve(sim->fairness, parked->account, parked->record.prompt_tokens,
                            parked->record.output_tokens);
             const struct incoming incoming = incoming_of(parked);
-            request_route(sim, &incoming);
+            sim_request_route(sim, &incoming);
             admission_drop(parked);
         }
     }
@@ -355,7 +375,8 @@ static void request_wait(struct sim *sim, struct parked *parked)
         const struct timer timer = {.kind = EVENT_CANCEL, .parked = parked};
         parked->timer = sim_timer_new(sim, &timer);
         evq_set(sim->events, sim->source_timers + parked->timer,
-                sim->now_ns + record->cancel_ns, sim_rank(EVENT_CANCEL, record->id));
+                parked->arrival_ns + record->cancel_ns,
+                sim_rank(EVENT_CANCEL, record->id));
     }
     sim_admit_waiting(sim);
 }
@@ -368,6 +389,30 @@ static uint32_t front_draw(struct sim *sim)
                : (uint32_t)rng_below(&sim->front_bits, sim->front_count);
 }
 
+static void arrive(struct sim *sim, const struct incoming *incoming)
+{
+    const struct front *front = &sim->fronts[incoming->front];
+    if (sim->fresh_metrics) {
+        sim_metrics_read(sim, front);
+    }
+    struct admit_decision decision = {.verdict = ADMIT_PASS};
+    struct parked *parked = NULL;
+    if (front->admission != NULL) {
+        decision = admission_arrive(front->admission, sim->now_ns, incoming->record,
+                                    incoming->number, &parked);
+    }
+    if (decision.verdict == ADMIT_PASS) {
+        sim_request_route(sim, incoming);
+    } else if (decision.verdict == ADMIT_QUEUE) {
+        parked->front = incoming->front;
+        parked->arrival_ns = incoming->arrival_ns;
+        parked->attempt = incoming->attempt;
+        request_wait(sim, parked);
+    } else {
+        sim_request_drop(sim, incoming, OUTCOME_SHED);
+    }
+}
+
 void sim_arrive(struct sim *sim, const struct trace_record *record)
 {
     sim->injected++;
@@ -375,30 +420,19 @@ void sim_arrive(struct sim *sim, const struct trace_record *record)
         sim->summary.first_arrival_ns = sim->now_ns;
     }
     const struct incoming incoming = {record, sim->now_ns, sim->injected,
-                                      front_draw(sim)};
-    const struct front *front = &sim->fronts[incoming.front];
+                                      front_draw(sim), NULL};
     if (record->adapter != NULL &&
         fleet_adapters_find(sim->adapters, record->adapter) == ADAPTER_NONE) {
         sim_request_drop(sim, &incoming, OUTCOME_REFUSED); /* no such model */
         return;
     }
-    if (sim->fresh_metrics) {
-        sim_metrics_read(sim, front);
-    }
-    struct admit_decision decision = {.verdict = ADMIT_PASS};
-    struct parked *parked = NULL;
-    if (front->admission != NULL) {
-        decision = admission_arrive(front->admission, sim->now_ns, record,
-                                    incoming.number, &parked);
-    }
-    if (decision.verdict == ADMIT_PASS) {
-        request_route(sim, &incoming);
-    } else if (decision.verdict == ADMIT_QUEUE) {
-        parked->front = incoming.front;
-        request_wait(sim, parked);
-    } else {
-        sim_request_drop(sim, &incoming, OUTCOME_SHED);
-    }
+    arrive(sim, &incoming);
+}
+
+void sim_arrive_again(struct sim *sim, struct incoming *incoming)
+{
+    incoming->front = front_draw(sim);
+    arrive(sim, incoming);
 }
 
 bool sim_arrival_fetch(struct sim *sim, struct err *err)

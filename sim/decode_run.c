@@ -52,7 +52,8 @@ void run_plan(struct replica *replica)
     const bool wanted =
         (replica->waiting.count > 0 && !replica->head_stuck) || replica->ready > 0;
     const bool admits = wanted && replica->running.count < replica->engine.max_num_seqs;
-    if (replica->setup.step_by_step || replica->engine.speculation.tokens > 0 ||
+    if (replica->setup.step_by_step || replica->slow != 1.0 ||
+        replica->engine.speculation.tokens > 0 ||
         replica->step_count < replica->depth || set->count == 0 || admits ||
         replica->cancelling) {
         return;
@@ -60,7 +61,7 @@ void run_plan(struct replica *replica)
     for (uint32_t i = 0; i < replica->step_count; i++) {
         const struct step *step = &replica->steps[i];
         /* A step may have left members out without changing the set since. */
-        if (!step->decode_only || step->version != set->version ||
+        if (!step->decode_only || step->slowed || step->version != set->version ||
             step->decodes != set->count || step->stall_ns > 0) {
             return;
         }

@@ -11,53 +11,9 @@
  */
 #include "base/check.h"
 #include "base/mem.h"
-#include "sim/links.h"
-#include "sim/sim_state.h"
+#include "sim/disagg_state.h"
 
 #include <string.h>
-
-#define NO_TIMER  UINT32_MAX
-#define NO_FLOW   UINT32_MAX
-#define NO_ENGINE UINT32_MAX
-
-/* The two legs of a request; its own fields are those of the leg it is in. */
-struct split {
-    struct request *request;
-    uint32_t prefill_engine;
-    uint32_t decode_engine; /* NO_ENGINE until it is chosen */
-    bool prefill_open;      /* attempts that their gateways have not seen end */
-    bool decode_open;
-    bool one_token;         /* is all that the client asks for */
-    bool stays;             /* the decode leg is routed as a prefill leg, too */
-    bool between;           /* ARRIVED again, in this instant */
-    uint32_t output_tokens; /* of the decode leg */
-    /* Of the prefill leg, once it is over. */
-    int64_t queued_ns;
-    int64_t scheduled_ns;
-    int64_t prefill_end_ns;
-    uint32_t cached_tokens;
-    uint32_t tier_tokens;
-    /* The KV on its way. */
-    struct kv_hold *hold; /* NULL = nothing is held */
-    uint32_t blocks;      /* asked for */
-    int64_t asked_ns;
-    int64_t here_ns;
-    uint32_t timer; /* HANDOVER or KV_POSTED */
-    uint32_t lease; /* KV_EXPIRED */
-    uint32_t flow;
-};
-
-struct disagg {
-    const struct scenario_disaggregation *config;
-    struct links *links;
-    struct split **by_flow; /* whose KV it is */
-    size_t flow_capacity;
-    double block_bytes;
-    double *bytes_per_s; /* by engine: of its cards, in each direction */
-    double layers;       /* of the model */
-    uint32_t model_len;  /* tokens that every engine can hold */
-    uint64_t between;
-};
 
 /* ---- life ------------------------------------------------------------------------ */
 
@@ -114,7 +70,7 @@ static uint32_t timer_at(struct sim *sim, const struct timer *timer, int64_t tim
     return slot;
 }
 
-static void timer_drop(struct sim *sim, uint32_t *slot)
+void disagg_timer_drop(struct sim *sim, uint32_t *slot)
 {
     if (*slot != NO_TIMER) {
         sim_timer_give(sim, *slot);
@@ -122,7 +78,7 @@ static void timer_drop(struct sim *sim, uint32_t *slot)
     }
 }
 
-static void links_reschedule(struct sim *sim)
+void disagg_links_reschedule(struct sim *sim)
 {
     const int64_t next_ns = links_next_ns(sim->disagg->links);
     if (next_ns == INT64_MAX) {
@@ -230,7 +186,7 @@ static void route_decode_first(struct sim *sim, const struct incoming *incoming)
     const struct route_decision decision = front_route(
         front, sim->now_ns, incoming->record, incoming->arrival_ns, &decode);
     if (decision.endpoint < 0) {
-        sim_request_drop(sim, incoming, OUTCOME_REJECTED);
+        sim_attempt_unroutable(sim, incoming);
         return;
     }
     const bool fits = incoming->record->prompt_tokens < sim->disagg->model_len;
@@ -265,7 +221,7 @@ void sim_disagg_route(struct sim *sim, const struct incoming *incoming)
     } else if (front_route_prefill(front, sim->now_ns, incoming->record,
                                    incoming->arrival_ns, &prefill)
                    .endpoint < 0) {
-        sim_request_drop(sim, incoming, OUTCOME_REJECTED);
+        sim_attempt_unroutable(sim, incoming);
     } else {
         split_begin(sim, incoming, prefill, NO_ENGINE);
     }
@@ -282,7 +238,7 @@ static void prefill_close(struct sim *sim, struct split *split, struct attempt_e
     split->prefill_open = false;
     end.endpoint_id = split->prefill_engine;
     gateway_end(sim->fronts[request->front].prefill, sim->now_ns, &end);
-    load_remove(&sim->load, split->prefill_engine, sim->now_ns);
+    sim_load_remove(sim, split->prefill_engine);
 }
 
 void sim_on_prefilled(void *context, struct request *request, struct kv_hold *hold,
@@ -365,7 +321,7 @@ static void hand_over(struct sim *sim, struct split *split)
     split->timer = NO_TIMER;
     if (split->decode_engine == NO_ENGINE && !decode_choose(sim, split)) {
         request_move(request, REQUEST_ENDED);
-        sim_finish(sim, request, OUTCOME_REJECTED);
+        sim_finish(sim, request, OUTCOME_REJECTED); /* nor does a client try again */
         return;
     }
     request->leg = LEG_DECODE;
@@ -386,7 +342,7 @@ static void hand_over(struct sim *sim, struct split *split)
     request->remote_tokens = remote_tokens(sim, split);
     load_add(&sim->load, split->decode_engine, sim->now_ns);
     if (request->remote_tokens == 0 && split->hold != NULL) {
-        timer_drop(sim, &split->lease);
+        disagg_timer_drop(sim, &split->lease);
         hold_release(sim, split->prefill_engine, split->hold);
         split->hold = NULL;
     }
@@ -401,7 +357,7 @@ void sim_on_load(void *context, struct request *request, uint32_t blocks,
     const struct scenario_disaggregation *config = sim->disagg->config;
     split->asked_ns = now_ns;
     split->blocks = blocks;
-    timer_drop(sim, &split->lease);
+    disagg_timer_drop(sim, &split->lease);
     const int64_t wait_ns =
         blocks > 0 ? config->latency_ns + blocks * config->block_ns : 0;
     split->timer =
@@ -453,7 +409,7 @@ static void posted(struct sim *sim, struct split *split)
     const uint32_t flow = links_add(disagg->links, sim->now_ns, split->prefill_engine,
                                     split->decode_engine, bytes_left(disagg, split));
     flow_note(disagg, flow, split);
-    links_reschedule(sim);
+    disagg_links_reschedule(sim);
 }
 
 void sim_disagg_arrived(struct sim *sim)
@@ -466,7 +422,7 @@ void sim_disagg_arrived(struct sim *sim)
     sim->summary.kv_transfers++;
     sim->summary.kv_transfer_bytes += split->blocks * disagg->block_bytes;
     sim->summary.kv_transfer_ns += sim->now_ns - split->asked_ns;
-    links_reschedule(sim);
+    disagg_links_reschedule(sim);
     struct kv_hold *hold = split->hold;
     split->hold = NULL;
     replica_kv_arrived(sim->engines[split->decode_engine], split->request, sim->now_ns);
@@ -478,8 +434,11 @@ void sim_disagg_arrived(struct sim *sim)
 static void expired(struct sim *sim, struct split *split)
 {
     split->lease = NO_TIMER;
-    replica_kv_lost(sim->engines[split->decode_engine], split->request, sim->now_ns);
-    sim_engine_reschedule(sim, split->decode_engine);
+    if (split->request->state != REQUEST_ENDED) { /* else its engine is gone, too */
+        replica_kv_lost(sim->engines[split->decode_engine], split->request,
+                        sim->now_ns);
+        sim_engine_reschedule(sim, split->decode_engine);
+    }
     sim->summary.kv_expired++;
     hold_release(sim, split->prefill_engine, split->hold);
     split->hold = NULL;
@@ -530,6 +489,17 @@ struct gateway *sim_disagg_gateway(const struct sim *sim, const struct request *
                                        : decode_gateway(sim, request);
 }
 
+/* An engine that is down says nothing to the one that keeps KV for it: the lease ends
+ * that. */
+static int64_t freed_ns(const struct sim *sim, const struct split *split)
+{
+    const bool silent = sim->life != NULL && split->decode_engine != NO_ENGINE &&
+                        !sim_life_serves(sim, split->decode_engine);
+    const int64_t lease_ns =
+        silent ? split->prefill_end_ns + sim->disagg->config->lease_ns : sim->now_ns;
+    return lease_ns > sim->now_ns ? lease_ns : sim->now_ns;
+}
+
 void sim_disagg_end(struct sim *sim, struct request *request,
                     const struct attempt_end *end)
 {
@@ -542,13 +512,13 @@ void sim_disagg_end(struct sim *sim, struct request *request,
         gateway_end(decode_gateway(sim, request), sim->now_ns, &own);
     }
     if (request->leg == LEG_DECODE) {
-        load_remove(&sim->load, request->engine, sim->now_ns);
+        sim_load_remove(sim, request->engine);
     }
-    timer_drop(sim, &split->timer);
-    timer_drop(sim, &split->lease);
+    disagg_timer_drop(sim, &split->timer);
+    disagg_timer_drop(sim, &split->lease);
     if (split->flow != NO_FLOW) {
         links_remove(sim->disagg->links, sim->now_ns, split->flow);
-        links_reschedule(sim);
+        disagg_links_reschedule(sim);
     }
     if (split->between) {
         sim->disagg->between--;
@@ -558,7 +528,7 @@ void sim_disagg_end(struct sim *sim, struct request *request,
                  &(struct timer){.kind = EVENT_KV_FREED,
                                  .index = split->prefill_engine,
                                  .hold = split->hold},
-                 sim->now_ns, request->number);
+                 freed_ns(sim, split), request->number);
     }
     mem_free(split);
     request->split = NULL;

@@ -189,7 +189,9 @@ static struct route_decision route(struct front *front, struct gateway *gateway,
         .adapter = adapter_id(record->adapter),
     };
     view_fill(front, record, gateway_needs(gateway), key, &view);
-    return gateway_route(gateway, now_ns, &view, engine);
+    return front->except == NULL
+               ? gateway_route(gateway, now_ns, &view, engine)
+               : gateway_route_except(gateway, now_ns, &view, front->except, engine);
 }
 
 struct route_decision front_route(struct front *front, int64_t now_ns,

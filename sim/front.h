@@ -23,6 +23,8 @@ struct front {
     size_t hash_capacity;
     struct segment *segments; /* scratch: a prompt under its adapter */
     size_t segment_capacity;
+    /* Endpoints that failed the request being routed; NULL = none. */
+    const struct route_except *except;
 };
 
 /* What a front is tied to; borrowed. */

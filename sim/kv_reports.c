@@ -21,7 +21,7 @@ struct report {
     int64_t arrival_ns;
     uint64_t message;
     uint32_t engine;
-    uint32_t reserved; /* zero */
+    uint32_t cleared; /* 1 = of the whole cache; no change */
 };
 
 struct source {
@@ -84,8 +84,8 @@ static bool joined(const struct kv_reports *reports, const struct source *source
     struct kv_change *behind = &last->change;
     const uint64_t tokens = (uint64_t)change->run.blocks * source->block_tokens;
     if (last->engine != (uint32_t)(source - reports->sources) ||
-        last->message != source->messages - 1 || change->stored || behind->stored ||
-        behind->run.key != change->run.key ||
+        last->message != source->messages - 1 || last->cleared != 0 || change->stored ||
+        behind->stored || behind->run.key != change->run.key ||
         behind->run.offset != change->run.offset + tokens ||
         behind->chain !=
             block_run_hashes(&change->run, source->block_tokens, change->chain, NULL)) {
@@ -125,6 +125,21 @@ static bool message_open(struct source *source, int64_t *arrival_ns)
         source->lost = loss_ratio > 0 && rng_unit(&source->rng) < loss_ratio;
     }
     return !source->lost;
+}
+
+void kv_reports_cleared(struct kv_reports *reports, uint32_t engine)
+{
+    struct source *source = &reports->sources[engine];
+    int64_t arrival_ns = 0;
+    if (message_open(source, &arrival_ns)) {
+        const struct report report = {
+            .arrival_ns = arrival_ns,
+            .message = source->messages - 1,
+            .engine = engine,
+            .cleared = 1,
+        };
+        queue_append(reports, &report);
+    }
 }
 
 static void on_change(void *context, const struct kv_change *change)
@@ -186,6 +201,12 @@ int64_t kv_reports_next_ns(const struct kv_reports *reports)
 static void hand_over(struct kv_reports *reports, const struct report *report,
                       const struct kv_report_sink *sink)
 {
+    if (report->cleared != 0) {
+        const struct kv_event event = {.kind = KV_EVENT_CLEARED,
+                                       .message = report->message};
+        sink->on_event(sink->context, report->engine, &event);
+        return;
+    }
     const struct kv_change *change = &report->change;
     const uint32_t count = change->run.blocks;
     if (count == 0) {

@@ -41,6 +41,9 @@ const struct kv_listener *kv_reports_listener(struct kv_reports *reports,
 void kv_reports_chunk(struct kv_reports *reports, uint32_t engine, uint64_t key,
                       bool stored);
 
+/* The engine has lost its whole cache, and says so when it starts anew. */
+void kv_reports_cleared(struct kv_reports *reports, uint32_t engine);
+
 /* When the next message arrives; INT64_MAX when none is on its way. */
 int64_t kv_reports_next_ns(const struct kv_reports *reports);
 

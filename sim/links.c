@@ -115,6 +115,9 @@ static void next_find(struct links *links)
     links->next_ns = INT64_MAX;
     for (uint32_t i = 0; i < links->flow_count; i++) {
         const struct flow *flow = &links->flows[i];
+        if (flow->rate <= 0) {
+            continue;
+        }
         const int64_t end_ns =
             links->now_ns + (int64_t)ceil(flow->bytes / flow->rate * 1e9 - rounding_ns);
         if (end_ns < links->next_ns) {
@@ -145,6 +148,17 @@ static void rates_share(struct links *links)
         rates_fix(links, tightest, share);
     }
     next_find(links);
+}
+
+void links_set(struct links *links, int64_t now_ns, uint32_t node, double bytes_per_s)
+{
+    CHECK(2 * node < links->link_count && bytes_per_s >= 0, "node %u: %g bytes/s", node,
+          bytes_per_s);
+    bytes_move(links, now_ns);
+    struct link *out = &links->links[2 * (size_t)node];
+    out[0].bytes_per_s = bytes_per_s; /* and in, behind it */
+    out[1].bytes_per_s = bytes_per_s;
+    rates_share(links);
 }
 
 static uint32_t id_take(struct links *links)

@@ -26,6 +26,9 @@ uint32_t links_add(struct links *links, int64_t now_ns, uint32_t from, uint32_t 
 /* It ends early: its source or its reader is gone. */
 void links_remove(struct links *links, int64_t now_ns, uint32_t flow);
 
+/* From now on the node's card has this bandwidth; 0: its flows stand still. */
+void links_set(struct links *links, int64_t now_ns, uint32_t node, double bytes_per_s);
+
 /* When the next flow ends, if nothing changes; INT64_MAX = there is none. Whole ns,
  * rounded up. */
 int64_t links_next_ns(const struct links *links);

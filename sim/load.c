@@ -67,6 +67,12 @@ void load_remove(struct load *load, uint32_t engine, int64_t now_ns)
     load->total--;
 }
 
+void load_set_engines(struct load *load, uint32_t engines, int64_t now_ns)
+{
+    account(load, now_ns);
+    load->engines = engines > 0 ? engines : 1;
+}
+
 double load_imbalance(const struct load *load)
 {
     return load->busy_ns == 0 ? 0.0 : load->weighted_ns / (double)load->busy_ns;

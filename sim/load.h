@@ -25,6 +25,8 @@ struct load {
 void load_init(struct load *load, uint32_t engines);
 void load_fini(struct load *load);
 void load_add(struct load *load, uint32_t engine, int64_t now_ns);
+/* How many engines there are now, of those that load_init named: for the mean. */
+void load_set_engines(struct load *load, uint32_t engines, int64_t now_ns);
 void load_remove(struct load *load, uint32_t engine, int64_t now_ns);
 /* Over the time so far; 0 when nothing was ever in flight. */
 double load_imbalance(const struct load *load);

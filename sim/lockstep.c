@@ -62,6 +62,11 @@ static void step_begin(struct lockstep *group)
         return;
     }
     group->length_fx = cost_group_fx(group->cost, group->shapes, group->count);
+    const struct replica *slowest = group->ranks[0]; /* the others wait for it */
+    for (uint32_t i = 1; i < group->count; i++) {
+        slowest = group->ranks[i]->slow > slowest->slow ? group->ranks[i] : slowest;
+    }
+    group->length_fx = replica_slowed(slowest, group->length_fx);
     for (uint32_t i = 0; i < group->count; i++) {
         if (group->ranks[i]->step_count > 0) {
             group->ranks[i]->steps[0].length_fx = group->length_fx;

@@ -16,7 +16,9 @@
     X(CANCELLED, "the client hung up")                                                 \
     X(UNFINISHED, "the run's time limit came first")                                   \
     X(SHED, "admission turned it away: HTTP 429")                                      \
-    X(TIMED_OUT, "it waited at the gateway as long as it may: HTTP 503")
+    X(TIMED_OUT, "it waited at the gateway as long as it may: HTTP 503")               \
+    X(FAILED, "its engine was lost, and nobody tried again: HTTP 500, a broken "       \
+              "stream")
 
 enum outcome_status {
 #define X(name, help) OUTCOME_##name,
@@ -53,6 +55,17 @@ struct request_outcome {
     int64_t prefill_end_ns;
     int64_t kv_asked_ns; /* the decoding engine had blocks and asked for the KV */
     int64_t kv_here_ns;
+    uint32_t attempts; /* at engines; 1 where nothing failed */
+};
+
+/* What happened to the fleet, as `kubectl get events` tells it; strings are borrowed.
+ */
+struct fleet_event {
+    int64_t time_ns;
+    bool warning; /* else Normal */
+    const char *reason;
+    const char *object; /* "pod/pool0-3" */
+    const char *message;
 };
 
 struct engine_sample {
@@ -69,6 +82,7 @@ struct observer {
     void (*on_outcome)(void *context, const struct request_outcome *outcome);
     void (*on_sample)(void *context, const struct engine_sample *sample);
     void (*on_decision)(void *context, const struct decision_row *row);
+    void (*on_event)(void *context, const struct fleet_event *event);
     bool wants_scores; /* decisions come with the score of every candidate */
 };                     /* any function may be NULL */
 

@@ -11,7 +11,7 @@ const char *outcome_status_name(enum outcome_status status)
 {
     static const char *const names[] = {"completed", "refused",    "rejected",
                                         "cancelled", "unfinished", "shed",
-                                        "timed_out"};
+                                        "timed_out", "failed"};
     CHECK((size_t)status < sizeof(names) / sizeof(names[0]), "status %d", (int)status);
     return names[status];
 }
@@ -42,6 +42,9 @@ static void digest_outcome(struct sim *sim, const struct request_outcome *outcom
     }
     if (outcome->tier_tokens > 0) {
         digest_word(&sim->digest, outcome->tier_tokens);
+    }
+    if (outcome->attempts > 1) {
+        digest_word(&sim->digest, outcome->attempts);
     }
 }
 
@@ -90,6 +93,9 @@ static void summarise_outcome(struct sim_summary *summary,
         break;
     case OUTCOME_TIMED_OUT:
         summary->timed_out++;
+        break;
+    case OUTCOME_FAILED:
+        summary->failed++;
         break;
     }
 }
@@ -141,6 +147,7 @@ static struct request_outcome outcome_of(const struct sim *sim,
         .aside_ns = request->aside_ns,
         .tier_tokens = request->tier_tokens,
         .prefill_engine = UINT32_MAX,
+        .attempts = 1,
     };
     if (request->split != NULL) {
         sim_disagg_outcome(request, &outcome);
@@ -148,29 +155,55 @@ static struct request_outcome outcome_of(const struct sim *sim,
     return outcome;
 }
 
+/* Gateways and load are told of an attempt's end. */
+static void engine_leave(struct sim *sim, struct request *request,
+                         enum outcome_status status, uint32_t output_tokens)
+{
+    const struct attempt_end end = {
+        .request_id = request->record_id,
+        .endpoint_id = request->engine,
+        .prompt_tokens = request->prompt_tokens,
+        .cached_tokens = request->cached_tokens,
+        .how = how_it_ended(status),
+        .had_first_token = request->first_token_ns != OUTCOME_TIME_NONE,
+        .output_tokens = output_tokens,
+    };
+    if (request->split != NULL) {
+        sim_disagg_end(sim, request, &end);
+    } else {
+        gateway_end(sim->fronts[request->front].gateway, sim->now_ns, &end);
+        sim_load_remove(sim, request->engine);
+    }
+}
+
+void sim_attempt_close(struct sim *sim, struct request *request, bool routed_on)
+{
+    engine_leave(sim, request, OUTCOME_FAILED, 0);
+    if (request->admitted && !routed_on) {
+        const struct request_outcome nothing = {.output_tokens = 0};
+        admission_free(sim, request, &nothing);
+    }
+    if (request->timer != UINT32_MAX) {
+        sim_timer_give(sim, request->timer);
+    }
+    if (request->load_timer != UINT32_MAX) {
+        sim_timer_give(sim, request->load_timer);
+    }
+    request_table_remove(sim->table, request);
+}
+
 /* Every request passes here exactly once. */
 void sim_finish(struct sim *sim, struct request *request, enum outcome_status status)
 {
-    const struct request_outcome outcome = outcome_of(sim, request, status);
+    struct request_outcome outcome = outcome_of(sim, request, status);
+    if (request->attempt != NULL) {
+        outcome.attempts = sim_attempt_end(request);
+    }
     check_order(&outcome);
     digest_outcome(sim, &outcome);
     summarise_outcome(&sim->summary, &outcome);
     if (request->engine != UINT32_MAX) {
-        const struct attempt_end end = {
-            .request_id = request->record_id,
-            .endpoint_id = request->engine,
-            .prompt_tokens = request->prompt_tokens,
-            .cached_tokens = request->cached_tokens,
-            .how = how_it_ended(status),
-            .had_first_token = request->first_token_ns != OUTCOME_TIME_NONE,
-            .output_tokens = outcome.output_tokens,
-        };
-        if (request->split != NULL) {
-            sim_disagg_end(sim, request, &end);
-        } else {
-            gateway_end(sim->fronts[request->front].gateway, sim->now_ns, &end);
-            load_remove(&sim->load, request->engine, sim->now_ns);
-        }
+        engine_leave(sim, request, status, outcome.output_tokens);
     }
     if (request->admitted) {
         admission_free(sim, request, &outcome);

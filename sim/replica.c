@@ -89,7 +89,22 @@ static void cancel_one(struct replica *replica, struct request *request, int64_t
             *link = request->emit_next;
         }
     }
-    request_end(replica, request, now_ns, OUTCOME_CANCELLED);
+    request_end(replica, request, now_ns,
+                request->kv_failed ? OUTCOME_FAILED : OUTCOME_CANCELLED);
+}
+
+/* Its blocks are given back; it waits in front, for its turn to compute its prompt. */
+static void load_give_up(struct replica *replica, struct request *request)
+{
+    request->kv_failed = false;
+    request->remote_tokens = 0;
+    request->computed = 0;
+    replica_tiers_forget(replica, request);
+    request_list_remove(&replica->loading, request);
+    kvpool_release(replica->pool, &request->kv,
+                   replica_blocks_of(replica, request->reach));
+    request_move(request, REQUEST_WAITING);
+    running_queue(replica, request, true);
 }
 
 static void cancels_apply(struct replica *replica, int64_t now_ns)
@@ -103,6 +118,8 @@ static void cancels_apply(struct replica *replica, int64_t now_ns)
             next = at->next;
             if (at->cancel) {
                 cancel_one(replica, at, now_ns);
+            } else if (at->kv_failed) {
+                load_give_up(replica, at);
             }
         }
     }
@@ -219,6 +236,7 @@ void replica_cancel(struct replica *replica, struct request *request, int64_t no
     CHECK(request->engine == replica->setup.id, "cancelled at engine %u, is at %u",
           replica->setup.id, request->engine);
     request->cancel = true;
+    request->kv_failed = false;
     replica->cancelling = true;
     look_again(replica, now_ns);
 }
@@ -240,6 +258,29 @@ void replica_kv_lost(struct replica *replica, struct request *request, int64_t n
           (unsigned long long)request->record_id, (int)request->state);
     request->remote_tokens = 0;
     look_again(replica, now_ns);
+}
+
+void replica_kv_failed(struct replica *replica, struct request *request, bool recompute,
+                       int64_t now_ns)
+{
+    CHECK(request->state == REQUEST_WAITING || request->state == REQUEST_LOADING,
+          "KV of request %llu fails in state %d",
+          (unsigned long long)request->record_id, (int)request->state);
+    if (recompute && request->state == REQUEST_WAITING) {
+        request->remote_tokens = 0;
+    } else {
+        request->kv_failed = recompute || !request->cancel;
+        request->cancel = request->cancel || !recompute;
+        replica->cancelling = true;
+    }
+    look_again(replica, now_ns);
+}
+
+void replica_slow(struct replica *replica, double factor, int64_t now_ns)
+{
+    CHECK(factor > 0, "a factor of %g", factor);
+    run_cut(replica, now_ns);
+    replica->slow = factor;
 }
 
 void replica_release(struct replica *replica, struct kv_hold *hold, int64_t now_ns)
@@ -377,6 +418,7 @@ struct replica *replica_new(const struct replica_setup *setup)
     const struct engine_config *engine = setup->engine;
     struct replica *replica = mem_alloc(1, sizeof(*replica));
     replica->setup = *setup;
+    replica->slow = 1.0;
     replica->engine = *engine;
     if (engine->order == NULL) {
         replica->engine.order = order_policy_find("fcfs");
@@ -422,6 +464,23 @@ void replica_delete(struct replica *replica)
         adapter_slots_delete(replica->adapters);
         mem_free(replica);
     }
+}
+
+void replica_lose(struct replica *replica, struct request *request)
+{
+    replica_tiers_forget(replica, request);
+}
+
+struct replica *replica_renew(struct replica *replica)
+{
+    if (replica->setup.tiers != NULL) {
+        tiers_lose(replica->setup.tiers);
+    }
+    struct replica *fresh = replica_new(&replica->setup);
+    fresh->stats = replica->stats;
+    fresh->slow = replica->slow;
+    replica_delete(replica);
+    return fresh;
 }
 
 /* ---- invariants

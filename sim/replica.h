@@ -117,6 +117,17 @@ void replica_kv_arrived(struct replica *replica, struct request *request,
 /* It cannot be had any more: one that waits and has not asked computes its prompt here.
  */
 void replica_kv_lost(struct replica *replica, struct request *request, int64_t now_ns);
+/* The KV that it waits for is lost with its engine. recompute: its prompt is computed
+ * here; else it fails (FAILED) at the next boundary. */
+void replica_kv_failed(struct replica *replica, struct request *request, bool recompute,
+                       int64_t now_ns);
+/* Steps formed from now on take `factor` times as long. No decode runs meanwhile. */
+void replica_slow(struct replica *replica, double factor, int64_t now_ns);
+/* The engine goes down: nothing outside is held for this request any more. Then: */
+void replica_lose(struct replica *replica, struct request *request);
+/* A new engine of the same kind, with an empty cache; counters and factor go on. The
+ * old one, and what it held, is gone: its requests belong to the caller. */
+struct replica *replica_renew(struct replica *replica);
 /* The other engine has what it wanted: the blocks are free from the next boundary on,
  * at once when the engine is idle. */
 void replica_release(struct replica *replica, struct kv_hold *hold, int64_t now_ns);

@@ -32,6 +32,7 @@ struct step {
     uint32_t context_max; /* their longest, if the cost model asks for it */
     uint64_t version;     /* of the decode set, when it was formed */
     bool decode_only;
+    bool slowed; /* it was formed while the engine was slow */
     struct batch_shape shape;
     struct request *emitting; /* prompts that end in it, through emit_next */
 };
@@ -71,6 +72,7 @@ struct replica {
     struct adapter_slots *adapters; /* NULL: the base model alone */
     uint64_t speculation_key;       /* of the draws */
     bool shows_drafts;              /* the cost model knows what they are */
+    double slow; /* factor of its step times; 1 = as the cost model says */
     struct replica_stats stats;
 };
 
@@ -78,6 +80,13 @@ static inline uint32_t replica_blocks_of(const struct replica *replica, uint64_t
 {
     const uint64_t size = replica->engine.block_tokens;
     return (uint32_t)((tokens + size - 1) / size);
+}
+
+/* A step that would take length_fx. */
+static inline int64_t replica_slowed(const struct replica *replica, int64_t length_fx)
+{
+    return replica->slow == 1.0 ? length_fx
+                                : (int64_t)((double)length_fx * replica->slow);
 }
 
 /* Tokens whose ids exist: prompt and what was sampled, steps under way included. */

@@ -273,7 +273,8 @@ void request_move(struct request *request, enum request_state state)
         [REQUEST_ARRIVED] = 1U << REQUEST_WAITING | 1U << REQUEST_ENDED,
         [REQUEST_WAITING] =
             1U << REQUEST_LOADING | 1U << REQUEST_PREFILLING | 1U << REQUEST_ENDED,
-        [REQUEST_LOADING] = 1U << REQUEST_PREFILLING | 1U << REQUEST_ENDED,
+        [REQUEST_LOADING] =
+            1U << REQUEST_PREFILLING | 1U << REQUEST_WAITING | 1U << REQUEST_ENDED,
         [REQUEST_PREFILLING] = 1U << REQUEST_DECODING | 1U << REQUEST_DRAINING |
                                1U << REQUEST_WAITING | 1U << REQUEST_ENDED,
         [REQUEST_DECODING] =

@@ -92,7 +92,9 @@ struct request {
     uint32_t tier_hit;      /* leading tokens that tiers can spare it; 0 = none */
     uint32_t tier_tokens;   /* that it loaded from them at its first admission */
     uint32_t load_timer;    /* event source of the end of a load; UINT32_MAX = none */
-    struct split *split;    /* its two legs (sim/disagg.c); NULL = LEG_WHOLE */
+    bool kv_failed; /* KV that it waits for will not come; with `cancel`: it fails */
+    struct attempt *attempt; /* at engines (sim/retries.h); NULL: the only one */
+    struct split *split;     /* its two legs (sim/disagg.c); NULL = LEG_WHOLE */
     /* Other lists: prefilling; emitting or draining. */
     struct request *prefill_previous;
     struct request *prefill_next;

@@ -10,6 +10,7 @@
 #include "sim/policy_params.h"
 #include "sim/quantization.h"
 #include "sim/scenario_adapters.h"
+#include "sim/scenario_control.h"
 #include "sim/scenario_disagg.h"
 #include "sim/scenario_tiers.h"
 
@@ -115,6 +116,7 @@ static bool pool_read(struct scenario *scenario, const struct scenario_options *
         return false;
     }
     pool->role = (enum pool_role)role;
+    pool->engines = pool->replicas;
     struct cost_setup setup = {
         .gpu = &pool->gpu, .model = &pool->model, .engine = &pool->engine, .map = cost};
     if (conf_get(cost, "fit") != NULL) {
@@ -392,6 +394,7 @@ static bool scenario_read(struct scenario *scenario,
         !scenario_disagg_check(scenario, root, err) ||
         !scenario_adapters_read(scenario, root, err) ||
         !scenario_tiers_check(scenario, root, err) ||
+        !scenario_control_read(&scenario->control, scenario, root, err) ||
         !conf_require(root, "workload", err) ||
         !conf_map(root, "workload", &scenario->workload, err)) {
         return false;
@@ -465,6 +468,7 @@ void scenario_delete(struct scenario *scenario)
         cost_delete(scenario->pools[i].cost);
     }
     scenario_adapters_fini(scenario);
+    scenario_control_delete(scenario->control);
     conf_delete(scenario->conf);
     mem_free(scenario);
 }

@@ -29,6 +29,7 @@ enum pool_role { ROLE_BOTH, ROLE_PREFILL, ROLE_DECODE };
 struct scenario_pool {
     char name[FACT_NAME_BYTES];
     uint32_t replicas;
+    uint32_t engines; /* replicas, and those that may come later */
     struct gpu_spec gpu;
     struct model_spec model;
     struct engine_config engine;
@@ -67,6 +68,8 @@ struct scenario_disaggregation {
     bool layer_overlap;     /* layers move while later ones are computed */
 };
 
+struct scenario_control;
+
 struct scenario {
     char name[FACT_NAME_BYTES];
     uint64_t seed;
@@ -89,6 +92,7 @@ struct scenario {
     struct scenario_disaggregation disaggregation;
     struct adapter_list *adapters; /* owned; NULL = none */
     struct cache_server_config cache_server;
+    struct scenario_control *control; /* owned; NULL = the fleet never changes */
     /* Workload. */
     const struct conf_node *workload; /* for workload_open_conf */
     enum replay replay;

@@ -33,7 +33,19 @@ static void on_end(void *context, struct request *request, int64_t now_ns,
     struct sim *sim = context;
     CHECK(now_ns == sim->now_ns, "an engine's clock is off by %" PRId64 " ns",
           now_ns - sim->now_ns);
-    sim_finish(sim, request, status);
+    if (status == OUTCOME_FAILED) { /* somebody may try again, but not within a step */
+        sim_attempt_hang(sim, request, 0);
+    } else {
+        sim_finish(sim, request, status);
+    }
+}
+
+void sim_load_remove(struct sim *sim, uint32_t engine)
+{
+    load_remove(&sim->load, engine, sim->now_ns);
+    if (sim->life != NULL) {
+        sim_life_left(sim, engine);
+    }
 }
 
 void sim_engine_reschedule(struct sim *sim, uint32_t engine)
@@ -136,6 +148,7 @@ static void time_limit(struct sim *sim)
             sim_finish(sim, at, OUTCOME_UNFINISHED);
         }
     }
+    sim_attempts_stop(sim);
     struct parked *parked = NULL;
     for (uint32_t i = 0; i < sim->front_count; i++) {
         struct admission *admission = sim->fronts[i].admission;
@@ -160,6 +173,10 @@ static void timer_fire(struct sim *sim, uint32_t slot)
         sim_tiers_loaded(sim, timer.request);
         return;
     }
+    if (timer.kind == EVENT_ATTEMPT_LOST || timer.kind == EVENT_RETRY) {
+        sim_attempt_timer(sim, &timer);
+        return;
+    }
     if (timer.kind != EVENT_CANCEL) {
         sim_disagg_timer(sim, &timer);
         return;
@@ -170,6 +187,9 @@ static void timer_fire(struct sim *sim, uint32_t slot)
     }
     struct request *request = timer.request;
     request->timer = UINT32_MAX;
+    if (sim_attempt_cancel(sim, request)) {
+        return;
+    }
     replica_cancel(sim->engines[request->engine], request, sim->now_ns);
     sim_engine_reschedule(sim, request->engine);
 }
@@ -193,6 +213,8 @@ static bool event_handle(struct sim *sim, const struct event *event, struct err 
         kv_reports_deliver(sim->reports, sim->now_ns, &sink);
     } else if (event->source == sim->source_links) {
         sim_disagg_arrived(sim);
+    } else if (event->source == sim->source_life) {
+        sim_life_due(sim);
     } else if (event->source == sim->source_admit) {
         sim_admit_waiting(sim);
     } else if (event->source == sim->source_queue_timeout) {
@@ -208,7 +230,8 @@ static bool event_handle(struct sim *sim, const struct event *event, struct err 
 static bool all_done(const struct sim *sim)
 {
     return sim->arrivals_done && sim->releases == 0 &&
-           request_table_live(sim->table) == 0 && sim_waiting_at_gateway(sim) == 0;
+           request_table_live(sim->table) == 0 && sim_waiting_at_gateway(sim) == 0 &&
+           sim->retries.paused == 0;
 }
 
 static void visit_count(void *context, struct request *request)
@@ -224,6 +247,7 @@ static uint64_t engine_check(const struct sim *sim, uint32_t engine)
     replica_check(sim->engines[engine]);
     uint64_t here = 0;
     replica_visit(sim->engines[engine], visit_count, &here);
+    here += sim->life != NULL ? sim->retries.hung_at[engine] : 0;
     CHECK(here == sim->load.inflight[engine],
           "INV-1: engine %u holds %" PRIu64 " requests, %u were sent", engine, here,
           sim->load.inflight[engine]);
@@ -335,11 +359,28 @@ static void group_new(struct sim *sim, uint32_t first, const struct scenario_poo
     }
 }
 
+void sim_engines_renew(struct sim *sim, uint32_t first, uint32_t count)
+{
+    const struct scenario_pool *pool = sim->pool_of[first];
+    if (sim->group_of[first] != NULL) {
+        lockstep_delete(sim->group_of[first]);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        sim->engines[first + i] = replica_renew(sim->engines[first + i]);
+    }
+    if (pool->lockstep) {
+        group_new(sim, first, pool);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        sim_engine_reschedule(sim, first + i);
+    }
+}
+
 static void engines_new(struct sim *sim)
 {
     const struct scenario *scenario = sim->scenario;
     for (uint32_t i = 0; i < scenario->pool_count; i++) {
-        sim->engine_count += scenario->pools[i].replicas;
+        sim->engine_count += scenario->pools[i].engines;
     }
     if ((front_needs(&sim->fronts[0]) & NEED_KV_EVENTS) != 0) {
         sim->reports = kv_reports_new(&(struct kv_reports_setup){
@@ -357,7 +398,7 @@ static void engines_new(struct sim *sim)
     uint32_t engine = 0;
     for (uint32_t i = 0; i < scenario->pool_count; i++) {
         const struct scenario_pool *pool = &scenario->pools[i];
-        for (uint32_t number = 0; number < pool->replicas; number++, engine++) {
+        for (uint32_t number = 0; number < pool->engines; number++, engine++) {
             engine_new(sim, engine, pool, number);
         }
         if (pool->lockstep) {
@@ -408,7 +449,8 @@ static bool events_set_up(struct sim *sim, struct err *err)
     sim->source_admit = sim->engine_count + 3;
     sim->source_queue_timeout = sim->engine_count + 4;
     sim->source_links = sim->engine_count + 5;
-    sim->source_scrape = sim->engine_count + 6;
+    sim->source_life = sim->engine_count + 6;
+    sim->source_scrape = sim->engine_count + 7;
     sim->source_timers = sim->source_scrape + sim->front_count;
     sim->events = evq_new(sim->source_timers);
     sim->timer_unused = UINT32_MAX;
@@ -424,6 +466,9 @@ static bool events_set_up(struct sim *sim, struct err *err)
     }
     const bool samples = sim->observer.on_sample != NULL;
     sim->sample_ns = samples && sim->scenario->sample_interval_ns > 0 ? 0 : INT64_MAX;
+    if (sim->life != NULL) {
+        sim_life_reschedule(sim);
+    }
     return sim_arrival_fetch(sim, err);
 }
 
@@ -458,6 +503,7 @@ bool sim_new(struct sim **out, const struct scenario *scenario,
         .front_count = sim->front_count,
     });
     load_init(&sim->load, sim->engine_count);
+    sim->life = sim_life_new(sim);
     if (!events_set_up(sim, err)) {
         goto fail;
     }
@@ -487,6 +533,7 @@ void sim_delete(struct sim *sim)
     sim_disagg_delete(sim->disagg);
     fleet_adapters_delete(sim->adapters);
     sim_tiers_delete(sim->tiers, sim->engine_count);
+    sim_life_delete(sim->life);
     mem_free(sim->asked_runs);
     replay_delete(sim->replay);
     request_table_delete(sim->table);
@@ -573,8 +620,9 @@ void sim_check_invariants(const struct sim *sim)
           "INV-1: engines hold %" PRIu64 " requests, %zu live", held,
           request_table_live(sim->table));
     const uint64_t waiting = sim_waiting_at_gateway(sim);
-    CHECK(sim->injected == sim->summary.requests + held + waiting,
+    const uint64_t paused = sim->retries.paused;
+    CHECK(sim->injected == sim->summary.requests + held + waiting + paused,
           "INV-1: %" PRIu64 " injected, %" PRIu64 " ended, %" PRIu64 " live, %" PRIu64
-          " wait at the gateway",
-          sim->injected, sim->summary.requests, held, waiting);
+          " wait at the gateway, %" PRIu64 " try again later",
+          sim->injected, sim->summary.requests, held, waiting, paused);
 }

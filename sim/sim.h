@@ -47,6 +47,7 @@ struct sim_summary {
     uint64_t unfinished;
     uint64_t shed;      /* turned away by admission */
     uint64_t timed_out; /* in the gateway's queue */
+    uint64_t failed;    /* with the engine that they were at */
     uint64_t events;
     uint64_t steps;         /* engine steps, skipped ones included */
     uint64_t prompt_tokens; /* of completed requests */
@@ -61,8 +62,12 @@ struct sim_summary {
     uint64_t split; /* prompt and output on two engines; ended, any status */
     uint64_t kv_transfers;
     double kv_transfer_bytes;
-    int64_t kv_transfer_ns;        /* sum, from asked to here */
-    uint64_t kv_expired;           /* leases that ran out before the KV was asked for */
+    uint64_t failovers;     /* attempts that the router made after a failed one */
+    uint64_t retries;       /* that clients made */
+    uint64_t health_checks; /* that reached an engine */
+    uint64_t kv_lost;       /* with the engine that had it, before it was read */
+    int64_t kv_transfer_ns; /* sum, from asked to here */
+    uint64_t kv_expired;    /* leases that ran out before the KV was asked for */
     struct adapter_stats adapters; /* of all engines */
     struct speculation_stats speculation;
     double load_imbalance; /* largest over mean of requests in flight per engine,

@@ -15,10 +15,12 @@
 #include "sim/fleet_adapters.h"
 #include "sim/front.h"
 #include "sim/kv_reports.h"
+#include "sim/life.h"
 #include "sim/load.h"
 #include "sim/lockstep.h"
 #include "sim/replay.h"
 #include "sim/replica.h"
+#include "sim/retries.h"
 #include "sim/sim.h"
 
 /* Order at equal times: what frees resources comes first. */
@@ -31,8 +33,11 @@
     X(HANDOVER, "a prompt has been computed: to the engine that decodes")              \
     X(KV_POSTED, "an engine's reads of another one's KV begin")                        \
     X(KV_REPORT, "what an engine tells about its cache reaches the gateway")           \
+    X(CONTROL, "engines come, go and fail")                                            \
+    X(ATTEMPT_LOST, "a request's attempt at an engine has failed")                     \
     X(ADMIT, "there may be room for those who wait at the gateway")                    \
     X(RELEASE, "a request's parents have ended and its client has thought")            \
+    X(RETRY, "a client tries again")                                                   \
     X(ARRIVAL, "the next request of the workload")                                     \
     X(CANCEL, "a client hangs up")                                                     \
     X(QUEUE_TIMEOUT, "somebody has waited at the gateway as long as it may")           \
@@ -51,7 +56,8 @@ struct timer {
     struct request *request; /* CANCEL, TIER_LOADED */
     struct parked *parked;   /* CANCEL of one that waits at the gateway */
     struct split *split;     /* of two legs: KV_EXPIRED, HANDOVER, KV_POSTED */
-    struct kv_hold *hold;    /* KV_FREED, at engine `index` */
+    struct kv_hold *hold;    /* KV_FREED, at engine `index`; NULL in unused ones */
+    struct attempt *attempt; /* ATTEMPT_LOST, RETRY */
     uint32_t next_unused;
 };
 
@@ -82,6 +88,8 @@ struct sim {
     struct disagg *disagg;                /* NULL: no request has two legs */
     struct fleet_adapters *adapters;      /* NULL: the base model alone */
     struct fleet_tiers *tiers;            /* NULL: no engine has any */
+    struct life *life;                    /* NULL: the fleet never changes */
+    struct retries retries;               /* of interest where it does */
     struct lockstep **group_of;           /* by engine; NULL = on its own */
     uint32_t *first_of;                   /* by engine: source of its step events */
     uint32_t source_arrival;
@@ -89,6 +97,7 @@ struct sim {
     uint32_t source_scrape; /* of the first replica of the router */
     uint32_t source_reports;
     uint32_t source_links;
+    uint32_t source_life;
     uint32_t source_timers; /* the first one */
     bool fresh_metrics;     /* read at every arrival instead of at scrapes */
     struct timer *timers;
@@ -115,6 +124,7 @@ struct incoming {
     int64_t arrival_ns;
     uint64_t number; /* of its arrival */
     uint32_t front;
+    struct attempt *attempt; /* earlier ones; NULL = none */
 };
 
 static inline uint64_t sim_rank(enum event_kind kind, uint64_t identity)
@@ -135,9 +145,20 @@ void sim_on_release(void *context, int64_t time_ns, uint32_t index);
 /* Every request passes here exactly once; it is gone on return. */
 void sim_finish(struct sim *sim, struct request *request, enum outcome_status status);
 
+/* A request's attempt has failed and its engine knows it no more: gateways, load and
+ * admission are told, and it is gone. routed_on: the router tries another engine, it
+ * stays admitted. */
+void sim_attempt_close(struct sim *sim, struct request *request, bool routed_on);
+
 /* ---- arrivals.c ---- */
 
 void sim_arrive(struct sim *sim, const struct trace_record *record);
+/* Its client tries again. */
+void sim_arrive_again(struct sim *sim, struct incoming *incoming);
+/* Behind admission: to an engine, if there is one. */
+void sim_request_route(struct sim *sim, const struct incoming *incoming);
+/* It was let in and comes back later: its place is free. */
+void sim_request_unadmit(struct sim *sim, const struct incoming *incoming);
 NODISCARD bool sim_arrival_fetch(struct sim *sim, struct err *err);
 /* The next arrival takes place in its time, or as soon as the client may send. Its
  * event may still be the last one's. */
@@ -191,6 +212,12 @@ struct gateway *sim_disagg_gateway(const struct sim *sim,
 void sim_disagg_outcome(const struct request *request, struct request_outcome *outcome);
 void sim_disagg_end(struct sim *sim, struct request *request,
                     const struct attempt_end *end);
+/* No engine knows the request any more: nobody reads KV for it. */
+void sim_disagg_hang(struct sim *sim, struct request *request);
+/* The engine goes down, with the KV that waits there for others. */
+void sim_disagg_lose(struct sim *sim, uint32_t engine);
+/* Its network card is so much slower; infinite: nothing goes. */
+void sim_disagg_slow(struct sim *sim, uint32_t engine, double factor);
 
 /* ---- sim_tiers.c: tiers behind KV caches ---- */
 
@@ -210,5 +237,10 @@ void sim_tiers_loaded(struct sim *sim, struct request *request);
 /* ---- sim.c ---- */
 
 void sim_engine_reschedule(struct sim *sim, uint32_t engine);
+/* New ones in the place of those that went down, with empty caches; their numbers go
+ * on. Of ranks the whole group. */
+void sim_engines_renew(struct sim *sim, uint32_t first, uint32_t count);
+/* A request at this engine has ended. */
+void sim_load_remove(struct sim *sim, uint32_t engine);
 
 #endif

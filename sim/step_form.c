@@ -577,11 +577,13 @@ bool step_form(struct replica *replica, int64_t now_ns)
         .context_max = forming.shape.decode_context_max,
         .version = set->version,
         .decode_only = forming.shape.chunks == 0,
+        .slowed = replica->slow != 1.0,
         .shape = forming.shape,
         .extra_fx = forming.shape.extra_fx,
         .stall_ns = stall_ns,
-        .length_fx = stall_ns * COST_FX_PER_NS +
-                     cost_step_fx(replica->setup.cost, &forming.shape),
+        .length_fx =
+            stall_ns * COST_FX_PER_NS +
+            replica_slowed(replica, cost_step_fx(replica->setup.cost, &forming.shape)),
     };
     prefills_promote(replica, step);
     step_retire_decodes(replica);

@@ -161,6 +161,23 @@ void tiers_delete(struct tiers *tiers)
     }
 }
 
+void tiers_lose(struct tiers *tiers)
+{
+    for (uint32_t tier = 0; tier < TIER_REMOTE; tier++) {
+        if (tiers->index[tier] != NULL) {
+            tiers->stats.tiers[tier].evictions +=
+                tier_index_evictions(tiers->index[tier]);
+            tier_index_delete(tiers->index[tier]);
+            tiers->index[tier] =
+                tier_index_new(tiers->config.tiers[tier].bytes, &tiers->evicted);
+        }
+        tiers->read[tier] = (struct lane){0};
+        tiers->write[tier] = (struct lane){0};
+    }
+    tiers->first = 0;
+    tiers->end = 0;
+}
+
 const struct tiers_config *tiers_config(const struct tiers *tiers)
 {
     return &tiers->config;
@@ -562,7 +579,7 @@ void tiers_stats_read(const struct tiers *tiers, struct tiers_stats *stats)
     *stats = tiers->stats;
     for (uint32_t tier = 0; tier < TIER_REMOTE; tier++) {
         if (tiers->index[tier] != NULL) {
-            stats->tiers[tier].evictions = tier_index_evictions(tiers->index[tier]);
+            stats->tiers[tier].evictions += tier_index_evictions(tiers->index[tier]);
             stats->tiers[tier].held_bytes = tier_index_bytes(tiers->index[tier]);
         }
     }

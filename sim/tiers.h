@@ -133,6 +133,10 @@ void tiers_store(struct tiers *tiers, struct tier_sequence *sequence, uint32_t t
 /* The step is over. Steps end in order. */
 void tiers_step_ended(struct tiers *tiers, uint64_t step, int64_t now_ns);
 
+/* The engine's process has ended, with all that it had in tiers of its own and on the
+ * way there. No sequence may have anything pinned. Counters go on. */
+void tiers_lose(struct tiers *tiers);
+
 struct tier_stats {
     uint64_t hit_tokens; /* loaded from it instead of computed */
     uint64_t load_bytes;

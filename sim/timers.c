@@ -27,6 +27,7 @@ uint32_t sim_timer_new(struct sim *sim, const struct timer *timer)
 void sim_timer_give(struct sim *sim, uint32_t slot)
 {
     evq_clear(sim->events, sim->source_timers + slot);
+    sim->timers[slot].hold = NULL;
     sim->timers[slot].next_unused = sim->timer_unused;
     sim->timer_unused = slot;
 }

@@ -113,6 +113,7 @@ static bool scenario_make(struct scenario **out, const struct validate_case *run
     scenario->pool_count = 1;
     memcpy(pool->name, "engine", sizeof "engine");
     pool->replicas = run->facts.data_parallel;
+    pool->engines = pool->replicas;
     /* Without experts vLLM's ranks never meet. */
     pool->lockstep = run->facts.data_parallel > 1 && run->facts.experts > 0;
     pool->gpu = run->gpu;

@@ -209,9 +209,10 @@ void nodes_give(struct nodes *nodes, uint32_t node, const struct pod_request *re
 }
 
 /* Past the scheduler: selector and NoSchedule taints are not looked at. */
-static struct placement admit(struct nodes *nodes, const struct pod_request *request)
+static struct pod_placement admit(struct nodes *nodes,
+                                  const struct pod_request *request)
 {
-    struct placement placement = {.node = nodes_find(nodes, request->node_name)};
+    struct pod_placement placement = {.node = nodes_find(nodes, request->node_name)};
     if (placement.node == NODE_NONE) {
         placement.verdict = PLACE_UNKNOWN_NODE;
         placement.reason = "NodeNotFound";
@@ -281,7 +282,7 @@ static enum dropped filter(const struct node *node, const struct pod_request *re
     return DROP_COUNT;
 }
 
-static void explain(struct placement *placement, const struct nodes *nodes,
+static void explain(struct pod_placement *placement, const struct nodes *nodes,
                     const uint32_t *dropped, const struct pod_request *request)
 {
     static const char *const texts[] = {
@@ -306,12 +307,12 @@ static void explain(struct placement *placement, const struct nodes *nodes,
     text_fini(&text);
 }
 
-struct placement nodes_place(struct nodes *nodes, const struct pod_request *request)
+struct pod_placement nodes_place(struct nodes *nodes, const struct pod_request *request)
 {
     if (request->node_name != NULL) {
         return admit(nodes, request);
     }
-    struct placement placement = {
+    struct pod_placement placement = {
         .verdict = PLACE_PENDING, .node = NODE_NONE, .reason = "FailedScheduling"};
     uint32_t dropped[DROP_COUNT] = {0};
     double best = 0;

@@ -85,13 +85,14 @@ enum place_verdict {
     PLACE_UNKNOWN_NODE, /* it names a node that is not there: it stays pending */
     PLACE_VOLUME,       /* scheduled beside its ReadWriteOnce volume: never starts */
 };
-struct placement {
+struct pod_placement {
     enum place_verdict verdict;
     uint32_t node;
     char message[256];  /* as `kubectl get events` says it; "" when bound */
     const char *reason; /* FailedScheduling, OutOfcpu, UnexpectedAdmissionError ... */
 };
-struct placement nodes_place(struct nodes *nodes, const struct pod_request *request);
+struct pod_placement nodes_place(struct nodes *nodes,
+                                 const struct pod_request *request);
 void nodes_give(struct nodes *nodes, uint32_t node, const struct pod_request *request);
 
 /* Cordoned or lost: nothing new is bound there. */

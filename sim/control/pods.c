@@ -290,7 +290,7 @@ static bool pod_place(struct control *control, struct pod *pod)
     }
     struct deployment *deployment = &control->deployments[pod->pool];
     const struct pod_request request = request_of(control, pod);
-    const struct placement placement = nodes_place(control->nodes, &request);
+    const struct pod_placement placement = nodes_place(control->nodes, &request);
     pod->node = placement.node;
     pod->bound = placement.verdict == PLACE_BOUND || placement.verdict == PLACE_VOLUME;
     if (pod->bound && request.node_name == NULL) {

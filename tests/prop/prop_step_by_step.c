@@ -39,6 +39,10 @@ enum { SEEDS = 1000, TEXT_BYTES = 4096 };
     X(TIERS, "KV was loaded from tiers while the batch waited")                        \
     X(TIERS_APART, "KV was loaded from tiers beside the steps")                        \
     X(TIERS_FULL, "chunks left their tiers")                                           \
+    X(LOST, "requests failed with their engine")                                       \
+    X(FAILOVER, "the router tried another engine")                                     \
+    X(RETRIED, "clients tried again")                                                  \
+    X(KV_LOST, "KV was lost before its reader had it")                                 \
     X(SKIPPED, "decode runs saved events")
 
 enum fact {
@@ -290,7 +294,7 @@ static void write_adapters(uint64_t seed, struct text *out)
 
 /* A third of the scenarios compute prompts and outputs apart, over slow networks and
  * fast ones. */
-static void write_disaggregation(struct rng *rng, struct text *out)
+static void write_disaggregation(struct rng *rng, bool recompute, struct text *out)
 {
     static const char *const pairs[] = {
         "pd_independent", "pd_decode_first, params: {uncached_tokens: 60}",
@@ -299,13 +303,110 @@ static void write_disaggregation(struct rng *rng, struct text *out)
         "disaggregated_prefill_orchestrated"};
     static const char *const speeds[] = {"200MB", "2GB", "50GB"};
     static const char *const leases[] = {"0", "1ms", "100ms"};
-    text_printf(out, "    , disaggregation: {policy: %s,\n      lease: %s}}\n",
-                pick(rng, pairs, sizeof pairs / sizeof pairs[0]), pick(rng, leases, 3));
+    text_printf(out, "    , disaggregation: {policy: %s,\n      lease: %s%s}}\n",
+                pick(rng, pairs, sizeof pairs / sizeof pairs[0]), pick(rng, leases, 3),
+                recompute ? ", kv_load_failure: recompute" : "");
     text_printf(out,
                 "network: {nic: %s, latency: %" PRIu64 "us, block_post: 4us, "
                 "layer_overlap: %s}\n",
                 pick(rng, speeds, 3), draw(rng, 0, 1) * 50,
                 rng_below(rng, 4) == 0 ? "true" : "false");
+}
+
+static const char *whom(struct rng *rng, bool apart, char *word, size_t bytes)
+{
+    snprintf(word, bytes, "%s/%" PRIu64, apart && rng_below(rng, 2) == 0 ? "b" : "a",
+             rng_below(rng, 3));
+    return word;
+}
+
+/* Starts in tens of milliseconds, so that a short trace sees many. */
+static void write_deployment(struct rng *rng, struct text *out)
+{
+    static const char *const froms[] = {"hub", "pvc", "host_path"};
+    text_printf(out,
+                "      deployment: {warm: %s, replicas_max: 4, boot: %" PRIu64
+                "ms, capture: %" PRIu64 "ms, init: 1ms,\n"
+                "        image: {size: 0}, weights: {from: %s, size: 10MB},\n"
+                "        probes: {startup: {initial: 10ms, period: 7ms}, liveness: "
+                "{initial: 10ms, period: 20ms}, readiness: {period: 0}},\n"
+                "        surge: 1, grace: %" PRIu64 "ms, pre_stop: %" PRIu64 "ms}\n",
+                rng_below(rng, 6) > 0 ? "true" : "false", draw(rng, 0, 40),
+                draw(rng, 0, 40), froms[rng_below(rng, 3)], draw(rng, 1, 300),
+                draw(rng, 0, 20));
+}
+
+static void write_action(struct rng *rng, bool apart, bool nodes, struct text *out)
+{
+    char word[16];
+    const char *pod = whom(rng, apart, word, sizeof word);
+    const uint64_t lasts = draw(rng, 0, 400);
+    text_printf(out, "  - {at: %" PRIu64 "us, ", rng_below(rng, 2000000));
+    switch (rng_below(rng, nodes ? 11 : 9)) {
+    case 0:
+    case 1:
+        text_printf(out, "engine_crash: %s, for: %" PRIu64 "ms}\n", pod, lasts);
+        break;
+    case 2:
+        text_printf(out, "engine_hang: %s}\n", pod);
+        break;
+    case 3:
+        text_printf(out, "drain: %s}\n", pod);
+        break;
+    case 4:
+        text_printf(out, "delete_pod: %s}\n", pod);
+        break;
+    case 5:
+        text_printf(out, "slow_gpu: %s, factor: %g, for: %" PRIu64 "ms}\n", pod,
+                    (double)draw(rng, 3, 40) / 10, lasts);
+        break;
+    case 6:
+        text_printf(out, "link_lost: %s, for: %" PRIu64 "ms}\n", pod, lasts + 1);
+        break;
+    case 7:
+        text_printf(out, "scale: %c, replicas: %" PRIu64 "}\n", pod[0],
+                    draw(rng, 1, 4));
+        break;
+    case 8:
+        text_printf(out, "rollout: %c}\n", pod[0]);
+        break;
+    case 9:
+        text_printf(out, "node_lost: n%" PRIu64 ", for: %" PRIu64 "ms}\n",
+                    rng_below(rng, 2), lasts + 1);
+        break;
+    default:
+        text_printf(out, "node_drain: n%" PRIu64 "}\n", rng_below(rng, 2));
+    }
+}
+
+/* Two of five scenarios have engines that come, go and fail. */
+static bool has_faults(uint64_t seed)
+{
+    struct rng rng;
+    rng_init(&rng, seed, "prop_step_by_step/has_faults", 0);
+    return rng_below(&rng, 5) < 2;
+}
+
+static void write_faults(struct rng *rng, bool apart, struct text *out)
+{
+    const bool nodes = rng_below(rng, 3) == 0;
+    text_printf(out, "client: {retries: %" PRIu64 ", backoff: %" PRIu64 "ms}\n",
+                draw(rng, 0, 3), draw(rng, 0, 60));
+    if (rng_below(rng, 4) == 0) {
+        text_printf(out,
+                    "discovery: {mode: static, health_checks: %s, check_interval: "
+                    "100ms, check_time: 3ms, check_timeout: 30ms}\n",
+                    rng_below(rng, 4) > 0 ? "true" : "false");
+    } else {
+        text_printf(out, "discovery: {delay: %" PRIu64 "ms}\n", draw(rng, 0, 60));
+    }
+    if (nodes) {
+        text_add(out, "nodes: [{name: n0, gpus: 4}, {name: n1, gpus: 6}]\n");
+    }
+    text_add(out, "timeline:\n");
+    for (uint64_t i = draw(rng, 1, 12); i > 0; i--) {
+        write_action(rng, apart, nodes, out);
+    }
 }
 
 static void write_scenario(struct rng *rng, const char *trace, uint64_t seed,
@@ -326,6 +427,9 @@ static void write_scenario(struct rng *rng, const char *trace, uint64_t seed,
     struct rng disagg;
     rng_init(&disagg, seed, "prop_step_by_step/disaggregation", 0);
     const bool apart = rng_below(&disagg, 3) == 0;
+    const bool faults = has_faults(seed);
+    struct rng fault;
+    rng_init(&fault, seed, "prop_step_by_step/faults", 0);
     text_printf(out, "name: random\nseed: %" PRIu64 "\n", seed);
     text_printf(out, "workload: {trace: \"%s\", format: native}\n", trace);
     text_printf(out, "replay: %s\n", pick(rng, replays, 3));
@@ -339,8 +443,13 @@ static void write_scenario(struct rng *rng, const char *trace, uint64_t seed,
                 "  kv_events: {delay: %" PRIu64 "ms, batch_interval: %" PRIu64
                 "ms, loss: 0.%" PRIu64 "}\n",
                 draw(rng, 0, 3) * 5, draw(rng, 0, 1) * 30, draw(rng, 0, 1));
+    if (faults) {
+        text_printf(
+            out, "  , failover_attempts: %" PRIu64 ", connect_timeout: %" PRIu64 "ms\n",
+            draw(&fault, 0, 2), draw(&fault, 1, 80));
+    }
     if (apart) {
-        write_disaggregation(&disagg, out);
+        write_disaggregation(&disagg, faults && rng_below(&fault, 2) == 0, out);
     } else {
         text_add(out, "  }\n");
     }
@@ -351,6 +460,10 @@ static void write_scenario(struct rng *rng, const char *trace, uint64_t seed,
     write_adapters(seed, out);
     struct text pool = {0};
     const bool server = write_pool(rng, apart, seed, &pool);
+    if (faults) {
+        write_deployment(&fault, &pool);
+        write_faults(&fault, apart, out);
+    }
     text_printf(out, "cluster:\n  pools:\n    - name: a\n%s", text_str(&pool));
     if (apart) {
         text_printf(out, "      role: %s\n    - name: b\n      role: decode\n%s",
@@ -462,6 +575,10 @@ static void note_facts(const struct scenario *scenario,
     facts[FACT_LOADED] = summary->adapters.stall_ns > 0;
     facts[FACT_DRAFTS_RIGHT] = summary->speculation.accepted_tokens > 0;
     facts[FACT_ASIDE] = summary->adapters.aside_ns > 0;
+    facts[FACT_LOST] = summary->failed > 0;
+    facts[FACT_FAILOVER] = summary->failovers > 0;
+    facts[FACT_RETRIED] = summary->retries > 0;
+    facts[FACT_KV_LOST] = summary->kv_lost > 0;
 }
 
 static void note_tiers(const struct scenario *scenario, const struct sim *sim,
@@ -563,6 +680,8 @@ static bool seed_agrees(uint64_t seed, uint64_t together[FACT_COUNT][FACT_COUNT]
         EXPECT_U64(digest_value(&fast.decisions), digest_value(&slow.decisions)) &&
         EXPECT_U64(fast_summary.digest, slow_summary.digest) &&
         EXPECT_U64(fast_summary.requests, slow_summary.requests) &&
+        EXPECT_U64(fast_summary.retries, slow_summary.retries) &&
+        EXPECT_U64(fast_summary.failovers, slow_summary.failovers) &&
         EXPECT_U64(fast_summary.kv_transfers, slow_summary.kv_transfers) &&
         EXPECT_U64(fast_summary.tier_hit_tokens, slow_summary.tier_hit_tokens) &&
         EXPECT_I64(fast_summary.kv_transfer_ns, slow_summary.kv_transfer_ns) &&
@@ -592,7 +711,7 @@ static void expect_coverage(uint64_t together[FACT_COUNT][FACT_COUNT])
     };
     for (size_t a = 0; a < FACT_COUNT; a++) {
         harness_note("%s: %" PRIu64 " scenarios", names[a], together[a][a]);
-        EXPECT(together[a][a] >= SEEDS / 20);
+        EXPECT(together[a][a] >= (a == FACT_KV_LOST ? SEEDS / 100 : SEEDS / 20));
         for (size_t b = 0; a < FACTS_PAIRED && b < a; b++) {
             harness_note("%s and %s: %" PRIu64 " scenarios", names[a], names[b],
                          together[a][b]);

@@ -53,7 +53,7 @@ static void the_least_allocated_node_is_taken(void)
 {
     struct nodes *nodes = three_nodes();
     const struct pod_request pod = plain();
-    const struct placement first = nodes_place(nodes, &pod);
+    const struct pod_placement first = nodes_place(nodes, &pod);
     EXPECT(first.verdict == PLACE_BOUND);
     EXPECT_STR(nodes_name(nodes, first.node), "a");
     EXPECT_U64(nodes_free_gpus(nodes, first.node), 7);
@@ -72,7 +72,7 @@ static void taints_are_tolerated_by_name(void)
         .expressions =
             {{.key = "zone", .how = MATCH_IN, .value_count = 1, .values = {"west"}}},
     };
-    const struct placement refused = nodes_place(nodes, &pod);
+    const struct pod_placement refused = nodes_place(nodes, &pod);
     EXPECT(refused.verdict == PLACE_PENDING);
     EXPECT_STR(refused.reason, "FailedScheduling");
     EXPECT_STR(refused.message,
@@ -80,7 +80,7 @@ static void taints_are_tolerated_by_name(void)
                "didn't match Pod's node affinity/selector");
     pod.toleration_count = 1;
     pod.tolerations[0] = (struct node_label){"gpu", ""};
-    const struct placement taken = nodes_place(nodes, &pod);
+    const struct pod_placement taken = nodes_place(nodes, &pod);
     EXPECT(taken.verdict == PLACE_BOUND);
     EXPECT_STR(nodes_name(nodes, taken.node), "b");
     nodes_delete(nodes);
@@ -108,7 +108,7 @@ static void expressions_of_a_term_are_joined_and_terms_are_alternatives(void)
                          .value_count = 1,
                          .values = {"c"}}},
     };
-    const struct placement taken = nodes_place(nodes, &pod);
+    const struct pod_placement taken = nodes_place(nodes, &pod);
     EXPECT(taken.verdict == PLACE_BOUND);
     EXPECT_STR(nodes_name(nodes, taken.node), "c");
     nodes_delete(nodes);
@@ -123,11 +123,11 @@ static void a_named_node_admits_or_fails(void)
     pod.node_name = "c";
     EXPECT(nodes_place(nodes, &pod).verdict == PLACE_BOUND);
     EXPECT(nodes_place(nodes, &pod).verdict == PLACE_BOUND);
-    const struct placement cpu = nodes_place(nodes, &pod);
+    const struct pod_placement cpu = nodes_place(nodes, &pod);
     EXPECT(cpu.verdict == PLACE_FAILED);
     EXPECT_STR(cpu.reason, "OutOfcpu");
     pod.gpus = 3;
-    const struct placement gpu = nodes_place(nodes, &pod);
+    const struct pod_placement gpu = nodes_place(nodes, &pod);
     EXPECT(gpu.verdict == PLACE_FAILED);
     EXPECT_STR(gpu.reason, "UnexpectedAdmissionError");
     EXPECT(strstr(gpu.message, "Requested: 3, Available: 2") != NULL);
@@ -144,7 +144,7 @@ static void a_cordoned_node_takes_nobody(void)
     struct nodes *nodes = three_nodes();
     const struct pod_request pod = plain();
     nodes_set_schedulable(nodes, nodes_find(nodes, "a"), false);
-    const struct placement taken = nodes_place(nodes, &pod);
+    const struct pod_placement taken = nodes_place(nodes, &pod);
     EXPECT_STR(nodes_name(nodes, taken.node), "c");
     nodes_delete(nodes);
 }

@@ -1,0 +1,488 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * life.c: what the control plane tells, done to engines and gateways; and the script.
+ *
+ * All of it happens in events of one kind, behind the steps that end in the same
+ * instant, so that both modes meet the same fleet.
+ */
+#include "sim/life.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "sim/sim_state.h"
+
+#include <stdio.h>
+
+enum { URL_BYTES = 128 };
+
+/* The engines of one pod: one, or a group of ranks. */
+struct place {
+    uint32_t first;
+    uint32_t count;
+    uint32_t pool;
+    uint32_t number;
+    uint32_t incarnation; /* under which the router knows it */
+    bool up;
+    bool silent; /* down, and nobody refuses connections */
+    bool listed;
+    bool emptied; /* nothing is in flight any more */
+};
+
+struct life {
+    struct sim *sim;
+    struct control *control;
+    struct place *places; /* by slot */
+    uint32_t place_count;
+    uint32_t *place_of;   /* by engine */
+    uint32_t next_action; /* of the timeline */
+    uint32_t serving;     /* engines */
+    bool emptied;         /* some place is */
+    bool begun;
+    struct control_setup setup;
+};
+
+/* ---- hooks ----------------------------------------------------------------------- */
+
+static void serving_count(struct life *life, int change)
+{
+    struct sim *sim = life->sim;
+    life->serving = (uint32_t)((int)life->serving + change);
+    load_set_engines(&sim->load, life->serving, sim->now_ns);
+}
+
+static void on_up(void *context, uint32_t slot)
+{
+    struct life *life = context;
+    struct sim *sim = life->sim;
+    struct place *place = &life->places[slot];
+    CHECK(!place->up, "slot %u is up already", slot);
+    place->up = true;
+    place->silent = false;
+    serving_count(life, (int)place->count);
+    for (uint32_t i = 0; life->begun && sim->reports != NULL && i < place->count; i++) {
+        kv_reports_cleared(sim->reports, place->first + i);
+    }
+}
+
+struct collection {
+    struct request **requests;
+    size_t capacity;
+    uint32_t count;
+};
+
+static void collect(void *context, struct request *request)
+{
+    struct collection *found = context;
+    void *array = found->requests;
+    const bool grown = mem_grow(&array, &found->capacity, (size_t)found->count + 1,
+                                sizeof(struct request *), UINT32_MAX / 2);
+    CHECK(grown, "%u requests of an engine", found->count);
+    found->requests = array;
+    found->requests[found->count++] = request;
+}
+
+/* Everything that its engines have is lost. */
+static void place_empty(struct life *life, const struct place *place, int64_t wait_ns)
+{
+    struct sim *sim = life->sim;
+    for (uint32_t i = 0; i < place->count; i++) {
+        const uint32_t engine = place->first + i;
+        struct collection found = {0};
+        replica_stop(sim->engines[engine], sim->now_ns);
+        replica_visit(sim->engines[engine], collect, &found);
+        if (sim->disagg != NULL) {
+            sim_disagg_lose(sim, engine);
+        }
+        for (uint32_t j = 0; j < found.count; j++) {
+            struct request *request = found.requests[j];
+            replica_lose(sim->engines[engine], request);
+            if (request->load_timer != UINT32_MAX) {
+                sim_timer_give(sim, request->load_timer);
+                request->load_timer = UINT32_MAX;
+            }
+        }
+        for (uint32_t j = 0; j < found.count; j++) {
+            sim_attempt_hang(sim, found.requests[j], wait_ns);
+        }
+        mem_free(found.requests);
+    }
+    sim_engines_renew(sim, place->first, place->count);
+}
+
+static void on_down(void *context, uint32_t slot, enum down_how how)
+{
+    struct life *life = context;
+    struct place *place = &life->places[slot];
+    place->silent = how == DOWN_SILENT;
+    if (!place->up) {
+        return;
+    }
+    place->up = false;
+    serving_count(life, -(int)place->count);
+    place_empty(life, place,
+                place->silent ? life->sim->scenario->control->connect_timeout_ns : 0);
+}
+
+static void on_reset(void *context, uint32_t slot)
+{
+    struct life *life = context;
+    struct place *place = &life->places[slot];
+    place->silent = false;
+    for (uint32_t i = 0; i < place->count; i++) {
+        sim_attempts_reset(life->sim, place->first + i);
+    }
+}
+
+/* ---- the router's list ----------------------------------------------------------- */
+
+static void gateway_out(struct gateway *gateway, uint32_t engine)
+{
+    if (gateway != NULL) {
+        gateway_leave(gateway, engine);
+    }
+}
+
+static bool busy(const struct gateway *gateway, uint32_t engine)
+{
+    return gateway != NULL && gateway_endpoint(gateway, engine)->inflight_requests > 0;
+}
+
+/* A pod has a new address, unless somebody still waits for an answer of the old one:
+ * then it comes back under that. */
+static void engine_in(struct sim *sim, const struct place *place, uint32_t engine,
+                      uint32_t incarnation)
+{
+    const struct scenario_pool *pool = sim->pool_of[engine];
+    char url[URL_BYTES];
+    for (uint32_t i = 0; i < sim->front_count; i++) {
+        struct front *front = &sim->fronts[i];
+        const bool fresh = incarnation != place->incarnation &&
+                           !busy(front->gateway, engine) &&
+                           !busy(front->prefill, engine);
+        const uint32_t number = place->number + (engine - place->first);
+        if (fresh) {
+            gateway_forget(front->gateway, engine);
+            if (front->prefill != NULL) {
+                gateway_forget(front->prefill, engine);
+            }
+            (void)snprintf(url, sizeof url, "http://%s-%04u.%u:8000", pool->name,
+                           number, incarnation);
+        } else {
+            (void)snprintf(url, sizeof url, "%s",
+                           gateway_endpoint(front->gateway, engine)->url);
+        }
+        front_join(front, engine, url, pool->model.name);
+        if (front->prefill != NULL) {
+            front_set_role(front, engine, pool->role);
+        }
+    }
+}
+
+static void place_out(struct sim *sim, const struct place *place)
+{
+    for (uint32_t i = 0; i < place->count; i++) {
+        for (uint32_t j = 0; j < sim->front_count; j++) {
+            gateway_out(sim->fronts[j].gateway, place->first + i);
+            gateway_out(sim->fronts[j].prefill, place->first + i);
+        }
+    }
+}
+
+static void on_listed(void *context, uint32_t slot, bool listed, uint32_t incarnation)
+{
+    struct life *life = context;
+    struct place *place = &life->places[slot];
+    if (!life->begun) {
+        place->listed = listed; /* engines join when they are made */
+        return;
+    }
+    CHECK(place->listed != listed, "slot %u is listed twice", slot);
+    place->listed = listed;
+    if (!listed) {
+        place_out(life->sim, place);
+        return;
+    }
+    for (uint32_t i = 0; i < place->count; i++) {
+        engine_in(life->sim, place, place->first + i, incarnation);
+    }
+    place->incarnation = incarnation;
+    if (life->sim->fronts[0].admission != NULL) {
+        evq_set(life->sim->events, life->sim->source_admit, life->sim->now_ns,
+                sim_rank(EVENT_ADMIT, 0));
+    }
+}
+
+static void on_check(void *context, uint32_t slot)
+{
+    struct life *life = context;
+    life->sim->summary.health_checks += life->places[slot].count;
+}
+
+static uint32_t in_flight(void *context, uint32_t slot)
+{
+    const struct life *life = context;
+    const struct place *place = &life->places[slot];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < place->count; i++) {
+        count += life->sim->load.inflight[place->first + i];
+    }
+    return count;
+}
+
+static void on_event(void *context, const struct control_event *event)
+{
+    const struct life *life = context;
+    const struct observer *observer = &life->sim->observer;
+    const struct fleet_event row = {event->time_ns, event->warning, event->reason,
+                                    event->object, event->message};
+    if (observer->on_event != NULL) {
+        observer->on_event(observer->context, &row);
+    }
+}
+
+/* ---- life ------------------------------------------------------------------------ */
+
+static void places_new(struct life *life)
+{
+    const struct scenario *scenario = life->sim->scenario;
+    uint32_t engine = 0;
+    uint32_t slot = 0;
+    for (uint32_t i = 0; i < scenario->pool_count; i++) {
+        life->place_count += scenario->control->pools[i].slots;
+    }
+    life->places = mem_alloc(life->place_count, sizeof *life->places);
+    life->place_of = mem_alloc(life->sim->engine_count, sizeof(uint32_t));
+    for (uint32_t i = 0; i < scenario->pool_count; i++) {
+        const struct scenario_pool *pool = &scenario->pools[i];
+        const uint32_t slots = scenario->control->pools[i].slots;
+        for (uint32_t number = 0; number < slots; number++, slot++) {
+            struct place *place = &life->places[slot];
+            *place = (struct place){.first = engine,
+                                    .count = pool->engines / slots,
+                                    .pool = i,
+                                    .number = number};
+            for (uint32_t j = 0; j < place->count; j++) {
+                life->place_of[engine++] = slot;
+            }
+        }
+    }
+    CHECK(engine == life->sim->engine_count, "%u engines have places", engine);
+}
+
+struct life *sim_life_new(struct sim *sim)
+{
+    const struct scenario_control *config = sim->scenario->control;
+    if (config == NULL) {
+        return NULL;
+    }
+    struct life *life = mem_alloc(1, sizeof *life);
+    life->sim = sim;
+    places_new(life);
+    retries_init(&sim->retries, sim->engine_count);
+    life->setup = (struct control_setup){
+        .pools = config->pools,
+        .pool_count = sim->scenario->pool_count,
+        .nodes = config->nodes,
+        .node_count = config->node_count,
+        .discovery = config->discovery,
+        .hooks = {life, on_up, on_down, on_reset, on_listed, on_check, in_flight,
+                  on_event},
+    };
+    life->control = control_new(&life->setup);
+    life->begun = true;
+    load_set_engines(&sim->load, life->serving, sim->now_ns);
+    for (uint32_t slot = 0; slot < life->place_count; slot++) {
+        if (!life->places[slot].listed) {
+            place_out(sim, &life->places[slot]);
+        }
+    }
+    return life;
+}
+
+void sim_life_delete(struct life *life)
+{
+    if (life != NULL) {
+        control_delete(life->control);
+        retries_fini(&life->sim->retries);
+        mem_free(life->places);
+        mem_free(life->place_of);
+        mem_free(life);
+    }
+}
+
+void sim_life_reschedule(struct sim *sim)
+{
+    const struct life *life = sim->life;
+    const struct scenario_control *config = sim->scenario->control;
+    int64_t next_ns = control_next_ns(life->control);
+    if (life->next_action < config->action_count &&
+        config->actions[life->next_action].at_ns < next_ns) {
+        next_ns = config->actions[life->next_action].at_ns;
+    }
+    if (life->emptied) {
+        next_ns = sim->now_ns;
+    }
+    if (next_ns == INT64_MAX) {
+        evq_clear(sim->events, sim->source_life);
+    } else {
+        evq_set(sim->events, sim->source_life, next_ns, sim_rank(EVENT_CONTROL, 0));
+    }
+}
+
+bool sim_life_serves(const struct sim *sim, uint32_t engine)
+{
+    const struct life *life = sim->life;
+    return control_serves(life->control, life->place_of[engine]);
+}
+
+void sim_life_refuse(struct sim *sim, struct request *request)
+{
+    const struct life *life = sim->life;
+    const struct place *place = &life->places[life->place_of[request->engine]];
+    const struct scenario_control *config = sim->scenario->control;
+    sim_attempt_hang(sim, request, place->silent ? config->connect_timeout_ns : 0);
+}
+
+void sim_life_left(struct sim *sim, uint32_t engine)
+{
+    struct life *life = sim->life;
+    const uint32_t slot = life->place_of[engine];
+    if (!control_serves(life->control, slot) && life->places[slot].up &&
+        in_flight(life, slot) == 0) {
+        life->places[slot].emptied = true;
+        life->emptied = true;
+        sim_life_reschedule(sim);
+    }
+}
+
+/* ---- the script ------------------------------------------------------------------ */
+
+static void slow(struct sim *sim, const struct place *place, double factor)
+{
+    for (uint32_t i = 0; i < place->count; i++) {
+        replica_slow(sim->engines[place->first + i], factor, sim->now_ns);
+        sim_engine_reschedule(sim, place->first + i);
+    }
+}
+
+static void slow_card(struct sim *sim, const struct place *place, double factor)
+{
+    for (uint32_t i = 0; sim->disagg != NULL && i < place->count; i++) {
+        sim_disagg_slow(sim, place->first + i, factor);
+    }
+}
+
+static void say(struct life *life, const char *reason, const char *object,
+                double factor)
+{
+    char message[64];
+    (void)snprintf(message, sizeof message, "by a factor of %g", factor);
+    const struct control_event event = {life->sim->now_ns, factor != 1.0, reason,
+                                        object, message};
+    on_event(life, &event);
+}
+
+static void act_on_pod(struct life *life, const struct timeline_action *action)
+{
+    struct sim *sim = life->sim;
+    const uint32_t slot = control_slot(life->control, action->pool, action->number);
+    const struct place *place = &life->places[slot];
+    const char *name = control_pod_name(life->control, slot);
+    switch (action->kind) {
+    case TIMELINE_ENGINE_CRASH:
+        control_crash(life->control, sim->now_ns, slot, action->for_ns);
+        break;
+    case TIMELINE_ENGINE_HANG:
+        control_hang(life->control, sim->now_ns, slot);
+        break;
+    case TIMELINE_DRAIN:
+    case TIMELINE_DELETE_POD:
+        control_drain(life->control, sim->now_ns, slot,
+                      action->kind == TIMELINE_DELETE_POD);
+        break;
+    case TIMELINE_SLOW_GPU:
+        say(life, "GpuSpeed", name, action->factor);
+        slow(sim, place, action->factor);
+        break;
+    case TIMELINE_SLOW_NIC:
+    case TIMELINE_LINK_LOST:
+        say(life, "LinkSpeed", name, action->factor);
+        slow_card(sim, place, action->factor);
+        break;
+    case TIMELINE_NODE_LOST:
+    case TIMELINE_NODE_DRAIN:
+    case TIMELINE_SCALE:
+    case TIMELINE_ROLLOUT:
+    case TIMELINE_COUNT:
+        CHECK(false, "action %d is not on a pod", (int)action->kind);
+    }
+}
+
+static void act(struct life *life, const struct timeline_action *action)
+{
+    const int64_t now_ns = life->sim->now_ns;
+    switch (action->kind) {
+    case TIMELINE_NODE_LOST:
+        control_node_lost(life->control, now_ns, action->node, action->for_ns);
+        break;
+    case TIMELINE_NODE_DRAIN:
+        control_node_drain(life->control, now_ns, action->node);
+        break;
+    case TIMELINE_SCALE:
+        control_scale(life->control, now_ns, action->pool, action->replicas);
+        break;
+    case TIMELINE_ROLLOUT:
+        control_rollout(life->control, now_ns, action->pool);
+        break;
+    case TIMELINE_ENGINE_CRASH:
+    case TIMELINE_ENGINE_HANG:
+    case TIMELINE_DRAIN:
+    case TIMELINE_DELETE_POD:
+    case TIMELINE_SLOW_GPU:
+    case TIMELINE_SLOW_NIC:
+    case TIMELINE_LINK_LOST:
+        act_on_pod(life, action);
+        break;
+    case TIMELINE_COUNT:
+        CHECK(false, "no action");
+    }
+}
+
+void sim_life_due(struct sim *sim)
+{
+    struct life *life = sim->life;
+    const struct scenario_control *config = sim->scenario->control;
+    control_advance(life->control, sim->now_ns);
+    if (life->emptied) {
+        life->emptied = false;
+        for (uint32_t slot = 0; slot < life->place_count; slot++) {
+            if (life->places[slot].emptied) {
+                life->places[slot].emptied = false;
+                control_empty(life->control, sim->now_ns, slot);
+            }
+        }
+    }
+    while (life->next_action < config->action_count &&
+           config->actions[life->next_action].at_ns <= sim->now_ns) {
+        act(life, &config->actions[life->next_action++]);
+    }
+    sim_life_reschedule(sim);
+}
+
+/* ---- the number of replicas ------------------------------------------------------ */
+
+void sim_pool_scale(struct sim *sim, uint32_t pool, uint32_t replicas)
+{
+    control_scale(sim->life->control, sim->now_ns, pool, replicas);
+    sim_life_reschedule(sim);
+}
+
+uint32_t sim_pool_desired(const struct sim *sim, uint32_t pool)
+{
+    return control_desired(sim->life->control, pool);
+}
+
+uint32_t sim_pool_ready(const struct sim *sim, uint32_t pool)
+{
+    return control_ready(sim->life->control, pool);
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * life.h: engines that come, go and fail within a run: the control plane
+ * (sim/control/control.h) joined to engines and gateways, and the scenario's timeline.
+ *
+ * An engine is there from the beginning to the end of the run, up or down; what comes
+ * up again is a new one in its place, with an empty cache. Requests at an engine that
+ * goes down without a word hang until their connection times out; else their attempt
+ * has failed (sim/retries.c).
+ */
+#ifndef STACKSIM_SIM_LIFE_H
+#define STACKSIM_SIM_LIFE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct life;
+struct request;
+struct sim;
+
+/* NULL when the fleet never changes. Engines are made and joined; tells of those that
+ * are not there yet. */
+struct life *sim_life_new(struct sim *sim);
+void sim_life_delete(struct life *life);
+
+/* The control plane's or the timeline's next moment has come. */
+void sim_life_due(struct sim *sim);
+/* After anything that could move it. */
+void sim_life_reschedule(struct sim *sim);
+
+bool sim_life_serves(const struct sim *sim, uint32_t engine);
+/* A request was sent to an engine that does not serve: refused, or it hangs. */
+void sim_life_refuse(struct sim *sim, struct request *request);
+/* A request at this engine has ended. */
+void sim_life_left(struct sim *sim, uint32_t engine);
+
+/* The number that an autoscaler changes: how many replicas the pool should have. */
+void sim_pool_scale(struct sim *sim, uint32_t pool, uint32_t replicas);
+uint32_t sim_pool_desired(const struct sim *sim, uint32_t pool);
+uint32_t sim_pool_ready(const struct sim *sim, uint32_t pool);
+
+#endif

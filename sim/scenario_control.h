@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * scenario_control.h: the parts of a scenario in which the fleet changes: `nodes`,
+ * `discovery`, `client`, a pool's `deployment`, and `timeline`, a script of faults and
+ * changes (docs/fleet.md).
+ */
+#ifndef STACKSIM_SIM_SCENARIO_CONTROL_H
+#define STACKSIM_SIM_SCENARIO_CONTROL_H
+
+#include "sim/control/control.h"
+#include "sim/scenario.h"
+
+enum { TIMELINE_MAX = 65536, FAILOVERS_MAX = 16 };
+
+/* What an entry is called, what it names, and what it does. */
+#define TIMELINE_KINDS(X)                                                              \
+    X(ENGINE_CRASH, "engine_crash", POD, "its process ends; `for`: at least so long")  \
+    X(ENGINE_HANG, "engine_hang", POD, "it answers no more until its probe ends it")   \
+    X(DRAIN, "drain", POD, "it is deleted, and its pool is smaller by one")            \
+    X(DELETE_POD, "delete_pod", POD, "it is deleted, and another one takes its place") \
+    X(SLOW_GPU, "slow_gpu", POD, "its steps take `factor` times as long")              \
+    X(SLOW_NIC, "slow_nic", POD, "its network card is `factor` times slower")          \
+    X(LINK_LOST, "link_lost", POD, "no KV comes or goes")                              \
+    X(NODE_LOST, "node_lost", NODE, "the machine is gone; `for`: it comes back")       \
+    X(NODE_DRAIN, "node_drain", NODE, "cordoned, its pods evicted")                    \
+    X(SCALE, "scale", POOL, "the pool should have `replicas`")                         \
+    X(ROLLOUT, "rollout", POOL, "all pods of the pool are replaced")
+
+enum timeline_kind {
+#define X(id, name, target, help) TIMELINE_##id,
+    TIMELINE_KINDS(X)
+#undef X
+        TIMELINE_COUNT
+};
+
+struct timeline_action {
+    int64_t at_ns;
+    enum timeline_kind kind;
+    uint32_t pool;
+    uint32_t number;   /* of the pod in its pool */
+    uint32_t node;     /* NODE_* */
+    uint32_t replicas; /* SCALE */
+    double factor;     /* SLOW_*, LINK_LOST (infinite); 1 = as before */
+    int64_t for_ns;    /* 0 = for good */
+};
+
+struct scenario_control {
+    struct control_pool pools[SCENARIO_POOLS_MAX];
+    struct node_spec *nodes; /* owned */
+    uint32_t node_count;
+    struct control_discovery discovery;
+    uint32_t failovers; /* that the router makes before the first byte */
+    uint32_t retries;   /* that a client makes after an error */
+    int64_t backoff_ns; /* before the first of them; doubled each time */
+    int64_t backoff_max_ns;
+    int64_t connect_timeout_ns; /* of a connection to a machine that is gone */
+    bool recompute; /* prompts whose KV was lost on its way; else they fail */
+    struct timeline_action *actions; /* owned; in order of time, then of the file */
+    uint32_t action_count;
+};
+
+/* After the cluster was read. *out NULL when the scenario has none of these keys: the
+ * fleet is what it is. Sets the pools' `engines`. */
+NODISCARD bool scenario_control_read(struct scenario_control **out,
+                                     struct scenario *scenario,
+                                     const struct conf_node *root, struct err *err);
+void scenario_control_delete(struct scenario_control *control);
+const char *timeline_kind_name(enum timeline_kind kind); /* "engine_crash" */
+
+#endif
