@@ -73,11 +73,13 @@ static bool load(struct regress_call *call, const struct regress_args *args,
                        "FILE.db; 'stacksim compare --out' makes them");
     }
     regress_rules_default(&call->rules);
-    return regress_format_parse(args->format, &call->format, err) &&
-           (args->rules == NULL ||
-            regress_rules_load(&call->rules, args->rules, err)) &&
-           stored_runs_read(&call->baseline, args->baseline, false, err) &&
-           stored_runs_read(&call->candidate, args->candidate, false, err);
+    if (!regress_format_parse(args->format, &call->format, err) ||
+        (args->rules != NULL && !regress_rules_load(&call->rules, args->rules, err)) ||
+        !stored_runs_read(&call->baseline, args->baseline, err)) {
+        return false;
+    }
+    stored_runs_close(&call->baseline); /* the candidate may be the same file */
+    return stored_runs_read(&call->candidate, args->candidate, err);
 }
 
 static int judge(struct regress_call *call, const struct regress_args *args)

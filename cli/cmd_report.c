@@ -11,6 +11,7 @@
 #include "cli/stored_runs.h"
 #include "cli/sweep_table.h"
 #include "cli/target.h"
+#include "reports/arm.h"
 #include "reports/compare.h"
 #include "reports/headline.h"
 #include "reports/run.h"
@@ -31,8 +32,9 @@ static const struct opt REPORT_OPTIONS[] = {
     {"--out", "DIR", OPT_STR, offsetof(struct report_args, out), "beside the store",
      "Folder of the plots and the HTML page. Example: --out out/tuesday"},
     {"--runs", "A,B,C", OPT_STR, offsetof(struct report_args, runs), "all",
-     "Names of the runs to show, with commas; of a name that occurs more than once the "
-     "last run counts. Example: --runs round_robin,session"},
+     "Names of the runs to show, with commas, or of arms without their seed; of a name "
+     "that occurs more than once the last run counts. "
+     "Example: --runs round_robin,session"},
     {"--format", "FORMAT", OPT_STR, offsetof(struct report_args, format), "table",
      "Form of the table on standard output: table, csv, json or md. "
      "Example: --format csv"},
@@ -44,46 +46,99 @@ static const struct opt REPORT_OPTIONS[] = {
     {0},
 };
 
+struct report_call {
+    const struct report_args *args;
+    enum table_format format;
+    const char *store_path;
+    const char *command;
+    struct report_arms arms;
+    struct stored_runs shown;
+    const struct run_record **runs; /* that were asked for; owned array */
+    size_t count;
+};
+
 /* The longest name that `names` begins with, up to a comma: names of a sweep hold
- * commas themselves. Of runs with that name the last. */
-static bool find_named(const struct stored_runs *shown, const char *names,
-                       size_t *length, size_t *index)
+ * commas themselves. */
+static bool begins_with(const char *own, const char *names, size_t *length)
 {
-    bool found = false;
-    for (size_t i = 0; i < shown->count; i++) {
-        const char *own = shown->runs[i]->info.name;
-        const size_t bytes = strlen(own);
-        if (strncmp(own, names, bytes) == 0 && strchr(",", names[bytes]) != NULL &&
-            (!found || bytes >= *length)) {
-            found = true;
-            *length = bytes;
-            *index = i;
-        }
+    const size_t bytes = strlen(own);
+    if (strncmp(own, names, bytes) == 0 && strchr(",", names[bytes]) != NULL &&
+        bytes >= *length) {
+        *length = bytes;
+        return true;
     }
-    return found;
+    return false;
 }
 
-/* The runs to show, in the order asked for: the caller frees the array alone. */
-static bool choose(const struct stored_runs *shown, const char *names,
-                   const struct run_record ***out, size_t *count, struct err *err)
+/* Adds the run of that name, of several the last. */
+static bool add_run(struct report_call *call, const char *names, size_t *length)
 {
-    const struct run_record **chosen = mem_alloc(
-        names == NULL ? shown->count : strlen(names) + 1, sizeof(struct run_record *));
-    *count = 0;
-    *out = chosen;
-    for (size_t i = 0; names == NULL && i < shown->count; i++) {
-        chosen[(*count)++] = shown->runs[i];
+    const struct stored_runs *const stored = &call->shown;
+    const struct run_record *found = NULL;
+    *length = 0;
+    for (size_t i = 0; i < stored->count; i++) {
+        const struct run_record *const run = stored->runs[i];
+        found = begins_with(run->info.name, names, length) ? run : found;
+    }
+    if (found != NULL) {
+        call->runs[call->count++] = found;
+    }
+    return found != NULL;
+}
+
+/* Adds all runs of the arm of that name. */
+static bool add_arm(struct report_call *call, const char *names, size_t *length)
+{
+    const struct stored_runs *const stored = &call->shown;
+    char arm[ARM_NAME_MAX] = "";
+    char own[ARM_NAME_MAX];
+    *length = 0;
+    for (size_t i = 0; i < stored->count; i++) {
+        arm_name(&stored->runs[i]->info, own);
+        if (begins_with(own, names, length)) {
+            memcpy(arm, own, sizeof arm);
+        }
+    }
+    for (size_t i = 0; arm[0] != '\0' && i < stored->count; i++) {
+        arm_name(&stored->runs[i]->info, own);
+        if (strcmp(own, arm) == 0) {
+            call->runs[call->count++] = stored->runs[i];
+        }
+    }
+    return arm[0] != '\0';
+}
+
+static size_t count_names(const char *names)
+{
+    size_t count = 1;
+    for (; names != NULL && *names != '\0'; names++) {
+        count += *names == ',' ? 1 : 0;
+    }
+    return count;
+}
+
+/* *arms: they may be shown as arms over seeds. Whoever names a run wants to see it. */
+static bool choose(struct report_call *call, bool *arms, struct err *err)
+{
+    const struct stored_runs *const stored = &call->shown;
+    const char *names = call->args->runs;
+    /* A name adds at most all runs. */
+    call->runs =
+        mem_alloc(stored->count * count_names(names), sizeof(struct run_record *));
+    *arms = true;
+    for (size_t i = 0; names == NULL && i < stored->count; i++) {
+        call->runs[call->count++] = stored->runs[i];
     }
     while (names != NULL) {
-        size_t length = strcspn(names, ",");
-        size_t index = 0;
-        if (!find_named(shown, names, &length, &index)) {
+        size_t length = 0;
+        if (add_run(call, names, &length)) {
+            *arms = false;
+        } else if (!add_arm(call, names, &length)) {
             return err_set(err, ERR_USAGE,
                            "--runs: the store has no run '%.*s'; without --runs all "
                            "are shown",
-                           (int)length, names);
+                           (int)strcspn(names, ","), names);
         }
-        chosen[(*count)++] = shown->runs[index];
         names = names[length] == '\0' ? NULL : names + length + 1;
     }
     return true;
@@ -100,17 +155,6 @@ static void want_intervals(const struct stored_runs *shown)
         }
     }
 }
-
-struct report_call {
-    const struct report_args *args;
-    enum table_format format;
-    const char *store_path;
-    const char *command;
-    struct report_arms arms;
-    struct stored_runs shown;
-    const struct run_record **runs; /* that were asked for; owned array */
-    size_t count;
-};
 
 /* Machines get a row per run, people what the runs were made for. */
 static bool print_table(const struct report_call *call, struct err *err)
@@ -194,31 +238,55 @@ static bool write_timeline(const char *path, const struct run_record *run,
     return true;
 }
 
-/* What machines read are the metrics alone, of any number of runs; so are curves. */
-static bool needs_rows(const struct report_call *call)
+/* Rows are read of runs that are drawn, or compared request by request, and of no
+ * others: what machines read, means over seeds and curves are made of summaries. */
+static bool load_rows(struct report_call *call, struct err *err)
 {
     const struct report_args *const args = call->args;
-    if (args->timeline != NULL) {
-        return true;
-    }
+    const struct report_arms *const arms = &call->arms;
+    const bool has_seeds = arms->set.arms > 0;
     const bool prose = call->format == TABLE_TEXT || call->format == TABLE_MD;
-    const bool is_sweep = args->runs == NULL && report_arms_have_load(&call->arms);
-    return !is_sweep && (!args->no_report || prose);
+    const bool compared = prose && !has_seeds;
+    const bool needed = arms->load == NULL && (!args->no_report || compared);
+    const struct run_record *const *runs = has_seeds ? arms->first : call->runs;
+    const size_t count = has_seeds ? arms->set.arms : call->count;
+    for (size_t i = 0; needed && i < count; i++) {
+        if (!stored_runs_load(&call->shown, runs[i], err)) {
+            return false;
+        }
+    }
+    if (!needed && args->timeline != NULL &&
+        !stored_runs_load(&call->shown, call->runs[0], err)) {
+        return false;
+    }
+    if (compared) {
+        want_intervals(&call->shown);
+    }
+    return true;
 }
 
 static bool read_runs(struct report_call *call, struct err *err)
 {
+    bool arms = true;
     if (!report_arms_open(&call->arms, call->store_path, err) ||
-        !stored_runs_read(&call->shown, call->store_path, needs_rows(call), err) ||
-        !choose(&call->shown, call->args->runs, &call->runs, &call->count, err)) {
+        !stored_runs_read(&call->shown, call->store_path, err) ||
+        !choose(call, &arms, err)) {
         return false;
     }
-    want_intervals(&call->shown);
-    /* Whoever names runs wants to see these. */
-    if (call->args->runs == NULL) {
+    if (arms) {
         report_arms_sort(&call->arms, call->runs, call->count);
     }
-    return true;
+    return load_rows(call, err);
+}
+
+static void say_left_out(const struct report_arms *arms, size_t count)
+{
+    if (arms->grid.left_out > 0) {
+        fprintf(stderr,
+                "note: %zu of %zu runs are not shown: not every arm has their seed, or "
+                "a later run replaces them\n",
+                arms->grid.left_out, count);
+    }
 }
 
 static bool make_pages(const struct report_call *call, struct err *err)
@@ -241,6 +309,9 @@ static int report_on(struct report_call *call)
 {
     struct err err = {0};
     bool ok = read_runs(call, &err) && print_table(call, &err) && say_flush(&err);
+    if (ok && (call->format == TABLE_TEXT || call->format == TABLE_MD)) {
+        say_left_out(&call->arms, call->count);
+    }
     if (ok && call->args->timeline != NULL) {
         ok = write_timeline(call->args->timeline, call->runs[0], &err);
     }

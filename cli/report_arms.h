@@ -7,6 +7,7 @@
 #define STACKSIM_CLI_REPORT_ARMS_H
 
 #include "base/err.h"
+#include "reports/arm.h"
 #include "reports/load_curves.h"
 #include "reports/replicated.h"
 #include "reports/stored_sweep.h"
@@ -14,10 +15,10 @@
 #include <stddef.h>
 
 struct report_arms {
-    /* Every arm under the same seeds, at least two; else its arms are 0. */
+    /* Arms over the seeds that all of them have, at least two; else its arms are 0. */
     struct replicated set;
-    const struct run_record **runs; /* of `set`; owned, as the next two */
-    char **names;
+    struct arm_grid grid;            /* the same; names the arms */
+    const struct run_record **runs;  /* of `set`; owned, as the next */
     const struct run_record **first; /* of the first seed: one per arm of `set` */
     struct load_curves *load;        /* of a sweep over a load; else NULL */
     struct stored_sweep *sweep;      /* NULL: none */
@@ -27,8 +28,6 @@ struct report_arms {
  * (.csv) holds no sweep. To be released in every case. */
 NODISCARD bool report_arms_open(struct report_arms *arms, const char *store_path,
                                 struct err *err);
-/* Whether the sweep is one over a load: its page needs no rows of requests. */
-bool report_arms_have_load(const struct report_arms *arms);
 /* Sorts the runs, which are borrowed until report_arms_fini. */
 void report_arms_sort(struct report_arms *arms, const struct run_record *const *runs,
                       size_t count);

@@ -6,10 +6,17 @@
 
 #include "base/mem.h"
 #include "cli/command.h"
+#include "reports/run.h"
 #include "reports/run_csv.h"
 #include "reports/store.h"
 
 #include <string.h>
+
+void stored_runs_close(struct stored_runs *stored)
+{
+    store_close(stored->reader);
+    stored->reader = NULL;
+}
 
 void stored_runs_fini(struct stored_runs *stored)
 {
@@ -17,34 +24,52 @@ void stored_runs_fini(struct stored_runs *stored)
         run_record_delete(stored->runs[i]);
     }
     mem_free(stored->runs);
+    stored_runs_close(stored);
     *stored = (struct stored_runs){0};
 }
 
-bool stored_runs_read(struct stored_runs *stored, const char *path, bool rows,
-                      struct err *err)
+bool stored_runs_read(struct stored_runs *stored, const char *path, struct err *err)
 {
-    struct store_reader *store = NULL;
     *stored = (struct stored_runs){0};
     const size_t length = strlen(path);
     if (length > 4 && strcmp(path + length - 4, ".csv") == 0) {
         return run_csv_read(&stored->runs, &stored->count, path, err);
     }
-    if (!store_open(&store, path, err)) {
+    if (!store_open(&stored->reader, path, err)) {
         return false;
     }
-    const size_t count = store_run_count(store);
+    const size_t count = store_run_count(stored->reader);
     stored->runs = mem_alloc(count, sizeof(struct run_record *));
-    bool ok = true;
-    while (ok && stored->count < count) {
-        struct run_record **run = &stored->runs[stored->count];
-        ok = rows ? store_read_run(store, stored->count, run, err)
-                  : store_read_summary(store, stored->count, run, err);
-        stored->count += ok ? 1 : 0;
+    while (stored->count < count) {
+        if (!store_read_summary(stored->reader, stored->count,
+                                &stored->runs[stored->count], err)) {
+            return false;
+        }
+        stored->count++;
     }
-    store_close(store);
-    if (ok && count == 0) {
-        return err_set(err, ERR_INPUT, "%s: holds no run; make one with '%s run'", path,
-                       PROGRAM_NAME);
+    return count > 0 ||
+           err_set(err, ERR_INPUT, "%s: holds no run; make one with '%s run'", path,
+                   PROGRAM_NAME);
+}
+
+bool stored_runs_load(struct stored_runs *stored, const struct run_record *run,
+                      struct err *err)
+{
+    size_t index = 0;
+    struct run_record *whole = NULL;
+    if (stored->reader == NULL) {
+        return true; /* there are no more rows than these */
     }
-    return ok;
+    while (stored->runs[index] != run) {
+        index++;
+    }
+    if (!store_read_run(stored->reader, index, &whole, err)) {
+        return false;
+    }
+    /* Others point to the summary. */
+    const struct run_record summary = *stored->runs[index];
+    *stored->runs[index] = *whole;
+    *whole = summary;
+    run_record_delete(whole);
+    return true;
 }

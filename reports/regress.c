@@ -6,6 +6,7 @@
 
 #include "base/conf.h"
 #include "base/mem.h"
+#include "reports/arm.h"
 #include "stats/replicate.h"
 
 #include <inttypes.h>
@@ -13,7 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { ROWS_MAX = 1 << 24, NAME_BYTES = 1024 };
+enum { ROWS_MAX = 1 << 24 };
 
 /* ---- rules ------------------------------------------------------------------------
  */
@@ -103,45 +104,9 @@ bool regress_rules_load(struct regress_rules *rules, const char *path, struct er
 /* ---- arms -------------------------------------------------------------------------
  */
 
-/* Cuts "seed 7" out of "chwbl, seed 7, rate 2", where it stands between commas. */
-static void cut_part(char *name, const char *part)
-{
-    const size_t length = strlen(part);
-    char *at = strstr(name, part);
-    while (at != NULL && ((at > name && at[-1] != ' ') ||
-                          (at[length] != '\0' && at[length] != ','))) {
-        at = strstr(at + 1, part);
-    }
-    if (at == NULL) {
-        return;
-    }
-    char *rest = at + length;
-    if (*rest == ',') {
-        rest += strspn(rest, ", ");
-    } else if (at > name) {
-        at -= at > name + 1 ? 2 : 1;
-    }
-    memmove(at, rest, strlen(rest) + 1);
-}
-
-/* "session@7" of seed 7 (compare) -> "session"; "session, seed 7" (sweep) likewise. */
-static void arm_name(const struct run_info *info, char out[NAME_BYTES])
-{
-    char suffix[24];
-    snprintf(out, NAME_BYTES, "%s", info->name);
-    const int length = snprintf(suffix, sizeof suffix, "@%" PRIu64, info->seed);
-    const size_t whole = strlen(out);
-    if (whole > (size_t)length && strcmp(out + whole - (size_t)length, suffix) == 0) {
-        out[whole - (size_t)length] = '\0';
-        return;
-    }
-    snprintf(suffix, sizeof suffix, "seed %" PRIu64, info->seed);
-    cut_part(out, suffix);
-}
-
 static bool in_arm(const struct run_info *info, const char *scenario, const char *arm)
 {
-    char own[NAME_BYTES];
+    char own[ARM_NAME_MAX];
     arm_name(info, own);
     return strcmp(info->scenario_name, scenario) == 0 && strcmp(own, arm) == 0;
 }
@@ -163,7 +128,7 @@ static const struct run_record *find(const struct regress_side *side,
 /* Whether an earlier run of the side is of the same arm. */
 static bool seen_before(const struct regress_side *side, size_t index)
 {
-    char arm[NAME_BYTES];
+    char arm[ARM_NAME_MAX];
     const struct run_info *info = &side->runs[index]->info;
     arm_name(info, arm);
     for (size_t i = 0; i < index; i++) {
@@ -269,7 +234,7 @@ static void metric_compare(struct regress_result *result, struct regress_row *ro
 static void arm_compare(struct regress_result *result, const struct regress_side *sides,
                         size_t index, const struct regress_rules *rules)
 {
-    char arm[NAME_BYTES];
+    char arm[ARM_NAME_MAX];
     const struct regress_side *baseline = &sides[0];
     const struct run_info *info = &baseline->runs[index]->info;
     arm_name(info, arm);
@@ -309,7 +274,7 @@ void regress_compare(struct regress_result *result, const struct regress_side *b
         }
     }
     for (size_t i = 0; i < candidate->count; i++) {
-        char arm[NAME_BYTES];
+        char arm[ARM_NAME_MAX];
         const struct run_info *info = &candidate->runs[i]->info;
         arm_name(info, arm);
         if (!seen_before(candidate, i) &&

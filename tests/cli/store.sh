@@ -43,6 +43,28 @@ exits 0 compare "${seeds[@]}" --seeds 3 --out seeds --no-report
 grep -q 'Means over 3 seeds' out || fail "compare --seeds prints no means"
 grep -Eq 'TTFT mean .* ± ' out || fail "compare --seeds prints no intervals"
 grep -q 'over 3 seeds' out || fail "the verdict does not speak of seeds"
+# The store's report says what compare said, from summaries alone; its page shows means.
+cp out compared
+exits 0 compare "${seeds[@]}" --seeds 3 --out lean.db --no-report --no-requests
+for store in seeds/shared-prefix.db lean.db; do
+    exits 0 report "$store" --no-report
+    same compared out
+done
+exits 0 report lean.db --no-report --format md
+grep -q '±.*±' out || fail "Markdown of seeds shows no intervals"
+exits 0 report seeds/shared-prefix.db --out seed-pages
+grep -q '±' seed-pages/shared-prefix.html || fail "the page of seeds shows no intervals"
+exits 0 report lean.db --no-report --runs chwbl
+grep -q 'one arm, nothing to compare it with' out || fail "--runs does not take an arm"
+exits 0 report lean.db --no-report --runs chwbl@2,random@2
+grep -q 'over 3 seeds' out && fail "runs named one by one are shown as means"
+exits 0 report lean.db --no-report --format csv
+[ "$(wc -l <out)" -eq 7 ] || fail "csv does not hold every run"
+exits 0 run published/shared-prefix --policy chwbl --set end.requests=400 --quiet --seed 9 \
+    --out lean.db --append --name chwbl@9
+exits 0 report lean.db --no-report
+same compared out
+grep -q 'note: 1 of 7 runs are not shown' err || fail "a run is left out unsaid"
 exits 0 compare "${seeds[@]}" --seeds 3 --out seeds --no-report --digest
 cp out digests
 for seed in 1 2 3; do
