@@ -25,6 +25,7 @@ enum { SEEDS_MAX = 100 };
 struct compare_args {
     struct scenario_args scenario;
     const char *policies;
+    const char *admission;
     const char *out;
     const char *format;
     uint64_t jobs;
@@ -44,6 +45,11 @@ static const struct opt COMPARE_OPTIONS[] = {
      "Routing policies to compare, with commas, each with parameters of its own behind "
      "colons; 'stacksim policies' lists both; 'all' takes every policy. "
      "Example: --policies round_robin,prefix_aware:prefix_min_match_length=4096"},
+    {"--admission", "A,B,C", OPT_STR, offsetof(struct compare_args, admission),
+     "the scenario's",
+     "Admission policies to compare, as --policies, 'none' among them: every routing "
+     "policy under each; without --policies the scenario's alone. "
+     "Example: --admission none,vtc,token_bucket"},
     {"--seeds", "N", OPT_U64, offsetof(struct compare_args, seeds), "1",
      "Run every policy under N seeds, from the scenario's on, and compare means with "
      "their 95 % intervals, seed by seed. Example: --seeds 5"},
@@ -91,6 +97,7 @@ struct compare_call {
     enum table_format format;
     size_t seeds;
     uint64_t first_seed;
+    char policy[ARM_NAME_BYTES];  /* the scenario's */
     struct arms *arms[SEEDS_MAX]; /* of each seed */
     struct text store_path;
     struct text stem; /* of the pages' names */
@@ -218,6 +225,7 @@ static bool first_seed(struct compare_call *call, struct err *err)
         return false;
     }
     call->first_seed = runner_seed(runner);
+    snprintf(call->policy, sizeof call->policy, "%s", runner_policy(runner));
     runner_delete(runner);
     return true;
 }
@@ -238,9 +246,14 @@ static bool load_seed(struct compare_call *call, size_t index, struct err *err)
         scenario.seed = text;
     }
     scenario_storage_fini(&call->storage[index]);
+    const char *policies = args->policies == NULL && args->admission != NULL
+                               ? call->policy
+                               : args->policies;
     if (!scenario_args_apply(&scenario, call->scenario_path, &call->storage[index],
                              &setup, err) ||
-        !policy_list_parse(&call->policies, setup.policies, args->policies, err)) {
+        !policy_list_parse(&call->policies, setup.policies, policies, err) ||
+        (args->admission != NULL &&
+         !policy_list_cross(&call->policies, args->admission, err))) {
         return false;
     }
     struct policy_list *named = mem_alloc(1, sizeof *named);
@@ -412,6 +425,8 @@ const struct command command_compare = {
                 "Examples:\n"
                 "  stacksim compare demo\n"
                 "  stacksim compare demo --policies round_robin,session --seeds 5\n"
+                "  stacksim compare failure-modes/low-priority-flood --admission "
+                "none,vtc\n"
                 "  stacksim compare fleet.yaml --trace traffic.csv.gz --out out/t.db\n"
                 "  stacksim compare --helm values.yaml --gpu h100_sxm --trace t.csv",
             .options = COMPARE_OPTIONS,

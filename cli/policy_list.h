@@ -34,4 +34,9 @@ struct policy_list {
 NODISCARD bool policy_list_parse(struct policy_list *list, const struct policy_set *set,
                                  const char *text, struct err *err);
 
+/* Each choice under each of these admission policies, "none" among them:
+ * "chwbl + vtc:key=value". text as above, without "all". */
+NODISCARD bool policy_list_cross(struct policy_list *list, const char *text,
+                                 struct err *err);
+
 #endif

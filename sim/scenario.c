@@ -268,6 +268,10 @@ static bool admission_read(struct scenario *scenario, const struct conf_node *ro
     if (name == NULL) {
         return map == NULL || conf_require(map, "policy", err);
     }
+    if (strcmp(name, "none") == 0) {
+        conf_leave(params);
+        return true;
+    }
     admission->policy = admit_policy_find(name);
     if (admission->policy == NULL) {
         struct text known = {0};
