@@ -21,6 +21,29 @@ grep -q '^REGRESSION: ' table || fail "no verdict line"
 exits 0 regress --baseline slow.db --candidate a.db
 exits 3 regress --baseline slow.db --candidate a.db --exact
 
+# Steps that take 3 % longer are found in TTFT; 0.1 % is below the threshold, though over
+# the same seeds it is no chance at all.
+queue() { # SCALE STORE: a fleet whose steps take SCALE times as long
+    awk -v scale="$1" 'BEGIN {
+        print "name: queue\nseed: 1\nworkload:\n  generate:\n    - requests: 800"
+        print "      arrival: {kind: poisson, rate_per_s: 12}"
+        print "      input: {kind: lognormal, mu: 6, sigma: 0.6, min: 1, max: 4000}\n      output: 12"
+        print "cluster:\n  pools:\n    - replicas: 2\n      gpu: h100_sxm\n      model: llama_3_1_8b"
+        print "      engine: {max_num_seqs: 4, prefix_caching: false}"
+        printf "      cost: {model: linear, step: %dns, per_chunk_token: %dns}\n", 4e6 * scale, 1e5 * scale
+    }' >queue.yaml
+    exits 0 compare queue.yaml --policies round_robin --seeds 5 --quiet --no-report --no-requests --out "$2"
+}
+queue 1 queue.db
+queue 1.03 queue3.db
+queue 1.001 queue01.db
+exits 3 regress --baseline queue.db --candidate queue3.db
+grep -Eq '^WORSE +queue +round_robin +ttft_ms_mean +5 ' out || fail "3 % of TTFT: $(cat out)"
+exits 0 regress --baseline queue.db --candidate queue01.db
+grep -q '^No regression' out || fail "0.1 %: $(cat out)"
+exits 0 regress --baseline queue.db --candidate queue01.db --format csv
+grep -q "^same,queue,round_robin,ttft_ms_mean," out || fail "0.1 % is not called the same: $(grep ttft_ms_mean out)"
+
 # Seeds of a sweep are pairs, too, wherever they stand in the names.
 cat >grid.yaml <<'END'
 scenario: published/shared-prefix

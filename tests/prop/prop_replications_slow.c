@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SEEDS = 5 };
+enum { SEEDS = 5, PAIR = 2 * SEEDS };
 
 /* Two engines, half busy, random routing: queues come and go. `scale` stretches every
  * step. */
@@ -34,8 +34,10 @@ static struct run_record *simulate(uint64_t seed, size_t requests, double scale)
              "routing: {policy: random}\n",
              (unsigned long long)seed, requests, 4e6 * scale, 1e5 * scale);
     const struct runner_text text = {.name = "queue", .yaml = yaml, .folder = "."};
+    static const char *configs = NULL; /* the harness remembers every path it makes */
+    configs = configs == NULL ? harness_source("configs") : configs;
     const struct runner_setup setup = {
-        .text = &text, .config_dir = harness_source("configs"), .intervals = true};
+        .text = &text, .config_dir = configs, .intervals = true};
     static const atomic_bool go_on = false;
     struct run_record *run = NULL;
     struct err err;
@@ -48,7 +50,7 @@ static struct run_record *simulate(uint64_t seed, size_t requests, double scale)
 static void verdict_of(uint64_t first, uint64_t other, double scale, struct text *said)
 {
     static const char *const names[2] = {"one", "two"};
-    struct run_record *runs[2 * SEEDS];
+    struct run_record *runs[PAIR];
     for (size_t i = 0; i < SEEDS; i++) {
         runs[i] = simulate(first + i, 300, 1);
         runs[SEEDS + i] = simulate(other + i, 300, scale);
@@ -60,7 +62,7 @@ static void verdict_of(uint64_t first, uint64_t other, double scale, struct text
         .seeds = SEEDS,
     };
     replicated_verdict(&set, said);
-    for (size_t i = 0; i < 2 * SEEDS; i++) {
+    for (size_t i = 0; i < PAIR; i++) {
         run_record_delete(runs[i]);
     }
 }
@@ -78,10 +80,11 @@ static bool finds_difference(const struct text *said)
 }
 
 /* The same arm twice, under seeds of its own each time: at most 5 % may be called
- * different; 400 experiments know that to 1.1 %. */
+ * different, and of 10,000 experiments 4.7 % were. 1,000 know that to 0.7 %, of which
+ * two are allowed for. */
 static void an_arm_seldom_differs_from_itself(void)
 {
-    enum { EXPERIMENTS = 400 };
+    enum { EXPERIMENTS = 1000 };
     size_t found = 0;
     for (uint64_t i = 0; i < EXPERIMENTS; i++) {
         struct text said = {0};
@@ -91,7 +94,7 @@ static void an_arm_seldom_differs_from_itself(void)
     }
     printf("A/A: %zu of %d comparisons find a difference, %.1f %%\n", found,
            EXPERIMENTS, 100.0 * (double)found / EXPERIMENTS);
-    EXPECT(found <= EXPERIMENTS * 5 / 100 + 4);
+    EXPECT(found <= EXPERIMENTS * 5 / 100 + 14);
 }
 
 /* Steps 3 % longer, under the same seeds: found. 0.1 %: no difference in practice. */
@@ -117,11 +120,11 @@ static void what_is_planted_is_found_where_it_matters(void)
     EXPECT_U64(small, EXPERIMENTS);
 }
 
-/* The truth is what 300 runs say together. One run sees fewer of the long queues than
+/* The truth is what 1,000 runs say together. One run sees fewer of the long queues than
  * there are, so that its interval is somewhat short. */
 static void the_interval_of_one_run_holds_the_mean_of_many(void)
 {
-    enum { RUNS = 300, REQUESTS = 4000 };
+    enum { RUNS = 1000, REQUESTS = 4000 };
     static const enum metric metrics[] = {METRIC_TTFT_MS_MEAN, METRIC_TTFT_MS_P50,
                                           METRIC_TTFT_MS_P99};
     enum { METRICS = sizeof metrics / sizeof metrics[0] };
@@ -148,9 +151,9 @@ static void the_interval_of_one_run_holds_the_mean_of_many(void)
         "%.1f %%\n",
         RUNS, 100 * covered[0] / RUNS, 100 * covered[1] / RUNS,
         100 * covered[2] / RUNS);
-    EXPECT(covered[0] >= 0.90 * RUNS);
-    EXPECT(covered[1] >= 0.90 * RUNS);
-    EXPECT(covered[2] >= 0.85 * RUNS);
+    EXPECT(covered[0] >= 0.93 * RUNS && covered[0] <= 0.97 * RUNS);
+    EXPECT(covered[1] >= 0.93 * RUNS && covered[1] <= 0.97 * RUNS);
+    EXPECT(covered[2] >= 0.88 * RUNS);
 }
 
 HARNESS_MAIN("prop.replications_slow", TEST(an_arm_seldom_differs_from_itself),
