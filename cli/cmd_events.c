@@ -100,7 +100,7 @@ static int events_run(int argc, char *const *argv)
     enum table_format format = TABLE_TEXT;
     const char *path = call.result.positional[0];
     const bool ok = table_format_parse(args.format, &format, &err) &&
-                    stored_runs_read(&stored, path, false, &err) &&
+                    stored_runs_read(&stored, path, &err) &&
                     print(&args, &stored, format, path, &err);
     stored_runs_fini(&stored);
     return ok ? EXIT_DONE : say_error(&err);
