@@ -165,6 +165,45 @@ static void requests_see_the_endpoints_of_their_model(void)
     gateway_delete(gateway);
 }
 
+/* A LoRA adapter is a model that some endpoints serve beside their own. Two names of
+ * the same endpoints share their candidates, which follow health and load. */
+static void models_can_be_served_beside_the_own_one(void)
+{
+    static const uint32_t both[] = {0, 2};
+    static const uint32_t last[] = {2};
+    struct gateway *gateway = probe_gateway(0);
+    uint32_t id = 0;
+    (void)gateway_join(gateway, "a", "A", 1);
+    (void)gateway_join(gateway, "b", "A", 1);
+    (void)gateway_join(gateway, "c", "A", 1);
+    gateway_set_accepting(gateway, 0, false);
+    gateway_serve(gateway, "x", both, 2);
+    gateway_serve(gateway, "y", last, 1);
+    gateway_serve(gateway, "z", both, 2);
+    notes[0] = '\0';
+    (void)route_to(gateway, 1, "z", &id);
+    gateway_set_accepting(gateway, 0, true);
+    gateway_set_accepting(gateway, 2, false);
+    notes[0] = '\0';
+    (void)route_to(gateway, 2, "x", &id);
+    EXPECT_I64(route_to(gateway, 3, "y", &id).endpoint, -1);
+    gateway_set_accepting(gateway, 2, true);
+    (void)route_to(gateway, 4, "y", &id);
+    (void)route_to(gateway, 5, "x", &id);
+    (void)route_to(gateway, 6, "A", &id);
+    const struct cluster_view *view = gateway_view(gateway, 0, "z");
+    REQUIRE(view != NULL && view->count == 2);
+    EXPECT_U64(view->inflight[0], 1);
+    EXPECT_U64(view->inflight[1], 4);
+    EXPECT_HAS(notes, "pick2 of1 route2 to0 load0 ");
+    EXPECT_HAS(notes, "pick4 of1 route4 to2 load1 ");
+    EXPECT_HAS(notes, "pick5 of2 route5 to2 load2 ");
+    EXPECT_HAS(notes, "pick6 of3 route6 to2 load3 ");
+    gateway_leave(gateway, 2);
+    EXPECT_I64(route_to(gateway, 7, "y", &id).endpoint, -1);
+    gateway_delete(gateway);
+}
+
 /* --- counters ----------------------------------------------------------------------
  */
 
@@ -450,6 +489,7 @@ static void confused_requests_end_a_checking_program(void)
 HARNESS_MAIN("gateway", TEST(callbacks_come_in_their_order),
              TEST(nobody_is_asked_when_nobody_accepts),
              TEST(requests_see_the_endpoints_of_their_model),
+             TEST(models_can_be_served_beside_the_own_one),
              TEST(counters_follow_a_request), TEST(requests_end_on_endpoints_that_left),
              TEST(scraped_metrics_reach_the_view),
              TEST(url_that_left_first_gives_up_its_id_when_ids_run_out),
