@@ -150,6 +150,12 @@ static void print_stages(const struct explain *explain, struct text *out)
                     "others overtook it\n",
                     time);
     }
+    if (outcome->tier_tokens > 0) {
+        text_printf(out,
+                    "  %" PRIu32 " of %" PRIu32
+                    " prompt tokens were loaded from tiers behind the cache\n",
+                    outcome->tier_tokens, outcome->prompt_tokens);
+    }
     if (outcome->cached_tokens > 0) {
         text_printf(out,
                     "  %" PRIu32 " of %" PRIu32
@@ -345,6 +351,9 @@ void explain_print_json(const struct explain *explain, struct text *out)
     json_put_u64(object, "recomputed_tokens", outcome->recomputed_tokens);
     if (outcome->aside_ns > 0) {
         json_put_i64(object, "aside_ns", outcome->aside_ns);
+    }
+    if (outcome->tier_tokens > 0) {
+        json_put_u64(object, "tier_tokens", outcome->tier_tokens);
     }
     json_put(object, "stages", stages_json(outcome));
     if (explain->routed) {

@@ -231,6 +231,36 @@ static void record_counters(uint64_t counters[ENGINE_COUNTER_COUNT],
     counters[COUNTER_ACCEPTED_TOKENS] = speculation->accepted_tokens;
 }
 
+#define TIER_COUNTERS(T)                                                               \
+    {                                                                                  \
+        COUNTER_##T##_HIT_TOKENS, COUNTER_##T##_LOAD_BYTES, COUNTER_##T##_LOAD_NS,     \
+            COUNTER_##T##_SAVE_BYTES, COUNTER_##T##_EVICTIONS                          \
+    }
+
+static void record_tiers(uint64_t counters[ENGINE_COUNTER_COUNT],
+                         const struct tiers_stats *stats)
+{
+    static const struct {
+        enum engine_counter hit_tokens;
+        enum engine_counter load_bytes;
+        enum engine_counter load_ns;
+        enum engine_counter save_bytes;
+        enum engine_counter evictions;
+    } names[TIER_COUNT] = {TIER_COUNTERS(CPU), TIER_COUNTERS(DISK),
+                           TIER_COUNTERS(REMOTE)};
+    for (uint32_t tier = 0; tier < TIER_COUNT; tier++) {
+        const struct tier_stats *what = &stats->tiers[tier];
+        counters[names[tier].hit_tokens] = what->hit_tokens;
+        counters[names[tier].load_bytes] = what->load_bytes;
+        counters[names[tier].load_ns] = (uint64_t)what->load_ns;
+        counters[names[tier].save_bytes] = what->save_bytes;
+        counters[names[tier].evictions] = what->evictions;
+    }
+    counters[COUNTER_TIER_QUERY_TOKENS] = stats->query_tokens;
+    counters[COUNTER_TIER_DROPPED_CHUNKS] = stats->dropped_chunks;
+    counters[COUNTER_TIER_STALL_NS] = (uint64_t)stats->stall_ns;
+}
+
 static void record_engine(struct recorder *recorder, const struct sim *sim,
                           uint32_t engine, const struct scenario_pool *pool)
 {
@@ -256,6 +286,10 @@ static void record_engine(struct recorder *recorder, const struct sim *sim,
         .price_per_hour_high = pool->gpu.price_per_hour_high,
     };
     record_counters(row.counters, &summary);
+    struct tiers_stats tiers;
+    if (sim_tiers_summarise(sim, engine, &tiers)) {
+        record_tiers(row.counters, &tiers);
+    }
     if (!run_add_engine(recorder->run, &row)) {
         recorder->overflowed = true;
     }

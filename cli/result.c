@@ -275,6 +275,42 @@ static void print_counters(const struct run_record *run, struct text *out)
     }
 }
 
+/* Per tier: how many tokens came from it, and what it moved. */
+static void print_tiers(const struct run_record *run, struct text *out)
+{
+    static const struct {
+        const char *name;
+        enum engine_counter hit_tokens;
+        enum engine_counter load_bytes;
+        enum engine_counter save_bytes;
+    } tiers[] = {
+        {"cpu", COUNTER_CPU_HIT_TOKENS, COUNTER_CPU_LOAD_BYTES, COUNTER_CPU_SAVE_BYTES},
+        {"disk", COUNTER_DISK_HIT_TOKENS, COUNTER_DISK_LOAD_BYTES,
+         COUNTER_DISK_SAVE_BYTES},
+        {"remote", COUNTER_REMOTE_HIT_TOKENS, COUNTER_REMOTE_LOAD_BYTES,
+         COUNTER_REMOTE_SAVE_BYTES},
+    };
+    const double asked = (double)counter_sum(run, COUNTER_TIER_QUERY_TOKENS);
+    bool first = true;
+    for (size_t i = 0; i < sizeof tiers / sizeof tiers[0]; i++) {
+        const double loaded = (double)counter_sum(run, tiers[i].load_bytes);
+        const double saved = (double)counter_sum(run, tiers[i].save_bytes);
+        if (loaded + saved > 0) {
+            const double hits = (double)counter_sum(run, tiers[i].hit_tokens);
+            text_printf(out,
+                        "%s%s %.1f %% of prompt tokens, %.1f GB read, %.1f GB "
+                        "written",
+                        first ? "tiers    " : "; ", tiers[i].name,
+                        asked > 0 ? 100 * hits / asked : 0, loaded / 1e9, saved / 1e9);
+            first = false;
+        }
+    }
+    if (!first) {
+        text_printf(out, "; engines stood still for %.3f s\n",
+                    (double)counter_sum(run, COUNTER_TIER_STALL_NS) / 1e9);
+    }
+}
+
 static void print_basis(const struct run_record *run, struct text *out)
 {
     text_printf(out, "\nscenario %s, policy %s (%s), seed %" PRIu64 "\n",
@@ -287,6 +323,7 @@ static void print_basis(const struct run_record *run, struct text *out)
     text_printf(out, "engines  %zu; step times: %s\n", run->engine_count,
                 run->info.cost_model);
     print_counters(run, out);
+    print_tiers(run, out);
     text_add(out, "warm-up  ");
     warmup_describe(run, out);
     text_add(out, "\n");

@@ -17,7 +17,26 @@
     X(ADAPTER_ASIDE_NS, "adapter_aside_ns", "waited for one, summed over requests")    \
     X(DRAFTS, "drafts", "times a request got drafts to verify")                        \
     X(DRAFT_TOKENS, "draft_tokens", "drafts")                                          \
-    X(ACCEPTED_TOKENS, "accepted_tokens", "drafts that were right")
+    X(ACCEPTED_TOKENS, "accepted_tokens", "drafts that were right")                    \
+    X(CPU_HIT_TOKENS, "cpu_hit_tokens", "loaded from this tier instead of computed")   \
+    X(CPU_LOAD_BYTES, "cpu_load_bytes", "read from it")                                \
+    X(CPU_LOAD_NS, "cpu_load_ns", "requests waited for it")                            \
+    X(CPU_SAVE_BYTES, "cpu_save_bytes", "written to it")                               \
+    X(CPU_EVICTIONS, "cpu_evictions", "chunks that left it")                           \
+    X(DISK_HIT_TOKENS, "disk_hit_tokens", "loaded from this tier instead of computed") \
+    X(DISK_LOAD_BYTES, "disk_load_bytes", "read from it")                              \
+    X(DISK_LOAD_NS, "disk_load_ns", "requests waited for it")                          \
+    X(DISK_SAVE_BYTES, "disk_save_bytes", "written to it")                             \
+    X(DISK_EVICTIONS, "disk_evictions", "chunks that left it")                         \
+    X(REMOTE_HIT_TOKENS, "remote_hit_tokens",                                          \
+      "loaded from this tier instead of computed")                                     \
+    X(REMOTE_LOAD_BYTES, "remote_load_bytes", "read from it")                          \
+    X(REMOTE_LOAD_NS, "remote_load_ns", "requests waited for it")                      \
+    X(REMOTE_EVICTIONS, "remote_evictions", "chunks that left it")                     \
+    X(REMOTE_SAVE_BYTES, "remote_save_bytes", "written to it")                         \
+    X(TIER_QUERY_TOKENS, "tier_query_tokens", "looked up in tiers")                    \
+    X(TIER_DROPPED_CHUNKS, "tier_dropped_chunks", "not saved for want of room")        \
+    X(TIER_STALL_NS, "tier_stall_ns", "the engine stood still for tiers")
 
 enum engine_counter {
 #define X(id, name, help) COUNTER_##id,

@@ -98,9 +98,6 @@ void sim_engine_summarise(const struct sim *sim, uint32_t engine,
 /* Of its tiers; false when it has none. */
 bool sim_tiers_summarise(const struct sim *sim, uint32_t engine,
                          struct tiers_stats *stats);
-/* Of the cache server; false when there is none. */
-bool sim_cache_server_summarise(const struct sim *sim, uint64_t *held_bytes,
-                                uint64_t *evictions);
 /* Checks every numbered invariant of DESIGN.md now (CHECK failure when broken). */
 void sim_check_invariants(const struct sim *sim);
 

@@ -131,14 +131,3 @@ bool sim_tiers_summarise(const struct sim *sim, uint32_t engine,
     tiers_stats_read(sim->tiers->by_engine[engine], stats);
     return true;
 }
-
-bool sim_cache_server_summarise(const struct sim *sim, uint64_t *held_bytes,
-                                uint64_t *evictions)
-{
-    if (sim->tiers == NULL || sim->tiers->server == NULL) {
-        return false;
-    }
-    *held_bytes = cache_server_bytes(sim->tiers->server);
-    *evictions = cache_server_evictions(sim->tiers->server);
-    return true;
-}

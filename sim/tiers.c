@@ -92,16 +92,6 @@ void cache_server_delete(struct cache_server *server)
     }
 }
 
-uint64_t cache_server_bytes(const struct cache_server *server)
-{
-    return tier_index_bytes(server->index);
-}
-
-uint64_t cache_server_evictions(const struct cache_server *server)
-{
-    return tier_index_evictions(server->index);
-}
-
 /* ---- life ------------------------------------------------------------------------ */
 
 /* Of the tiers that are the engine's own. */
@@ -491,11 +481,14 @@ static int64_t put(struct tiers *tiers, uint32_t tier, uint64_t key, int64_t now
     if (tiers->index[tier] == NULL || find(tiers, tier, key) != TIER_ENTRY_NONE) {
         return from_ns;
     }
+    const uint64_t evictions = tier_index_evictions(tiers->index[tier]);
     const uint32_t entry = tier_index_add(tiers->index[tier], key_in(tiers, tier, key),
                                           bytes, now_ns, TIER_ON_ITS_WAY);
     if (entry == TIER_ENTRY_NONE) {
         return from_ns;
     }
+    tiers->stats.tiers[tier].evictions +=
+        tier_index_evictions(tiers->index[tier]) - evictions;
     int64_t end_ns = 0;
     if (tier == TIER_REMOTE) {
         const struct network network = {&tiers->write[tier], spec->write_bytes_per_s,

@@ -68,8 +68,6 @@ struct cache_server_config {
 struct cache_server;
 struct cache_server *cache_server_new(const struct cache_server_config *config);
 void cache_server_delete(struct cache_server *server);
-uint64_t cache_server_bytes(const struct cache_server *server);
-uint64_t cache_server_evictions(const struct cache_server *server);
 
 /* What an engine tells a controller: it has this chunk in a tier of its own now, or in
  * none any more. */
@@ -141,15 +139,14 @@ struct tier_stats {
     uint64_t hit_tokens; /* loaded from it instead of computed */
     uint64_t load_bytes;
     uint64_t save_bytes;
-    int64_t load_ns; /* that requests waited for it */
-    int64_t save_ns; /* that the engine waited for it */
-    uint64_t evictions;
-    uint64_t held_bytes; /* now */
+    int64_t load_ns;     /* that requests waited for it */
+    int64_t save_ns;     /* that the engine waited for it */
+    uint64_t evictions;  /* of the cache server: for what this engine put there */
+    uint64_t held_bytes; /* now; 0 of the cache server */
 };
 
 struct tiers_stats {
-    struct tier_stats tiers[TIER_COUNT]; /* of the cache server: this engine's part, but
-                                            for evictions and held_bytes, which are 0 */
+    struct tier_stats tiers[TIER_COUNT];
     uint64_t query_tokens;
     uint64_t dropped_chunks; /* not saved: nothing in host memory might leave */
     int64_t stall_ns;        /* that the engine stood still, for loads and saves */

@@ -4,7 +4,8 @@
  * memory moves one in 1 ms, the disk in 2 ms, an engine's card in 4 ms and the cache
  * server's in 3 ms; latencies are 10, 20 and 40 us.
  */
-#include "sim/tiers.h"
+#include "base/check.h"
+#include "sim/replica.h"
 #include "tests/harness.h"
 
 #include <string.h>
@@ -43,9 +44,9 @@ static struct tiers_config with_remote(uint64_t cpu_chunks)
     return config;
 }
 
-static struct cache_server *server_open(void)
+static struct cache_server *server_open(uint64_t chunks)
 {
-    const struct cache_server_config config = {true, 100000, 1e6 / 3};
+    const struct cache_server_config config = {true, chunks * 1000, 1e6 / 3};
     return cache_server_new(&config);
 }
 
@@ -256,7 +257,7 @@ static void a_disk_writes_one_chunk_after_the_other(void)
  * three of them. */
 static void a_cache_server_is_shared_and_serves_in_turn(void)
 {
-    struct cache_server *server = server_open();
+    struct cache_server *server = server_open(2);
     const struct tiers_config config = with_remote(10);
     struct tiers *a = open_with(&config, server, 1);
     struct tiers *b = open_with(&config, server, 1);
@@ -269,8 +270,8 @@ static void a_cache_server_is_shared_and_serves_in_turn(void)
     EXPECT_I64(load(b, 1, 300, 0, 10 * ms), 4 * ms + 40 * us + ms + 10 * us);
     EXPECT_I64(load(c, 1, 300, 0, 10 * ms), 3 * ms + 4 * ms + 40 * us + ms + 10 * us);
     EXPECT_I64(load(b, 1, 300, 0, 20 * ms), ms + 10 * us); /* copied up */
-    EXPECT_U64(cache_server_bytes(server), 1000);
-    EXPECT_U64(cache_server_evictions(server), 0);
+    compute(b, 2, 512, 30 * ms); /* the server has room for two */
+    EXPECT_U64(stats_of(b).tiers[TIER_REMOTE].evictions, 1);
     tiers_delete(a);
     tiers_delete(b);
     tiers_delete(c);
@@ -280,7 +281,7 @@ static void a_cache_server_is_shared_and_serves_in_turn(void)
 
 static void roles_read_or_write(void)
 {
-    struct cache_server *server = server_open();
+    struct cache_server *server = server_open(2);
     struct tiers_config config = with_remote(10);
     config.role = TIERS_PRODUCER;
     struct tiers *producer = open_with(&config, server, 0);
@@ -366,6 +367,232 @@ static void a_controller_hears_of_a_chunk_once_in_and_once_out(void)
     tiers_delete(tiers);
 }
 
+/* ---- in an engine ---------------------------------------------------------------- */
+
+/* A step takes 1 ms and 1 us for each token of a chunk in it, a block 16 tokens. */
+struct bench {
+    struct engine_config engine;
+    struct cost *cost;
+    struct request_table *table;
+    struct replica *replica;
+    struct tiers *tiers;
+    struct segment segment[8];
+    int64_t first_token_ns[8]; /* by record id */
+    int64_t end_ns[8];
+    int64_t last_ns; /* of them */
+    uint32_t cached[8];
+    uint32_t loaded[8];
+    struct request *waits; /* for a load beside the steps */
+    int64_t here_ns;
+};
+
+static void saw_first_token(void *context, struct request *request, int64_t now_ns)
+{
+    struct bench *bench = context;
+    bench->first_token_ns[request->record_id] = now_ns;
+}
+
+static void saw_end(void *context, struct request *request, int64_t now_ns,
+                    enum outcome_status status)
+{
+    struct bench *bench = context;
+    CHECK(status == OUTCOME_COMPLETED, "status %d", (int)status);
+    bench->end_ns[request->record_id] = now_ns;
+    bench->last_ns = now_ns;
+    bench->cached[request->record_id] = request->cached_tokens;
+    bench->loaded[request->record_id] = request->tier_tokens;
+    request_table_remove(bench->table, request);
+}
+
+static void saw_load(void *context, struct request *request, int64_t here_ns)
+{
+    struct bench *bench = context;
+    bench->waits = request;
+    bench->here_ns = here_ns;
+}
+
+static void bench_open(struct bench *bench, const struct tiers_config *config,
+                       bool prefix_caching)
+{
+    static const char text[] = "{model: linear, step: 1ms, per_chunk_token: 1us}";
+    struct err err = {0};
+    struct conf *conf = NULL;
+    *bench = (struct bench){.engine = {.compat = ENGINE_V010,
+                                       .tensor_parallel = 1,
+                                       .max_num_seqs = 64,
+                                       .max_num_batched_tokens = 2048,
+                                       .max_model_len = 100000,
+                                       .block_tokens = 16,
+                                       .prefix_caching = prefix_caching,
+                                       .chunked_prefill = true}};
+    REQUIRE_OK(conf_parse(&conf, "cost", text, sizeof text - 1, &err), &err);
+    const struct gpu_spec gpu = {.name = "none"};
+    const struct model_spec model = {.name = "none"};
+    const struct cost_setup cost = {
+        .gpu = &gpu, .model = &model, .engine = &bench->engine, .map = conf_root(conf)};
+    REQUIRE_OK(cost_new(&bench->cost, &cost, &err), &err);
+    conf_delete(conf);
+    bench->table = request_table_new();
+    bench->tiers = open_tiers(*config);
+    const struct replica_setup setup = {
+        .engine = &bench->engine,
+        .cost = bench->cost,
+        .kv_blocks = 1000,
+        .table = bench->table,
+        .events = {bench, saw_first_token, saw_end},
+        .legs = {.context = bench, .on_tier_load = saw_load},
+        .tiers = bench->tiers,
+    };
+    bench->replica = replica_new(&setup);
+}
+
+static void bench_close(struct bench *bench)
+{
+    replica_delete(bench->replica);
+    tiers_delete(bench->tiers);
+    request_table_delete(bench->table);
+    cost_delete(bench->cost);
+}
+
+/* text: the stream that the prompt is the start of; all come when the last ended. */
+static void submit(struct bench *bench, uint64_t id, uint64_t text, uint32_t prompt,
+                   uint32_t output)
+{
+    bench->segment[id] = (struct segment){.stream = segment_stream(SEGMENT_TEXT, text),
+                                          .tokens = prompt};
+    const struct trace_record record = {.id = id,
+                                        .prompt_tokens = prompt,
+                                        .output_tokens = output,
+                                        .segment_count = 1,
+                                        .segments = &bench->segment[id]};
+    struct request *request = request_table_add(bench->table, &record, output,
+                                                bench->engine.prefix_caching ? 16 : 0);
+    request_table_chunk(bench->table, request, &record, 16, 16);
+    replica_submit(bench->replica, request, bench->last_ns);
+}
+
+static void run_out(struct bench *bench)
+{
+    for (;;) {
+        const int64_t step_ns = replica_next_ns(bench->replica);
+        if (bench->waits != NULL && bench->here_ns <= step_ns) {
+            struct request *request = bench->waits;
+            bench->waits = NULL;
+            replica_kv_arrived(bench->replica, request, bench->here_ns);
+        } else if (step_ns == INT64_MAX) {
+            return;
+        } else {
+            replica_step_done(bench->replica);
+        }
+        replica_check(bench->replica);
+    }
+}
+
+/* 1,000 tokens: 1 ms + 1,000 us, and three chunks are saved in 3 ms + 10 us. Again
+ * without a cache of the engine's own: three chunks come in 3 ms + 10 us, 232 tokens
+ * are computed, nothing is new. Two more output tokens in between: 1 ms each. */
+static void the_batch_waits_for_what_one_request_loads(void)
+{
+    struct bench bench;
+    const struct tiers_config config = plain(10);
+    bench_open(&bench, &config, false);
+    submit(&bench, 1, 1, 1000, 1);
+    run_out(&bench);
+    const int64_t computed_ns = ms + 1000 * us + 3 * ms + 10 * us;
+    EXPECT_I64(bench.first_token_ns[1], computed_ns);
+    submit(&bench, 2, 2, 100, 3);
+    const int64_t other_ns = computed_ns + ms + 100 * us;
+    submit(&bench, 3, 1, 1000, 1);
+    run_out(&bench);
+    EXPECT_I64(bench.first_token_ns[2], other_ns);
+    /* The step that admits 3 also gives 2 its second token: both wait. */
+    const int64_t loaded_ns = other_ns + 3 * ms + 10 * us + ms + 232 * us;
+    EXPECT_I64(bench.first_token_ns[3], loaded_ns);
+    EXPECT_I64(bench.end_ns[2], loaded_ns + ms);
+    EXPECT_U64(bench.loaded[3], 768);
+    EXPECT_U64(bench.cached[3], 0);
+    EXPECT_I64(stats_of(bench.tiers).stall_ns, 2 * (3 * ms + 10 * us));
+    bench_close(&bench);
+}
+
+static void beside_the_steps_only_one_request_waits(void)
+{
+    struct bench bench;
+    struct tiers_config config = plain(10);
+    config.async_load = true;
+    bench_open(&bench, &config, false);
+    submit(&bench, 1, 1, 1000, 1);
+    run_out(&bench);
+    const int64_t computed_ns = ms + 1000 * us + 3 * ms + 10 * us;
+    submit(&bench, 2, 2, 100, 10);
+    submit(&bench, 3, 1, 1000, 1);
+    run_out(&bench);
+    /* 3 is admitted when the first step of 2 is over, and its load ends within the
+     * fourth step after that; the fifth computes the rest. */
+    const int64_t begun_ns = computed_ns + ms + 100 * us;
+    EXPECT_I64(bench.first_token_ns[2], begun_ns);
+    EXPECT_I64(bench.first_token_ns[3], begun_ns + 4 * ms + ms + 232 * us);
+    EXPECT_I64(bench.end_ns[2], begun_ns + 9 * ms + 232 * us);
+    EXPECT_U64(bench.loaded[3], 768);
+    EXPECT_I64(stats_of(bench.tiers).stall_ns, 3 * ms + 10 * us);
+    bench_close(&bench);
+}
+
+/* It has 992 of 1,000 tokens, more than the tiers: nothing is loaded. */
+static void the_engine_s_own_cache_comes_first(void)
+{
+    struct bench bench;
+    const struct tiers_config config = plain(10);
+    bench_open(&bench, &config, true);
+    submit(&bench, 1, 1, 1000, 1);
+    run_out(&bench);
+    const int64_t computed_ns = bench.end_ns[1];
+    submit(&bench, 2, 1, 1000, 1);
+    run_out(&bench);
+    EXPECT_U64(bench.cached[2], 992);
+    EXPECT_U64(bench.loaded[2], 0);
+    EXPECT_I64(bench.end_ns[2], computed_ns + ms + 8 * us);
+    bench_close(&bench);
+}
+
+/* Three chunks in 3 ms + 10 us: to compute them takes 1 ms + 768 us. */
+static void what_is_computed_faster_is_not_loaded(void)
+{
+    struct bench bench;
+    struct tiers_config config = plain(10);
+    config.load_if_faster = true;
+    bench_open(&bench, &config, false);
+    submit(&bench, 1, 1, 1000, 1);
+    run_out(&bench);
+    submit(&bench, 2, 1, 1000, 1);
+    run_out(&bench);
+    EXPECT_U64(bench.loaded[2], 0);
+    EXPECT_I64(bench.end_ns[2], bench.end_ns[1] + ms + 1000 * us);
+    bench_close(&bench);
+}
+
+static void few_tokens_are_not_worth_a_load(void)
+{
+    struct bench bench;
+    struct tiers_config config = plain(10);
+    config.min_retrieve_tokens = 769;
+    bench_open(&bench, &config, false);
+    submit(&bench, 1, 1, 1000, 1);
+    run_out(&bench);
+    submit(&bench, 2, 1, 1000, 1);
+    run_out(&bench);
+    EXPECT_U64(bench.loaded[2], 0);
+    bench_close(&bench);
+    config.min_retrieve_tokens = 768;
+    bench_open(&bench, &config, false);
+    submit(&bench, 1, 1, 1000, 1);
+    run_out(&bench);
+    submit(&bench, 2, 1, 1000, 1);
+    run_out(&bench);
+    EXPECT_U64(bench.loaded[2], 768);
+    bench_close(&bench);
+}
+
 HARNESS_MAIN("tiers", TEST(a_hit_behind_the_local_one_is_loaded),
              TEST(a_chunk_that_is_not_full_is_no_hit),
              TEST(of_a_whole_prompt_one_token_is_computed), TEST(a_gap_ends_the_hit),
@@ -376,4 +603,9 @@ HARNESS_MAIN("tiers", TEST(a_hit_behind_the_local_one_is_loaded),
              TEST(a_cache_server_is_shared_and_serves_in_turn),
              TEST(roles_read_or_write), TEST(offloading_saves_beside_the_steps),
              TEST(an_estimate_is_a_load_with_all_devices_free),
-             TEST(a_controller_hears_of_a_chunk_once_in_and_once_out))
+             TEST(a_controller_hears_of_a_chunk_once_in_and_once_out),
+             TEST(the_batch_waits_for_what_one_request_loads),
+             TEST(beside_the_steps_only_one_request_waits),
+             TEST(the_engine_s_own_cache_comes_first),
+             TEST(what_is_computed_faster_is_not_loaded),
+             TEST(few_tokens_are_not_worth_a_load))
