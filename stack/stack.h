@@ -44,6 +44,7 @@ struct stack_lmcache {
     const struct conf_node *where; /* NULL = no such section */
     bool enabled;
     bool pd;               /* one leg of disaggregated prefill */
+    uint32_t chunk_tokens; /* 0 = LMCache's own 256 */
     double cpu_gb;         /* of each pod, per GPU of its tensor-parallel group */
     double disk_gb;        /* in force: 0 where the chart drops it */
     const char *nixl_role; /* "sender", "receiver" or NULL */

@@ -82,6 +82,15 @@ bool env_read(struct stack_engine *engine, const struct conf_node *map, int *v1,
         if (name != NULL && strcmp(name, "VLLM_USE_V1") == 0) {
             *v1 = is_true(value) ? 1 : 0;
         }
+        if (name != NULL && strcmp(name, "LMCACHE_CHUNK_SIZE") == 0 &&
+            !read_count(item, "value", &engine->lmcache.chunk_tokens, 1, 1 << 20,
+                        err)) {
+            return false;
+        }
+        if (name != NULL && strcmp(name, "LMCACHE_MAX_LOCAL_DISK_SIZE") == 0 &&
+            !read_number(item, "value", &engine->lmcache.disk_gb, 0, 1e6, err)) {
+            return false;
+        }
         if (name != NULL && strcmp(name, "VLLM_ALLOW_RUNTIME_LORA_UPDATING") == 0) {
             engine->allows_lora_updates = is_true(value);
         }
@@ -316,6 +325,7 @@ bool values_lmcache_read(struct stack *stack, struct stack_engine *engine,
     struct stack_lmcache *lmcache = &engine->lmcache;
     const struct conf_node *map = NULL;
     uint32_t role = 0;
+    double disk_gb = 0;
     if (!read_map(model, "lmcacheConfig", &map, err)) {
         return false;
     }
@@ -331,7 +341,7 @@ bool values_lmcache_read(struct stack *stack, struct stack_engine *engine,
     }
     if (!read_truth(map, "enabled", &lmcache->enabled, &stack->findings, err) ||
         !read_number(map, "cpuOffloadingBufferSize", &lmcache->cpu_gb, 0, 1e6, err) ||
-        !read_number(map, "diskOffloadingBufferSize", &lmcache->disk_gb, 0, 1e6, err) ||
+        !read_number(map, "diskOffloadingBufferSize", &disk_gb, 0, 1e6, err) ||
         (read_child(map, "kvRole") != NULL &&
          !conf_enum(map, "kvRole", roles, &role, err)) ||
         !transfer_read(stack, engine, map, err) ||
@@ -344,13 +354,14 @@ bool values_lmcache_read(struct stack *stack, struct stack_engine *engine,
         lmcache->disk_gb = 0;
         return true;
     }
-    if (lmcache->disk_gb > 0 && engine->kind != STACK_RAY) {
+    if (engine->kind == STACK_RAY) {
+        lmcache->disk_gb = disk_gb;
+    } else if (disk_gb > 0 && lmcache->disk_gb <= 0) { /* nor by env */
         findings_add(&stack->findings, FINDING_TRAP, "disk_tier_ignored",
                      conf_get(map, "diskOffloadingBufferSize"),
                      "diskOffloadingBufferSize: the Deployment sets no path for it, so "
                      "there is no disk tier; set LMCACHE_LOCAL_DISK and "
                      "LMCACHE_MAX_LOCAL_DISK_SIZE in env");
-        lmcache->disk_gb = 0;
     }
     if (lmcache->pd) {
         lmcache->cpu_gb = 0; /* the template turns the CPU tier off */

@@ -5,6 +5,8 @@
  */
 #include "cli/helm/flags.h"
 
+#include "cli/helm/pools.h"
+
 #include <inttypes.h>
 #include <string.h>
 
@@ -171,7 +173,8 @@ static void left_out(struct stack *stack, const struct stack_engine *engine)
          "--kv-cache-dtype (KV is counted as the model file has it)"},
         {flags->data_parallel > 1, "--data-parallel-size"},
         {flags->enforce_eager == SWITCH_ON, "--enforce-eager"},
-        {flags->kv_offloading_gib > 0, "--kv-offloading-size"},
+        {flags->kv_offloading_gib > 0 && !helm_offloads(engine),
+         "--kv-offloading-size"},
     };
     for (size_t i = 0; i < sizeof missing / sizeof missing[0]; i++) {
         if (missing[i].given) {

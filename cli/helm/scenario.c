@@ -3,7 +3,7 @@
  * scenario.c: writes the scenario that a stack's files come to. A text and not a
  * struct: what a user can read, change and run again is also what `run --helm` runs.
  */
-#include "cli/helm/deployment.h"
+#include "cli/helm/pools.h"
 #include "policies/pair.h"
 #include "policies/policy_set.h"
 
@@ -55,84 +55,6 @@ static bool models_check(const struct helm *helm, const struct helm_args *args,
                    args->values, pools, POOLS_MAX);
 }
 
-/* ---- pools -------------------------------------------------------------------------
- */
-
-static bool label_in(const char *labels, const char *label)
-{
-    const size_t length = strlen(label);
-    while (labels != NULL && *labels != '\0') {
-        const size_t item = strcspn(labels, ",");
-        if (item == length && memcmp(labels, label, length) == 0) {
-            return true;
-        }
-        labels += item + (labels[item] == ',' ? 1 : 0);
-    }
-    return false;
-}
-
-static const char *role_of(const struct helm *helm, const struct stack_engine *engine)
-{
-    if (label_in(helm_router_flag(helm, "--prefill-model-labels"), engine->name)) {
-        return "prefill";
-    }
-    if (label_in(helm_router_flag(helm, "--decode-model-labels"), engine->name)) {
-        return "decode";
-    }
-    return NULL;
-}
-
-static bool splits(const struct helm *helm)
-{
-    const char *logic = helm->stack->router.routing_logic;
-    return helm->stack->router.where != NULL &&
-           strncmp(logic, "disaggregated_prefill", strlen("disaggregated_prefill")) ==
-               0;
-}
-
-static bool pool_known(const struct helm_engine *engine, struct err *err)
-{
-    const struct stack_engine *from = engine->from;
-    if (engine->gpu_name[0] == '\0') {
-        return conf_fail(from->where, err,
-                         "%s: which GPU it runs on is not known; give --gpu h100_sxm, "
-                         "or --nodes nodes.yaml",
-                         from->name);
-    }
-    if (engine->model_name[0] == '\0') {
-        return conf_fail(
-            from->where, err,
-            "%s: no file of configs/models is the model %.100s; write one, "
-            "or name one that is like it: --model-file '%.100s=llama_3_1_8b'",
-            from->name, from->model_url, from->model_url);
-    }
-    if (!engine->fits) {
-        return conf_fail(from->where, err, "%s: the engine does not start: %.500s",
-                         from->name, engine->why.text);
-    }
-    return true;
-}
-
-static bool pool_put(const struct helm *helm, const struct helm_engine *engine,
-                     struct text *out, struct err *err)
-{
-    const struct stack_engine *from = engine->from;
-    const char *role = splits(helm) ? role_of(helm, from) : NULL;
-    if (!pool_known(engine, err)) {
-        return false;
-    }
-    text_printf(out, "    - name: \"%.63s\"\n", from->name);
-    if (role != NULL) {
-        text_printf(out, "      role: %s\n", role);
-    }
-    text_printf(out,
-                "      replicas: %" PRIu32 "\n      gpu: %s\n      model: %s\n"
-                "      engine: %s\n",
-                from->replicas, engine->gpu_name, engine->model_name,
-                text_str(&engine->flags));
-    return true;
-}
-
 /* ---- routing -----------------------------------------------------------------------
  */
 
@@ -166,6 +88,19 @@ static void params_put(const struct helm *helm, struct text *out)
     }
 }
 
+/* Whether LMCache tells the router's controller what its tiers hold. */
+static bool controller_reports(const struct helm *helm, const struct helm_args *args)
+{
+    for (size_t i = 0; i < helm->stack->engine_count; i++) {
+        if (is_wanted(&helm->engines[i], args) && helm->engines[i].from->replicas > 0 &&
+            helm->engines[i].from->lmcache.controller &&
+            helm_has_tiers(helm->engines[i].from)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Seconds of a flag, or of its default. */
 static unsigned long seconds_of(const struct helm *helm, const char *name,
                                 unsigned long otherwise)
@@ -178,7 +113,8 @@ static unsigned long seconds_of(const struct helm *helm, const char *name,
     return seconds > 0 ? seconds : otherwise;
 }
 
-static bool routing_put(struct helm *helm, struct text *out, struct err *err)
+static bool routing_put(struct helm *helm, const struct helm_args *args,
+                        struct text *out, struct err *err)
 {
     const struct stack_router *router = &helm->stack->router;
     if (router->where == NULL) {
@@ -199,6 +135,10 @@ static bool routing_put(struct helm *helm, struct text *out, struct err *err)
                 seconds_of(helm, "--engine-stats-interval", 30),
                 seconds_of(helm, "--request-stats-window", 60));
     params_put(helm, out);
+    if (strcmp(router->routing_logic, "kvaware") == 0 &&
+        controller_reports(helm, args)) {
+        text_add(out, "  kv_events: {source: tiers}\n");
+    }
     if (router->session_key != NULL) {
         findings_add(&helm->stack->findings, FINDING_NOTE, "sessions_of_trace",
                      router->where,
@@ -208,22 +148,6 @@ static bool routing_put(struct helm *helm, struct text *out, struct err *err)
     }
     return true;
 }
-
-/* A name between double quotes, whatever is in it. */
-static void quoted(const char *text, struct text *out)
-{
-    text_add(out, "\"");
-    for (; *text != '\0'; text++) {
-        if (*text == '"' || *text == '\\') {
-            text_add(out, "\\");
-        }
-        text_add_bytes(out, text, 1);
-    }
-    text_add(out, "\"");
-}
-
-/* ---- adapters ----------------------------------------------------------------------
- */
 
 static bool is_base(const struct helm *helm, const struct helm_args *args,
                     const struct stack_adapter *adapter)
@@ -250,7 +174,7 @@ static void adapters_put(const struct helm *helm, const struct helm_args *args,
         text_add(out, first ? "adapters:\n  list:\n" : "");
         first = false;
         text_add(out, "    - {name: ");
-        quoted(adapter->name, out);
+        helm_quote(adapter->name, out);
         if (adapter->has_replicas) {
             text_printf(out, ", replicas: %" PRIu32, adapter->replicas);
         }
@@ -270,7 +194,7 @@ static bool trace_put(const char *trace, struct text *out, struct err *err)
                        trace, strerror(errno));
     }
     text_add(out, "workload:\n  trace: ");
-    quoted(path, out);
+    helm_quote(path, out);
     text_add(out, "\n");
     free(path);
     return true;
@@ -325,12 +249,13 @@ bool helm_scenario(struct helm *helm, const struct helm_args *args, const char *
     for (size_t i = 0; good && i < helm->stack->engine_count; i++) {
         const struct helm_engine *engine = &helm->engines[i];
         if (is_wanted(engine, args) && engine->from->replicas > 0) {
-            good = pool_put(helm, engine, &body, err);
+            good = helm_pool_put(helm, engine, &body, err);
         }
     }
-    good = good && routing_put(helm, &body, err);
+    good = good && routing_put(helm, args, &body, err);
     if (good) {
         adapters_put(helm, args, &body);
+        helm_cache_server_put(helm, &body);
     }
     if (good) {
         findings_sort(&helm->stack->findings);
@@ -339,7 +264,7 @@ bool helm_scenario(struct helm *helm, const struct helm_args *args, const char *
             args->values, helm->stack->release == STACK_TAG ? "release 0.1.3" : "head");
         assumptions_put(helm, out);
         text_add(out, "name: ");
-        quoted(helm->stack->name, out);
+        helm_quote(helm->stack->name, out);
         text_add(out, "\n");
         text_add(out, text_str(&body));
     }

@@ -73,6 +73,66 @@ refuses 2 '.*--helm VALUES' run demo --gpu l4
 refuses 2 '.*same file' run --helm "$examples/plain.yaml" --gpu h100_sxm \
     --out "$examples/plain.yaml"
 
+# ---- LMCache, LoRA, drafts ----
+exits 0 helm scenario "$examples/prefix_offload.yaml" --gpu h100_sxm
+says '^        cpu: \{capacity: 60GB\}'
+exits 0 helm scenario "$examples/kv_aware.yaml" --gpu h100_sxm
+says 'kv_events: \{source: tiers\}'
+says 'params: \{threshold: 2000\}'
+# Four slots of 84 MB at rank 16: 160 blocks of 2 MiB fewer.
+exits 0 helm explain "$examples/lora_pinned.yaml" --gpu h100_sxm
+says 'KV cache +25809 blocks'
+exits 0 helm scenario "$examples/lora_pinned.yaml" --gpu h100_sxm --compat tag
+says '\{name: "legal", replicas: 1\}'
+cat >tiers.yaml <<'Y'
+cacheserverSpec: {servicePort: 81, resources: {limits: {memory: 64Gi}}}
+servingEngineSpec:
+  modelSpec:
+  - name: m
+    repository: lmcache/vllm-openai
+    tag: 2025-05-17-v1
+    modelURL: meta-llama/Llama-3.1-70B-Instruct
+    replicaCount: 2
+    requestCPU: 8
+    requestMemory: 400Gi
+    requestGPU: 4
+    env:
+    - {name: LMCACHE_CHUNK_SIZE, value: "128"}
+    - {name: LMCACHE_MAX_LOCAL_DISK_SIZE, value: "500"}
+    vllmConfig: {v1: 1, tensorParallelSize: 4, maxModelLen: 16384}
+    lmcacheConfig: {enabled: true, cpuOffloadingBufferSize: "60", kvRole: kv_consumer}
+Y
+exits 0 helm scenario tiers.yaml --gpu h100_sxm
+says '^        role: consumer'
+says '^        chunk_tokens: 128'
+# A buffer for each GPU of the group.
+says '^        cpu: \{capacity: 240GB\}'
+says '^        disk: \{capacity: 2000GB\}'
+says '^        remote: \{\}'
+says '^cache_server: \{capacity: 68719476736B\}'
+exits 0 run --helm tiers.yaml --gpu h100_sxm --set end.requests=20 --digest --quiet
+cat >drafts.yaml <<'Y'
+servingEngineSpec:
+  modelSpec:
+  - name: m
+    repository: vllm/vllm-openai
+    tag: v0.13.0
+    modelURL: meta-llama/Llama-3.1-8B-Instruct
+    replicaCount: 1
+    requestCPU: 8
+    requestMemory: 64Gi
+    requestGPU: 1
+    vllmConfig:
+      enablePrefixCaching: true
+      maxModelLen: 16384
+      extraArgs: [--speculative-config, '{"method": "ngram", "num_speculative_tokens": 4}', --kv-offloading-size, 40]
+Y
+exits 0 helm scenario drafts.yaml --gpu h100_sxm
+says 'speculative: \{method: ngram, tokens: 4, rate: 0\.7\}'
+says 'tiers: \{connector: offloading, cpu: \{capacity: 40GiB\}\}'
+says '^# note: .*70 % of drafts are taken for right'
+exits 0 run --helm drafts.yaml --gpu h100_sxm --set end.requests=20 --digest --quiet
+
 # ---- nodes ----
 cat >nodes.yaml <<'Y'
 nodes:
