@@ -6,7 +6,6 @@
 #define STACKSIM_STACK_MATCH_H
 
 #include "stack/nodes.h"
-#include "stack/stack.h"
 
 /* By name or selector alone; what is free there is not asked. */
 bool stack_node_matches(const struct stack_node *node,

@@ -10,16 +10,9 @@
 #ifndef STACKSIM_STACK_NODES_H
 #define STACKSIM_STACK_NODES_H
 
-#include "base/arena.h"
-#include "base/conf.h"
-#include "stack/findings.h"
+#include "stack/stack.h"
 
 enum { STACK_NODES_MAX = 1024, STACK_NODE_LABELS_MAX = 64 };
-
-struct stack_label {
-    const char *key;
-    const char *value;
-};
 
 struct stack_node {
     const struct conf_node *where;

@@ -23,6 +23,8 @@ struct values_shared {
     struct stack_probe startup;
     const struct conf_node *ray; /* raySpec: all models become Ray clusters */
     const char *remote_url;
+    const struct stack_label *tolerations;
+    size_t toleration_count;
 };
 NODISCARD bool values_model_read(struct stack *stack,
                                  const struct values_shared *shared,
@@ -56,6 +58,9 @@ NODISCARD bool volumes_check(const struct conf_node *map, struct err *err);
 NODISCARD bool node_terms_read(struct stack *stack, struct stack_engine *engine,
                                const struct conf_node *map, const char *key,
                                struct err *err);
+/* `tolerations` of this map, behind those that the engine has. */
+NODISCARD bool tolerations_read(struct stack *stack, struct stack_engine *engine,
+                                const struct conf_node *map, struct err *err);
 /* The chart's env list: VLLM_USE_V1 and what allows LoRA updates. *v1: 0, 1, or
  * unchanged. */
 NODISCARD bool env_read(struct stack_engine *engine, const struct conf_node *map,

@@ -34,6 +34,12 @@ struct stack_expression {
     const struct conf_node *where;
 };
 
+/* A label, or a taint that is tolerated: value "" is any, key "" every taint. */
+struct stack_label {
+    const char *key;
+    const char *value;
+};
+
 struct stack_probe {
     uint32_t initial_s;
     uint32_t period_s;
@@ -80,6 +86,8 @@ struct stack_engine {
     const char *node_name;
     const struct stack_expression *expressions;
     size_t expression_count;
+    const struct stack_label *tolerations;
+    size_t toleration_count;
     const char *max_surge;      /* "100%"; NULL = recreate */
     struct stack_probe startup; /* period 0 = none */
     struct stack_lmcache lmcache;

@@ -162,7 +162,6 @@ static void shared_pass(struct stack *stack, const struct conf_node *spec)
 {
     static const char *const pass[] = {"vllmApiKey",
                                        "configs",
-                                       "tolerations",
                                        "runtimeClassName",
                                        "schedulerName",
                                        "securityContext",
@@ -224,7 +223,9 @@ bool values_engines_read(struct stack *stack, const struct conf_node *spec,
     };
     struct stack_probe unused = {0};
     bool enabled = true;
-    if (!read_truth(spec, "enableEngine", &enabled, &stack->findings, err) ||
+    struct stack_engine tolerant = {0};
+    if (!tolerations_read(stack, &tolerant, spec, err) ||
+        !read_truth(spec, "enableEngine", &enabled, &stack->findings, err) ||
         !read_count(spec, "containerPort", &shared.port, 1, 65535, err) ||
         !read_count(spec, "servicePort", &shared.service_port, 1, 65535, err) ||
         !probe_read(spec, "startupProbe", &shared.startup, err) ||
@@ -232,6 +233,8 @@ bool values_engines_read(struct stack *stack, const struct conf_node *spec,
         !strategy_read(&shared, err) || !ray_read(stack, &shared, err)) {
         return false;
     }
+    shared.tolerations = tolerant.tolerations;
+    shared.toleration_count = tolerant.toleration_count;
     shared_pass(stack, spec);
     if (!enabled) {
         conf_leave(conf_get(spec, "modelSpec"));

@@ -299,11 +299,60 @@ bool node_terms_read(struct stack *stack, struct stack_engine *engine,
     return true;
 }
 
+bool tolerations_read(struct stack *stack, struct stack_engine *engine,
+                      const struct conf_node *map, struct err *err)
+{
+    const struct conf_node *list = NULL;
+    if (!read_list_of(map, "tolerations", CONF_MAP, &list, err)) {
+        return false;
+    }
+    const size_t before = engine->toleration_count;
+    struct stack_label *all =
+        arena_alloc(stack->arena, before + conf_count(list), sizeof *all);
+    for (size_t i = 0; i < before; i++) {
+        all[i] = engine->tolerations[i];
+    }
+    for (size_t i = 0; i < conf_count(list); i++) {
+        const struct conf_node *item = conf_at(list, i);
+        const char *how = "Equal";
+        struct stack_label *label = &all[before + i];
+        *label = (struct stack_label){"", ""};
+        conf_leave(item);
+        if (!read_text(item, "key", &label->key, err) ||
+            !read_text(item, "operator", &how, err) ||
+            !read_text(item, "value", &label->value, err)) {
+            return false;
+        }
+        label->value = strcmp(how, "Exists") == 0 ? "" : label->value;
+    }
+    engine->tolerations = all;
+    engine->toleration_count = before + conf_count(list);
+    return true;
+}
+
+/* At head a model has tolerations of its own, beside the common ones or instead. */
+static bool own_tolerations(struct stack *stack, struct stack_engine *engine,
+                            struct err *err)
+{
+    const char *policy = "append";
+    if (stack->release != STACK_HEAD) {
+        return true;
+    }
+    if (!read_text(engine->where, "tolerationsPolicy", &policy, err)) {
+        return false;
+    }
+    if (strcmp(policy, "override") == 0) {
+        engine->toleration_count = 0;
+    }
+    return tolerations_read(stack, engine, engine->where, err);
+}
+
 static bool place_read(struct stack *stack, struct stack_engine *engine,
                        struct err *err)
 {
     const struct conf_node *model = engine->where;
-    return read_text(model, "nodeName", &engine->node_name, err) &&
+    return own_tolerations(stack, engine, err) &&
+           read_text(model, "nodeName", &engine->node_name, err) &&
            node_terms_read(stack, engine, model, "nodeSelectorTerms", err);
 }
 
@@ -316,11 +365,14 @@ static void model_pass(struct stack *stack, const struct conf_node *model)
         "imagePullSecret",   "hf_token",    "chatTemplate",   "chatTemplateConfigMap",
         "initContainer",     "annotations", "podAnnotations", "serviceAccountName",
         "priorityClassName", NULL};
-    static const char *const head[] = {
-        "affinity",      "tolerations", "tolerationsPolicy", "podLabels",
-        "envFromSecret", "keda",        "modelRevision",     "raySpec",
-        "enabled",       "resources",   "runtimeClassName",  "imagePullPolicy",
-        "sidecar",       "labels",      "strategy",          NULL};
+    static const char *const head[] = {"affinity",         "tolerationsPolicy",
+                                       "tolerations",      "podLabels",
+                                       "envFromSecret",    "keda",
+                                       "modelRevision",    "raySpec",
+                                       "enabled",          "resources",
+                                       "runtimeClassName", "imagePullPolicy",
+                                       "sidecar",          "labels",
+                                       "strategy",         NULL};
     only_at(stack, STACK_HEAD, model, head);
     if (stack->release == STACK_HEAD) {
         read_pass(model, head);
@@ -367,6 +419,8 @@ bool values_model_read(struct stack *stack, const struct values_shared *shared,
     engine->service_port = shared->service_port;
     engine->max_surge = shared->max_surge;
     engine->startup = shared->startup;
+    engine->tolerations = shared->tolerations;
+    engine->toleration_count = shared->toleration_count;
     engine->lmcache.remote_url = shared->remote_url;
     if (!kind_read(stack, shared, engine, err) ||
         !names_read(stack, engine, model, err) ||

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "cli/helm/flags.h"
+#include "cli/helm/place.h"
 #include "sim/config_path.h"
 #include "stack/match.h"
 
@@ -212,6 +213,7 @@ bool helm_open(struct helm **out, const struct helm_args *args, const char *conf
             return false;
         }
     }
+    helm_place(helm);
     findings_sort(&helm->stack->findings);
     *out = helm;
     return true;
@@ -224,6 +226,7 @@ void helm_close(struct helm *helm)
     }
     for (size_t i = 0; helm->engines != NULL && i < helm->stack->engine_count; i++) {
         text_fini(&helm->engines[i].flags);
+        text_fini(&helm->engines[i].placed);
     }
     mem_free(helm->engines);
     stack_nodes_delete(helm->nodes);

@@ -30,8 +30,9 @@ struct helm_engine {
     char model_name[FACT_FILE_BYTES]; /* of configs/models; "" = unknown */
     struct gpu_spec gpu;
     struct model_spec model;
-    bool known;        /* both files were found and read */
-    struct text flags; /* the scenario's `engine` map, in braces */
+    bool known;         /* both files were found and read */
+    struct text placed; /* on --nodes: "gpu-a: 2"; "" = nowhere, or no nodes */
+    struct text flags;  /* the scenario's `engine` map, in braces */
     bool fits;
     struct engine_config config; /* valid when known */
     uint32_t kv_blocks;          /* valid when fits */

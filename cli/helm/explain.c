@@ -140,6 +140,9 @@ static void engine_print(const struct helm_engine *engine, struct text *out)
     }
     text_add(out, "\n");
     pod_print(from, out);
+    if (engine->placed.length > 0) {
+        line(out, "nodes", text_str(&engine->placed));
+    }
     if (engine->gpu_name[0] != '\0') {
         text_printf(out, "  %-12sconfigs/gpus/%s.yaml\n", "GPU", engine->gpu_name);
     }

@@ -63,6 +63,7 @@ static struct json *engine_json(const struct helm_engine *engine)
     put_text(object, "model", engine->model_name);
     put_text(object, "gpu", engine->gpu_name);
     put_text(object, "node_name", from->node_name);
+    put_text(object, "nodes", text_str(&engine->placed));
     json_put_u64(object, "replicas", from->replicas);
     json_put_u64(object, "pods_per_engine", from->pods);
     json_put_u64(object, "gpus_per_pod", from->gpus);

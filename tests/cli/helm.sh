@@ -157,6 +157,27 @@ items:
 Y
 exits 0 helm explain "$examples/lora_pinned.yaml" --nodes kubectl.yaml
 says 'GPU +configs/gpus/a100_80_sxm.yaml'
+# Pods go to the least allocated node; taints, node names and sizes bind.
+cat >small.yaml <<'Y'
+nodes:
+  - {name: a, count: 2, gpu: h100_sxm, gpus: 8, cpu: 20, memory: 1Ti, taints: {gpu: reserved}}
+  - {name: gpu-node-07, gpu: l4, gpus: 1, cpu: 128, memory: 1Ti}
+Y
+exits 0 helm explain "$examples/plain.yaml" --nodes small.yaml
+says '^  nodes +gpu-node-07: 1$'
+says 'chat8b: 3 of its pods never start .*2 node\(s\) had untolerated taint'
+exits 0 helm explain "$examples/lora_pinned.yaml" --nodes small.yaml
+says 'base8b: 1 of its pods never start .*Requested: 1, Available: 0'
+sed 's/^servingEngineSpec:/&\n  tolerations: [{key: gpu, operator: Exists}]/' \
+    "$examples/plain.yaml" >tolerant.yaml
+exits 0 helm explain tolerant.yaml --nodes small.yaml
+says '^  nodes +a-0: [12], a-1: 1'
+says_not 'never start'
+# Eight CPUs of twenty for each pod: two fit a node of eight GPUs.
+sed 's/replicaCount: 4/replicaCount: 9/' tolerant.yaml >many.yaml
+exits 0 helm explain many.yaml --nodes small.yaml
+says '^  nodes +a-0: 2, a-1: 2, gpu-node-07: 1$'
+says 'chat8b: 4 of its pods never start'
 sed 's/gpu-node-07/other/' nodes.yaml >other.yaml
 refuses 2 '.*lora_pinned\.yaml:13: nodeName: there is no node gpu-node-07 among the 3' \
     helm explain "$examples/lora_pinned.yaml" --nodes other.yaml
