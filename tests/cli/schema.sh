@@ -24,6 +24,8 @@ json saturate-seeds saturate "${small[@]}" --tolerance 20 --seeds 2
 json plan plan "${small[@]}" --attain 50 --gpus h100_sxm,l40s --tp 1 --engines-max 4
 json regress regress --baseline seeds.db --candidate seeds.db
 json explain explain run.db slowest
+json helm-explain helm explain "$STACKSIM_SOURCE/configs/helm/lora_pinned.yaml" --gpu h100_sxm \
+    --compat tag
 cat >sweep.yaml <<'END'
 scenario: demo
 set: {end.requests: 100}
@@ -71,7 +73,7 @@ for path in sorted(glob.glob("*.json")):
         complain(f"{path}: no rows")
         continue
     # A schema that takes anything proves nothing: it misses each member that it asks for,
-    # and a number that has become a text.
+    # and a number that has become a text, or a text that has become a number.
     schema = validator.schema if isinstance(value, dict) else validator.schema["items"]
     for key in schema["required"]:
         less = copy.deepcopy(value)
@@ -80,10 +82,10 @@ for path in sorted(glob.glob("*.json")):
             complain(f"{path}: {key} is not missed")
     odd = copy.deepcopy(value)
     row = odd if isinstance(odd, dict) else odd[0]
-    number = next(k for k in schema["required"] if type(row[k]) in (int, float))
-    row[number] = "much"
+    plain = next(k for k in schema["required"] if type(row[k]) in (int, float, str))
+    row[plain] = 7 if isinstance(row[plain], str) else "much"
     if validator.is_valid(odd):
-        complain(f"{path}: {number} may be a text")
+        complain(f"{path}: {plain} may be {row[plain]!r}")
 for name in set(schemas) - used:
     complain(f"{name}.json: no output was held against it")
 sys.exit(wrong > 0)

@@ -7,16 +7,29 @@
 #include "base/conf.h"
 #include "tests/fuzz/fuzz.h"
 
-static void walk(const struct conf_node *node, uint32_t depth)
+enum { DEPTH_MAX = 33 };
+
+static void look(const struct conf_node *node, uint32_t depth)
 {
-    CHECK(depth <= 33, "deeper than the limit");
+    CHECK(depth <= DEPTH_MAX, "deeper than the limit");
     CHECK(conf_line(node) > 0, "a node of no line");
-    for (size_t i = 0; i < conf_count(node); i++) {
-        const struct conf_node *child = conf_at(node, i);
-        if (conf_kind(node) == CONF_MAP) {
-            CHECK(conf_name(child) != NULL, "a child without a key");
+}
+
+static void walk(const struct conf_node *root)
+{
+    const struct conf_node *open[DEPTH_MAX + 1] = {root};
+    size_t next[DEPTH_MAX + 1] = {0};
+    uint32_t depth = 0;
+    look(root, 0);
+    for (;;) {
+        const struct conf_node *child = conf_at(open[depth], next[depth]++);
+        if (child != NULL) {
+            look(child, depth + 1);
+            open[++depth] = child;
+            next[depth] = 0;
+        } else if (depth-- == 0) {
+            return;
         }
-        walk(child, depth + 1);
     }
 }
 
@@ -29,7 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     const struct conf_node *root = conf_root(conf);
-    walk(root, 0);
+    walk(root);
     size_t unknown = 0;
     for (const struct conf_node *at = conf_next_unknown(root, NULL, &err); at != NULL;
          at = conf_next_unknown(root, at, &err)) {

@@ -33,21 +33,25 @@ static void look(const struct stack *stack)
     text_fini(&out);
 }
 
+static void read_at(enum stack_release release, const char *text, size_t size)
+{
+    struct stack *stack = NULL;
+    struct err err = {ERR_NONE, ""};
+    const struct stack_options options = {.release = release};
+    if (stack_parse(&stack, "input", text, size, &options, &err)) {
+        look(stack);
+        stack_delete(stack);
+        return;
+    }
+    CHECK(err.text[0] != '\0' && err.kind == ERR_INPUT, "failed without a reason");
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct stack_nodes *nodes = NULL;
     struct err err = {ERR_NONE, ""};
-    for (int release = STACK_TAG; release <= STACK_HEAD; release++) {
-        struct stack *stack = NULL;
-        const struct stack_options options = {.release = (enum stack_release)release};
-        if (stack_parse(&stack, "input", (const char *)data, size, &options, &err)) {
-            look(stack);
-            stack_delete(stack);
-        } else {
-            CHECK(err.text[0] != '\0' && err.kind == ERR_INPUT,
-                  "failed without a reason");
-        }
-    }
+    read_at(STACK_TAG, (const char *)data, size);
+    read_at(STACK_HEAD, (const char *)data, size);
     if (stack_nodes_parse(&nodes, "input", (const char *)data, size, &err)) {
         CHECK(nodes->count > 0 && nodes->items[0].name != NULL, "no node");
         stack_nodes_delete(nodes);

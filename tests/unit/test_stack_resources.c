@@ -264,7 +264,7 @@ static void machines_are_counted_and_labelled(void)
         "status: {allocatable: {cpu: \"4\", memory: 1024Ki, nvidia.com/gpu: 2}}\n");
     EXPECT_U64(all->items[0].gpus, 2);
     EXPECT_STR(all->items[0].gpu, "NVIDIA-L4");
-    EXPECT_U64(all->items[0].memory_bytes, 1024 * 1024);
+    EXPECT_U64(all->items[0].memory_bytes, UINT64_C(1) << 20);
     EXPECT_U64(all->items[0].taint_count, 1);
     EXPECT(all->items[0].unschedulable);
     stack_nodes_delete(all);
