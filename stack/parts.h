@@ -20,6 +20,7 @@ struct values_shared {
     uint32_t port;
     uint32_t service_port;
     const char *max_surge;
+    const char *max_unavailable;
     struct stack_probe startup;
     const struct conf_node *ray; /* raySpec: all models become Ray clusters */
     const char *remote_url;

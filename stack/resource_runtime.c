@@ -105,6 +105,7 @@ static bool deployment_read(struct stack *stack, struct stack_engine *engine,
         return false;
     }
     engine->max_surge = strategy == 0 ? "25%" : NULL; /* Kubernetes' own default */
+    engine->max_unavailable = "25%";
     engine->startup = (struct stack_probe){0};
     if (stack->release == STACK_HEAD) {
         engine->startup = (struct stack_probe){120, 20, 100};

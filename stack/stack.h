@@ -81,15 +81,17 @@ struct stack_engine {
     bool has_vllm_config;
     bool uses_v0; /* VLLM_USE_V1=0, on an engine that still has V0 */
     bool allows_lora_updates;
-    bool has_storage; /* a volume claim keeps the model */
-    bool storage_rwo; /* which only one node can mount */
+    bool has_storage;    /* a volume claim keeps the model */
+    bool has_host_cache; /* a hostPath is mounted, which keeps what was downloaded */
+    bool storage_rwo;    /* which only one node can mount */
     const char *node_name;
     const struct stack_expression *expressions;
     size_t expression_count;
     const struct stack_label *tolerations;
     size_t toleration_count;
-    const char *max_surge;      /* "100%"; NULL = recreate */
-    struct stack_probe startup; /* period 0 = none */
+    const char *max_surge;       /* "100%"; NULL = recreate */
+    const char *max_unavailable; /* "0", "25%" */
+    struct stack_probe startup;  /* period 0 = none */
     struct stack_lmcache lmcache;
     struct args args; /* behind "vllm serve MODEL" */
     struct engine_flags flags;

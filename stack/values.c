@@ -111,13 +111,13 @@ static bool strategy_read(struct values_shared *shared, struct err *err)
     const struct conf_node *map = NULL;
     const struct conf_node *rolling = NULL;
     const char *type = "RollingUpdate";
-    const char *unavailable = "0";
+    shared->max_unavailable = "0";
     shared->max_surge = "100%";
     if (!read_map(shared->spec, "strategy", &map, err) ||
         !read_text(map, "type", &type, err) ||
         !read_map(map, "rollingUpdate", &rolling, err) ||
         !read_text(rolling, "maxSurge", &shared->max_surge, err) ||
-        !read_text(rolling, "maxUnavailable", &unavailable, err)) {
+        !read_text(rolling, "maxUnavailable", &shared->max_unavailable, err)) {
         return false;
     }
     if (strcmp(type, "Recreate") == 0) {

@@ -147,6 +147,17 @@ static bool resources_read(struct stack *stack, struct stack_engine *engine,
 /* ---- storage -----------------------------------------------------------------------
  */
 
+static bool mounts_host_path(const struct conf_node *model)
+{
+    const struct conf_node *volumes = conf_get(model, "extraVolumes");
+    for (size_t i = 0; i < conf_count(volumes); i++) {
+        if (read_has(conf_at(volumes, i), "hostPath")) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool storage_read(struct stack *stack, struct stack_engine *engine,
                          struct err *err)
 {
@@ -182,6 +193,7 @@ static bool storage_read(struct stack *stack, struct stack_engine *engine,
             "shmSize: the chart mounts shared memory only where vllmConfig has "
             "the key tensorParallelSize; add it (1 will do) or drop shmSize");
     }
+    engine->has_host_cache = mounts_host_path(model);
     return volumes_check(model, err);
 }
 
@@ -418,6 +430,7 @@ bool values_model_read(struct stack *stack, const struct values_shared *shared,
     engine->port = shared->port;
     engine->service_port = shared->service_port;
     engine->max_surge = shared->max_surge;
+    engine->max_unavailable = shared->max_unavailable;
     engine->startup = shared->startup;
     engine->tolerations = shared->tolerations;
     engine->toleration_count = shared->toleration_count;

@@ -4,6 +4,8 @@
  */
 #include "cli/helm/pools.h"
 
+#include "cli/helm/machines.h"
+
 #include <inttypes.h>
 #include <string.h>
 
@@ -19,9 +21,6 @@ void helm_quote(const char *text, struct text *out)
     }
     text_add(out, "\"");
 }
-
-/* ---- adapters ----------------------------------------------------------------------
- */
 
 /* ---- pools -------------------------------------------------------------------------
  */
@@ -152,7 +151,7 @@ void helm_cache_server_put(struct helm *helm, struct text *out)
                 sized ? server->memory_bytes : UINT64_C(100000000000));
 }
 
-bool helm_pool_put(const struct helm *helm, const struct helm_engine *engine,
+bool helm_pool_put(struct helm *helm, const struct helm_engine *engine,
                    struct text *out, struct err *err)
 {
     const struct stack_engine *from = engine->from;
@@ -170,5 +169,6 @@ bool helm_pool_put(const struct helm *helm, const struct helm_engine *engine,
                 from->replicas, engine->gpu_name, engine->model_name,
                 text_str(&engine->flags));
     tiers_put(from, out);
+    helm_pod_put(helm, from, out);
     return true;
 }

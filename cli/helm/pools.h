@@ -9,7 +9,7 @@
 
 /* Fails, with the engine's line, when GPU or model are not known, or it does not fit.
  */
-NODISCARD bool helm_pool_put(const struct helm *helm, const struct helm_engine *engine,
+NODISCARD bool helm_pool_put(struct helm *helm, const struct helm_engine *engine,
                              struct text *out, struct err *err);
 /* `cache_server`, where an engine has a remote tier. */
 void helm_cache_server_put(struct helm *helm, struct text *out);

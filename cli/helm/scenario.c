@@ -3,6 +3,7 @@
  * scenario.c: writes the scenario that a stack's files come to. A text and not a
  * struct: what a user can read, change and run again is also what `run --helm` runs.
  */
+#include "cli/helm/machines.h"
 #include "cli/helm/pools.h"
 #include "policies/pair.h"
 #include "policies/policy_set.h"
@@ -256,6 +257,7 @@ bool helm_scenario(struct helm *helm, const struct helm_args *args, const char *
     if (good) {
         adapters_put(helm, args, &body);
         helm_cache_server_put(helm, &body);
+        helm_machines_put(helm, &body);
     }
     if (good) {
         findings_sort(&helm->stack->findings);

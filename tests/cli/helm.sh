@@ -178,6 +178,29 @@ sed 's/replicaCount: 4/replicaCount: 9/' tolerant.yaml >many.yaml
 exits 0 helm explain many.yaml --nodes small.yaml
 says '^  nodes +a-0: 2, a-1: 2, gpu-node-07: 1$'
 says 'chat8b: 4 of its pods never start'
+# A run with nodes has pods: two of four never start, and requests meet the others.
+sed 's/replicaCount: 4/replicaCount: 6/' tolerant.yaml >six.yaml
+exits 0 helm scenario six.yaml --nodes small.yaml --out six-scenario.yaml
+cp six-scenario.yaml out
+says 'request: \{gpus: 1, gpu: "nvidia.com/gpu", cpu: 8, memory: 51539607552B\}'
+says 'weights: \{from: pvc\}'
+says 'probes: \{startup: \{initial: 15s, period: 10s, failures: 60\}\}'
+says '^        surge: 6'
+says '^        tolerations: \{"gpu": ""\}'
+says '^  - \{name: "a-1", gpus: 8, gpu: "nvidia.com/gpu", cpu: 20, memory: 1099511627776B, taints: \{"gpu": "reserved"\}\}'
+says '^discovery: \{mode: k8s\}'
+exits 0 run six-scenario.yaml --set end.requests=100 --digest --quiet
+cp out written
+exits 0 run --helm six.yaml --nodes small.yaml --set end.requests=100 --digest --quiet
+same written out
+exits 0 run --helm six.yaml --nodes small.yaml --set end.requests=100 --quiet --out six.db
+exits 0 events six.db
+says 'FailedScheduling'
+# Manual scheduling: the surplus pod fails admission instead of waiting.
+exits 0 run --helm "$examples/lora_pinned.yaml" --nodes small.yaml \
+    --set end.requests=50 --quiet --out pinned.db
+exits 0 events pinned.db
+says 'UnexpectedAdmissionError'
 sed 's/gpu-node-07/other/' nodes.yaml >other.yaml
 refuses 2 '.*lora_pinned\.yaml:13: nodeName: there is no node gpu-node-07 among the 3' \
     helm explain "$examples/lora_pinned.yaml" --nodes other.yaml
