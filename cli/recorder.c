@@ -62,6 +62,19 @@ static void record_outcome(void *context, const struct request_outcome *outcome)
     if (!run_add_request(recorder->run, &row)) {
         recorder->overflowed = true;
     }
+    if (outcome->prefill_engine == UINT32_MAX || recorder->overflowed) {
+        return;
+    }
+    const struct handover_row handover = {
+        .request = (uint32_t)(recorder->run->request_count - 1),
+        .prefill_engine = outcome->prefill_engine,
+        .prefill_end_ns = outcome->prefill_end_ns,
+        .kv_asked_ns = outcome->kv_asked_ns,
+        .kv_here_ns = outcome->kv_here_ns,
+    };
+    if (!run_add_handover(recorder->run, &handover)) {
+        recorder->overflowed = true;
+    }
 }
 
 static void record_sample(void *context, const struct engine_sample *sample)

@@ -13,7 +13,7 @@
 #include <inttypes.h>
 
 static const char *const steps[] = {
-    /* 1 -> 2: warm-up, prices and power, counters of features */
+    /* 1 -> 2: warm-up, prices and power, counters, events, two engines */
     "ALTER TABLE run ADD COLUMN warmup TEXT NOT NULL DEFAULT 'none';\n"
     "ALTER TABLE run ADD COLUMN warmup_requests INTEGER NOT NULL DEFAULT 0;\n"
     "ALTER TABLE run ADD COLUMN warmup_settled INTEGER NOT NULL DEFAULT 1;\n"
@@ -27,11 +27,30 @@ static const char *const steps[] = {
     "ALTER TABLE run ADD COLUMN usd_per_million_tokens_high REAL;\n"
     "ALTER TABLE run ADD COLUMN energy_kwh REAL;\n"
     "ALTER TABLE run ADD COLUMN joules_per_token REAL;\n"
+    "ALTER TABLE run ADD COLUMN failed INTEGER NOT NULL DEFAULT 0;\n"
     "ALTER TABLE engine ADD COLUMN gpus INTEGER NOT NULL DEFAULT 0;\n"
     "ALTER TABLE engine ADD COLUMN power_w REAL;\n"
     "ALTER TABLE engine ADD COLUMN power_idle_w REAL;\n"
     "ALTER TABLE engine ADD COLUMN price_per_hour_low_usd REAL;\n"
     "ALTER TABLE engine ADD COLUMN price_per_hour_high_usd REAL;\n"
+    "CREATE TABLE fleet_event (\n"
+    "  run_id INTEGER NOT NULL REFERENCES run (run_id),\n"
+    "  number INTEGER NOT NULL, -- in order of time\n"
+    "  time_ns INTEGER NOT NULL,\n"
+    "  warning INTEGER NOT NULL, -- 1, else Normal\n"
+    "  reason TEXT NOT NULL,\n"
+    "  object TEXT NOT NULL,\n"
+    "  message TEXT NOT NULL,\n"
+    "  PRIMARY KEY (run_id, number)\n"
+    ") WITHOUT ROWID;\n"
+    "CREATE TABLE handover (\n"
+    "  row_id INTEGER PRIMARY KEY, -- of the request whose prompt and output were\n"
+    "                              -- computed apart\n"
+    "  prefill_engine INTEGER NOT NULL,\n"
+    "  prefill_end_ns INTEGER,     -- times are NULL when it did not happen\n"
+    "  kv_asked_ns INTEGER,\n"
+    "  kv_here_ns INTEGER\n"
+    ");\n"
     "CREATE TABLE engine_counter (\n"
     "  run_id INTEGER NOT NULL REFERENCES run (run_id),\n"
     "  engine INTEGER NOT NULL,\n"
@@ -50,7 +69,7 @@ static const char drop_views[] =
     "DROP VIEW IF EXISTS v_goodput; DROP VIEW IF EXISTS v_status;\n"
     "DROP VIEW IF EXISTS v_engine_load; DROP VIEW IF EXISTS v_tenant;\n"
     "DROP VIEW IF EXISTS v_engine; DROP VIEW IF EXISTS v_sweep;\n"
-    "DROP VIEW IF EXISTS v_engine_counter;\n";
+    "DROP VIEW IF EXISTS v_engine_counter; DROP VIEW IF EXISTS v_fleet_event;\n";
 
 bool schema_migrate(struct sql *sql, int64_t version, struct err *err)
 {

@@ -97,6 +97,7 @@ void run_record_delete(struct run_record *run)
     mem_free(run->events);
     mem_free(run->samples);
     mem_free(run->requests);
+    mem_free(run->handovers);
     mem_free(run->intervals);
     mem_free(run);
 }
@@ -118,6 +119,16 @@ bool run_add_request(struct run_record *run, const struct request_row *row)
              RUN_REQUESTS_MAX);
     }
     run->requests[run->request_count++] = *row;
+    return true;
+}
+
+bool run_add_handover(struct run_record *run, const struct handover_row *row)
+{
+    if (run->handover_count == run->handover_capacity) {
+        GROW(run->handovers, run->handover_capacity, run->handover_count + 1,
+             RUN_REQUESTS_MAX);
+    }
+    run->handovers[run->handover_count++] = *row;
     return true;
 }
 
@@ -185,6 +196,10 @@ void run_drop_requests(struct run_record *run)
     run->requests = NULL;
     run->request_count = 0;
     run->request_capacity = 0;
+    mem_free(run->handovers);
+    run->handovers = NULL;
+    run->handover_count = 0;
+    run->handover_capacity = 0;
 }
 
 const char *request_status_name(enum request_status status)

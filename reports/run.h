@@ -59,6 +59,16 @@ struct request_row {
 };
 static_assert(sizeof(struct request_row) == 88, "a run holds millions of them");
 
+/* The way between two engines of a request whose prompt and output were computed apart:
+ * its row says where the prompt queued and where the output was computed. */
+struct handover_row {
+    uint32_t request; /* index of its row */
+    uint32_t prefill_engine;
+    int64_t prefill_end_ns;
+    int64_t kv_asked_ns; /* the second engine had blocks and asked for the KV */
+    int64_t kv_here_ns;
+};
+
 /* One engine at one moment. Rows come in order of time, then engine. */
 struct engine_sample_row {
     int64_t time_ns;
@@ -174,6 +184,9 @@ struct run_record {
     struct request_row *requests;
     size_t request_count;
     size_t request_capacity;
+    struct handover_row *handovers; /* in order of `request` */
+    size_t handover_count;
+    size_t handover_capacity;
     struct engine_sample_row *samples;
     size_t sample_count;
     size_t sample_capacity;
@@ -204,6 +217,8 @@ void run_set_info(struct run_record *run, const struct run_info *info);
 
 /* False when the ceiling is reached (the row is then dropped). */
 bool run_add_request(struct run_record *run, const struct request_row *row);
+/* Of the request added last. */
+bool run_add_handover(struct run_record *run, const struct handover_row *row);
 bool run_add_sample(struct run_record *run, const struct engine_sample_row *row);
 bool run_add_engine(struct run_record *run, const struct engine_row *row);
 bool run_add_tenant(struct run_record *run, const struct tenant_row *row);

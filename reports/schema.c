@@ -159,6 +159,15 @@ static const char *const statements[] = {
     "  recomputed_tokens INTEGER NOT NULL\n"
     ")",
 
+    "CREATE TABLE handover (\n"
+    "  row_id INTEGER PRIMARY KEY, -- of the request whose prompt and output were\n"
+    "                              -- computed apart\n"
+    "  prefill_engine INTEGER NOT NULL,\n"
+    "  prefill_end_ns INTEGER,     -- times are NULL when it did not happen\n"
+    "  kv_asked_ns INTEGER,\n"
+    "  kv_here_ns INTEGER\n"
+    ")",
+
     "CREATE TABLE engine_sample (\n"
     "  row_id INTEGER PRIMARY KEY, -- run_id << 40 | number within the run\n"
     "  run_id INTEGER NOT NULL REFERENCES run (run_id),\n"
@@ -289,8 +298,10 @@ static bool add_statuses(struct sql *sql, struct err *err)
 #undef X
     };
     struct sql_statement *insert;
-    if (!sql_prepare(sql, "INSERT INTO request_status VALUES (?, ?, ?)", &insert,
-                     err)) {
+    if (!sql_prepare(sql,
+                     "INSERT INTO request_status VALUES (?, ?, ?) ON CONFLICT (status)"
+                     " DO UPDATE SET name = excluded.name, help = excluded.help",
+                     &insert, err)) {
         return false;
     }
     bool fine = true;
@@ -323,12 +334,12 @@ bool schema_make(struct sql *sql, struct err *err)
     const bool fine = sql_run(sql, text_str(&pragmas), err);
     text_fini(&pragmas);
     return fine && run_all(sql, statements, STATEMENT_COUNT, err) &&
-           run_all(sql, views, VIEW_COUNT, err) && add_statuses(sql, err);
+           schema_make_views(sql, err);
 }
 
 bool schema_make_views(struct sql *sql, struct err *err)
 {
-    return run_all(sql, views, VIEW_COUNT, err);
+    return run_all(sql, views, VIEW_COUNT, err) && add_statuses(sql, err);
 }
 
 bool schema_check(struct sql *sql, const char *path, int64_t *found, struct err *err)

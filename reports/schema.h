@@ -14,6 +14,7 @@
 
 /* Makes the current version in an empty file. */
 NODISCARD bool schema_make(struct sql *sql, struct err *err);
+/* Views and the names of statuses, which every version says anew. */
 NODISCARD bool schema_make_views(struct sql *sql, struct err *err);
 /* *version: of the schema found, at most STORE_SCHEMA_VERSION; 0: the file holds
  * nothing yet (a file of zero bytes). Fails when it is not a store or of a newer

@@ -39,6 +39,7 @@ struct store_writer {
     struct sql_statement *insert_tenant;
     struct sql_statement *insert_counter;
     struct sql_statement *insert_event;
+    struct sql_statement *insert_handover;
     int64_t run_id_next;
     int64_t run_id; /* being written, 0 = none */
     int64_t request_row_next;
@@ -61,6 +62,10 @@ static const char insert_engine_sql[] =
 
 static const char insert_counter_sql[] =
     "INSERT INTO engine_counter (run_id, engine, name, value) VALUES (?,?,?,?)";
+
+static const char insert_handover_sql[] =
+    "INSERT INTO handover (row_id, prefill_engine, prefill_end_ns, kv_asked_ns,"
+    " kv_here_ns) VALUES (?,?,?,?,?)";
 
 static const char insert_tenant_sql[] =
     "INSERT INTO tenant (run_id, tenant, name, requests, completed, turned_away,"
@@ -112,7 +117,8 @@ static bool prepare(struct store_writer *store, struct err *err)
            sql_prepare(store->sql, insert_engine_sql, &store->insert_engine, err) &&
            sql_prepare(store->sql, insert_tenant_sql, &store->insert_tenant, err) &&
            sql_prepare(store->sql, insert_counter_sql, &store->insert_counter, err) &&
-           sql_prepare(store->sql, insert_event_sql, &store->insert_event, err);
+           sql_prepare(store->sql, insert_event_sql, &store->insert_event, err) &&
+           sql_prepare(store->sql, insert_handover_sql, &store->insert_handover, err);
 }
 
 bool store_create_or_extend(struct store_writer **out, const char *path,
@@ -298,6 +304,29 @@ static bool add_engine(struct store_writer *store, size_t index,
     return sql_step(insert, err) && add_counters(store, index, row, err);
 }
 
+/* Of the requests whose rows are there. */
+static bool add_handovers(struct store_writer *store, const struct run_record *run,
+                          struct err *err)
+{
+    struct sql_statement *const insert = store->insert_handover;
+    const int64_t first = store->run_id << SCHEMA_ROW_BITS;
+    for (size_t i = 0; i < run->handover_count; i++) {
+        const struct handover_row *const row = &run->handovers[i];
+        if (first + row->request >= store->request_row_next) {
+            break;
+        }
+        sql_bind_i64(insert, 1, first + row->request);
+        sql_bind_i64(insert, 2, row->prefill_engine);
+        sql_bind_time(insert, 3, row->prefill_end_ns);
+        sql_bind_time(insert, 4, row->kv_asked_ns);
+        sql_bind_time(insert, 5, row->kv_here_ns);
+        if (!sql_step(insert, err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool add_tenant(struct store_writer *store, size_t index,
                        const struct tenant_row *row, struct err *err)
 {
@@ -349,7 +378,8 @@ bool store_end_run(struct store_writer *store, const struct run_record *run,
             return false;
         }
     }
-    if (!store_run_insert(store->sql, store->run_id, run, err)) {
+    if (!add_handovers(store, run, err) ||
+        !store_run_insert(store->sql, store->run_id, run, err)) {
         return false;
     }
     store->run_id = 0;
@@ -371,12 +401,14 @@ static void close_sql(struct store_writer *store)
     sql_statement_delete(store->insert_sample);
     sql_statement_delete(store->insert_engine);
     sql_statement_delete(store->insert_tenant);
+    sql_statement_delete(store->insert_handover);
     sql_statement_delete(store->insert_counter);
     sql_statement_delete(store->insert_event);
     sql_close(store->sql);
     store->insert_request = store->insert_sample = NULL;
     store->insert_engine = store->insert_tenant = store->insert_counter = NULL;
     store->insert_event = NULL;
+    store->insert_handover = NULL;
     store->sql = NULL;
 }
 

@@ -214,6 +214,19 @@ static bool add_event(struct run_record *run, const struct sql_statement *select
     return run_add_event(run, &row);
 }
 
+static bool add_handover(struct run_record *run, const struct sql_statement *select)
+{
+    const int64_t request = sql_i64(select, 0) & ((INT64_C(1) << SCHEMA_ROW_BITS) - 1);
+    const struct handover_row row = {
+        .request = (uint32_t)request,
+        .prefill_engine = (uint32_t)sql_i64(select, 1),
+        .prefill_end_ns = sql_time(select, 2),
+        .kv_asked_ns = sql_time(select, 3),
+        .kv_here_ns = sql_time(select, 4),
+    };
+    return (uint64_t)request < run->request_count && run_add_handover(run, &row);
+}
+
 /* A table of rows: how they are asked for (parameters: first and last key) and kept. */
 struct row_table {
     const char *name;
@@ -280,6 +293,10 @@ static bool read_all_rows(struct store_reader *store, int64_t run_id, bool big,
          " cached_tokens, preemptions, recomputed_tokens FROM request"
          " WHERE row_id BETWEEN ? AND ? ORDER BY row_id",
          first, last, add_request},
+        {"handover",
+         "SELECT row_id, prefill_engine, prefill_end_ns, kv_asked_ns, kv_here_ns"
+         " FROM handover WHERE row_id BETWEEN ? AND ? ORDER BY row_id",
+         first, last, add_handover},
         {"engine_sample",
          "SELECT time_ns, engine, running_requests, waiting_requests, kv_used_blocks,"
          " kv_total_blocks FROM engine_sample WHERE row_id BETWEEN ? AND ?"

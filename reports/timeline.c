@@ -5,7 +5,9 @@
  * The gateway and every engine are processes. A request is a slice of 1 ns at the
  * gateway (a flow can start at nothing shorter), an asynchronous slice while it queues,
  * and slices of prefill and decode on a lane of its engine that no other request has
- * meanwhile; a flow leads from the first to the last. Queues are asynchronous because
+ * meanwhile; a flow leads from the first to the last. Where prompt and output are
+ * computed apart, queue and prefill are at the one engine, a second queue, the transfer
+ * of the KV, the first step and decode at the other. Queues are asynchronous because
  * they have no bound, whereas lanes are as many as an engine runs at once.
  */
 #include "reports/timeline.h"
@@ -18,17 +20,23 @@
 #include <string.h>
 
 enum { GATEWAY_PID = 1, ENGINE_PID = 2, ROUTER_TID = 1, CONTROL_TID = 2, LANE_TID = 1 };
-#define LANE_NONE UINT32_MAX
+#define LANE_NONE     UINT32_MAX
+#define HANDOVER_NONE UINT32_MAX
 
 /* In this order when at the same time: lanes are free before they are taken. */
 enum mark_kind {
     MARK_END,
+    MARK_HAND_OVER, /* the prompt is computed; the output will be elsewhere */
     MARK_SAMPLE,
     MARK_EVENT,
     MARK_ARRIVE,
     MARK_QUEUE,
     MARK_QUEUE_END,
     MARK_PREFILL,
+    MARK_SECOND_QUEUE,
+    MARK_SECOND_QUEUE_END,
+    MARK_TRANSFER,
+    MARK_FIRST_STEP,
     MARK_DECODE,
 };
 
@@ -46,6 +54,12 @@ struct lanes {
     uint32_t free;
 };
 
+/* Where a request runs. */
+struct place {
+    uint32_t engine;
+    uint32_t lane; /* or LANE_NONE */
+};
+
 struct timeline {
     const struct run_record *run;
     FILE *stream;
@@ -53,8 +67,9 @@ struct timeline {
     size_t mark_count;
     struct lanes *engines;
     size_t engine_count;
-    uint32_t *lane_of; /* request */
-    bool any;          /* line was written */
+    struct place *place_of; /* request */
+    uint32_t *handover_of;  /* request: index, or HANDOVER_NONE */
+    bool any;               /* line was written */
 };
 
 /* ---- marks ----------------------------------------------------------------------- */
@@ -71,9 +86,64 @@ static void add_mark(struct timeline *timeline, enum mark_kind kind, int64_t tim
         (struct mark){.time_ns = time_ns, .row = (uint32_t)row, .kind = kind};
 }
 
+/* NULL: one engine did it all, or the second one was never reached. */
+static const struct handover_row *handover_of(const struct timeline *timeline,
+                                              size_t row)
+{
+    const uint32_t at = timeline->handover_of[row];
+    return at == HANDOVER_NONE ? NULL : &timeline->run->handovers[at];
+}
+
+/* Where the prompt is computed. */
+static uint32_t first_engine(const struct timeline *timeline, size_t row)
+{
+    const struct handover_row *handover = handover_of(timeline, row);
+    return handover != NULL ? handover->prefill_engine
+                            : timeline->run->requests[row].engine;
+}
+
+/* The first of these moments that happened. */
+static int64_t earliest(int64_t first_ns, int64_t second_ns, int64_t third_ns)
+{
+    return happened(first_ns) ? first_ns : happened(second_ns) ? second_ns : third_ns;
+}
+
+/* Until when the prompt was computed. */
+static int64_t prefill_end_ns(const struct timeline *timeline, size_t row)
+{
+    const struct request_row *request = &timeline->run->requests[row];
+    const struct handover_row *handover = handover_of(timeline, row);
+    return handover != NULL
+               ? earliest(handover->prefill_end_ns, request->end_ns, request->end_ns)
+               : earliest(request->first_token_ns, request->end_ns, request->end_ns);
+}
+
+/* Waiting for blocks, the transfer, and the step that gives the first token. */
+static void mark_second_leg(struct timeline *timeline, size_t row,
+                            const struct handover_row *handover)
+{
+    const struct request_row *request = &timeline->run->requests[row];
+    const int64_t from_ns = prefill_end_ns(timeline, row);
+    add_mark(timeline, MARK_HAND_OVER, from_ns, row);
+    if (!happened(handover->prefill_end_ns)) {
+        return;
+    }
+    const int64_t asked_ns =
+        earliest(handover->kv_asked_ns, request->first_token_ns, request->end_ns);
+    add_mark(timeline, MARK_SECOND_QUEUE, from_ns, row);
+    add_mark(timeline, MARK_SECOND_QUEUE_END, asked_ns, row);
+    if (happened(handover->kv_asked_ns)) {
+        add_mark(timeline, MARK_TRANSFER, asked_ns, row);
+    }
+    if (happened(handover->kv_here_ns)) {
+        add_mark(timeline, MARK_FIRST_STEP, handover->kv_here_ns, row);
+    }
+}
+
 static void mark_request(struct timeline *timeline, size_t row)
 {
     const struct request_row *request = &timeline->run->requests[row];
+    const struct handover_row *handover = handover_of(timeline, row);
     add_mark(timeline, MARK_ARRIVE, request->arrival_ns, row);
     if (request->engine >= timeline->engine_count || !happened(request->end_ns)) {
         return;
@@ -93,6 +163,9 @@ static void mark_request(struct timeline *timeline, size_t row)
         request->first_token_ns < request->end_ns) {
         add_mark(timeline, MARK_DECODE, request->first_token_ns, row);
     }
+    if (scheduled && handover != NULL) {
+        mark_second_leg(timeline, row, handover);
+    }
 }
 
 static int by_time(const void *left, const void *right)
@@ -110,9 +183,10 @@ static int by_time(const void *left, const void *right)
 
 static void make_marks(struct timeline *timeline)
 {
-    enum { MARKS_PER_REQUEST = 6 };
+    enum { MARKS_PER_REQUEST = 6, MARKS_PER_HANDOVER = 5 };
     const struct run_record *run = timeline->run;
     timeline->marks = mem_alloc(run->request_count * MARKS_PER_REQUEST +
+                                    run->handover_count * MARKS_PER_HANDOVER +
                                     run->sample_count + run->event_count + 1,
                                 sizeof *timeline->marks);
     for (size_t i = 0; i < run->request_count; i++) {
@@ -241,8 +315,11 @@ static void put_queue(struct timeline *timeline, const struct mark *mark)
 {
     FILE *stream = timeline->stream;
     const struct request_row *request = &timeline->run->requests[mark->row];
-    const bool begins = mark->kind == MARK_QUEUE;
-    begin(timeline, begins ? "b" : "e", "queue", ENGINE_PID + request->engine);
+    const bool begins = mark->kind == MARK_QUEUE || mark->kind == MARK_SECOND_QUEUE;
+    const bool is_first = mark->kind == MARK_QUEUE || mark->kind == MARK_QUEUE_END;
+    begin(timeline, begins ? "b" : "e", "queue",
+          ENGINE_PID +
+              (is_first ? first_engine(timeline, mark->row) : request->engine));
     fprintf(stream, ",\"cat\":\"queue\",\"id\":%" PRIu32, mark->row);
     put_us(stream, "ts", mark->time_ns);
     if (begins) {
@@ -253,72 +330,130 @@ static void put_queue(struct timeline *timeline, const struct mark *mark)
     fputs("}", stream);
 }
 
-static uint32_t take_lane(struct timeline *timeline, uint32_t engine)
+/* Of a request that runs nowhere. */
+static void take_lane(struct timeline *timeline, const struct mark *mark,
+                      uint32_t engine)
 {
     struct lanes *lanes = &timeline->engines[engine];
-    uint32_t lane = lanes->free;
-    if (lane != LANE_NONE) {
-        lanes->free = lanes->next_free[lane];
-        return lane;
+    struct place *place = &timeline->place_of[mark->row];
+    *place = (struct place){.engine = engine, .lane = lanes->free};
+    if (place->lane != LANE_NONE) {
+        lanes->free = lanes->next_free[place->lane];
+        return;
     }
     char name[32];
     (void)mem_grow((void **)&lanes->next_free, &lanes->capacity, lanes->count + 1,
                    sizeof *lanes->next_free, RUN_REQUESTS_MAX);
-    lane = lanes->count++;
-    snprintf(name, sizeof name, "lane %" PRIu32, lane);
-    name_thread(timeline, ENGINE_PID + engine, LANE_TID + lane, name);
-    return lane;
+    place->lane = lanes->count++;
+    snprintf(name, sizeof name, "lane %" PRIu32, place->lane);
+    name_thread(timeline, ENGINE_PID + engine, LANE_TID + place->lane, name);
 }
 
 static void free_lane(struct timeline *timeline, const struct mark *mark)
 {
-    struct lanes *lanes = &timeline->engines[timeline->run->requests[mark->row].engine];
-    const uint32_t lane = timeline->lane_of[mark->row];
-    if (lane != LANE_NONE) {
-        lanes->next_free[lane] = lanes->free;
-        lanes->free = lane;
-        timeline->lane_of[mark->row] = LANE_NONE;
+    struct place *place = &timeline->place_of[mark->row];
+    struct lanes *lanes = &timeline->engines[place->engine];
+    if (place->lane != LANE_NONE) {
+        lanes->next_free[place->lane] = lanes->free;
+        lanes->free = place->lane;
+        place->lane = LANE_NONE;
     }
 }
 
+struct stage {
+    const char *name;
+    uint32_t engine;
+    int64_t until_ns;
+};
+
 static void begin_stage(struct timeline *timeline, const struct mark *mark,
-                        const char *name, int64_t until_ns)
+                        const struct stage *stage)
 {
     FILE *stream = timeline->stream;
     const struct request_row *request = &timeline->run->requests[mark->row];
-    begin(timeline, "X", name, ENGINE_PID + request->engine);
+    begin(timeline, "X", stage->name, ENGINE_PID + stage->engine);
     fprintf(stream, ",\"cat\":\"request\",\"tid\":%" PRIu32,
-            LANE_TID + timeline->lane_of[mark->row]);
+            LANE_TID + timeline->place_of[mark->row].lane);
     put_us(stream, "ts", mark->time_ns);
-    put_us(stream, "dur", until_ns - mark->time_ns);
+    put_us(stream, "dur", stage->until_ns - mark->time_ns);
     fputs(",\"args\":{", stream);
     put_id(stream, "request", request->request_id);
+}
+
+/* The flow of a request goes on from slice to slice and ends in its last one. */
+static void put_step(struct timeline *timeline, const struct mark *mark,
+                     uint32_t engine, bool is_last)
+{
+    put_flow(timeline, is_last ? "f" : "t", ENGINE_PID + engine,
+             LANE_TID + timeline->place_of[mark->row].lane, mark);
+}
+
+static bool is_decoded(const struct request_row *request)
+{
+    return happened(request->first_token_ns) &&
+           request->first_token_ns < request->end_ns;
 }
 
 static void put_prefill(struct timeline *timeline, const struct mark *mark)
 {
     const struct request_row *request = &timeline->run->requests[mark->row];
-    const bool finished = happened(request->first_token_ns);
-    const uint32_t lane = take_lane(timeline, request->engine);
-    timeline->lane_of[mark->row] = lane;
-    begin_stage(timeline, mark, "prefill",
-                finished ? request->first_token_ns : request->end_ns);
+    const struct handover_row *handover = handover_of(timeline, mark->row);
+    const struct stage stage = {"prefill", first_engine(timeline, mark->row),
+                                prefill_end_ns(timeline, mark->row)};
+    const bool is_last =
+        !is_decoded(request) && (handover == NULL || !happened(handover->kv_asked_ns));
+    take_lane(timeline, mark, stage.engine);
+    begin_stage(timeline, mark, &stage);
     fprintf(timeline->stream,
             ",\"prompt_tokens\":%" PRIu32 ",\"cached_tokens\":%" PRIu32 "}}",
             request->prompt_tokens, request->cached_tokens);
-    if (request->end_ns <= request->scheduled_ns) { /* its end is behind us */
+    put_step(timeline, mark, stage.engine, is_last);
+    if (stage.until_ns <= mark->time_ns &&
+        (handover != NULL || request->end_ns <= mark->time_ns)) {
+        free_lane(timeline, mark); /* its end is behind us */
+    }
+}
+
+static void take_second_lane(struct timeline *timeline, const struct mark *mark)
+{
+    if (timeline->place_of[mark->row].lane == LANE_NONE) {
+        take_lane(timeline, mark, timeline->run->requests[mark->row].engine);
+    }
+}
+
+/* The KV on its way, then the step that waits for it. */
+static void put_transfer(struct timeline *timeline, const struct mark *mark)
+{
+    const struct request_row *request = &timeline->run->requests[mark->row];
+    const struct handover_row *handover = handover_of(timeline, mark->row);
+    const bool is_transfer = mark->kind == MARK_TRANSFER;
+    const struct stage stage = {
+        is_transfer ? "KV transfer" : "first step", request->engine,
+        is_transfer
+            ? earliest(handover->kv_here_ns, request->first_token_ns, request->end_ns)
+            : earliest(request->first_token_ns, request->end_ns, request->end_ns)};
+    take_second_lane(timeline, mark);
+    begin_stage(timeline, mark, &stage);
+    fprintf(timeline->stream, ",\"from_engine\":%" PRIu32 "}}",
+            handover->prefill_engine);
+    if (is_transfer) {
+        put_step(timeline, mark, stage.engine, !is_decoded(request));
+    }
+    if (request->end_ns <= mark->time_ns) {
         free_lane(timeline, mark);
     }
-    put_flow(timeline, "f", ENGINE_PID + request->engine, LANE_TID + lane, mark);
 }
 
 static void put_decode(struct timeline *timeline, const struct mark *mark)
 {
     const struct request_row *request = &timeline->run->requests[mark->row];
-    begin_stage(timeline, mark, "decode", request->end_ns);
+    const struct stage stage = {"decode", request->engine, request->end_ns};
+    take_second_lane(timeline, mark);
+    begin_stage(timeline, mark, &stage);
     fprintf(timeline->stream,
             ",\"output_tokens\":%" PRIu32 ",\"preemptions\":%" PRIu32 "}}",
             request->output_tokens, request->preemptions);
+    put_step(timeline, mark, stage.engine, true);
 }
 
 static void put_sample(struct timeline *timeline, const struct mark *mark)
@@ -360,6 +495,7 @@ static void put_mark(struct timeline *timeline, const struct mark *mark)
 {
     switch (mark->kind) {
     case MARK_END:
+    case MARK_HAND_OVER:
         free_lane(timeline, mark);
         break;
     case MARK_SAMPLE:
@@ -373,14 +509,33 @@ static void put_mark(struct timeline *timeline, const struct mark *mark)
         break;
     case MARK_QUEUE:
     case MARK_QUEUE_END:
+    case MARK_SECOND_QUEUE:
+    case MARK_SECOND_QUEUE_END:
         put_queue(timeline, mark);
         break;
     case MARK_PREFILL:
         put_prefill(timeline, mark);
         break;
+    case MARK_TRANSFER:
+    case MARK_FIRST_STEP:
+        put_transfer(timeline, mark);
+        break;
     case MARK_DECODE:
         put_decode(timeline, mark);
         break;
+    }
+}
+
+/* Those whose engines are both known. */
+static void find_handovers(struct timeline *timeline)
+{
+    const struct run_record *const run = timeline->run;
+    for (size_t i = 0; i < run->handover_count; i++) {
+        const struct handover_row *const handover = &run->handovers[i];
+        if (handover->request < run->request_count &&
+            handover->prefill_engine < run->engine_count) {
+            timeline->handover_of[handover->request] = (uint32_t)i;
+        }
     }
 }
 
@@ -389,13 +544,16 @@ void timeline_write(const struct run_record *run, FILE *stream)
     struct timeline timeline = {
         .run = run, .stream = stream, .engine_count = run->engine_count};
     timeline.engines = mem_alloc(run->engine_count, sizeof *timeline.engines);
-    timeline.lane_of = mem_alloc(run->request_count, sizeof *timeline.lane_of);
+    timeline.place_of = mem_alloc(run->request_count, sizeof *timeline.place_of);
     for (size_t i = 0; i < run->engine_count; i++) {
         timeline.engines[i].free = LANE_NONE;
     }
+    timeline.handover_of = mem_alloc(run->request_count, sizeof *timeline.handover_of);
     for (size_t i = 0; i < run->request_count; i++) {
-        timeline.lane_of[i] = LANE_NONE;
+        timeline.place_of[i].lane = LANE_NONE;
+        timeline.handover_of[i] = HANDOVER_NONE;
     }
+    find_handovers(&timeline);
     make_marks(&timeline);
     fputs("{\"displayTimeUnit\":\"ms\",\"otherData\":{", stream);
     put_text(stream, "scenario", run->info.scenario_name);
@@ -413,6 +571,7 @@ void timeline_write(const struct run_record *run, FILE *stream)
         mem_free(timeline.engines[i].next_free);
     }
     mem_free(timeline.engines);
-    mem_free(timeline.lane_of);
+    mem_free(timeline.place_of);
+    mem_free(timeline.handover_of);
     mem_free(timeline.marks);
 }

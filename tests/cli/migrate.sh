@@ -13,6 +13,7 @@ columns() { # STORE: every column of every table and view, in order of their nam
         WHERE m.name NOT LIKE 'mine%' ORDER BY 1, 2, 3"
 }
 columns fresh.db >fresh.columns
+sqlite3 fresh.db 'SELECT * FROM request_status' >fresh.statuses
 
 for ((version = 1; version < current; version++)); do
     text="$STACKSIM_SOURCE/tests/stores/v$version.sql"
@@ -43,6 +44,8 @@ for ((version = 1; version < current; version++)); do
     [ "$(sqlite3 old.db 'PRAGMA integrity_check')" = ok ] || fail "version $version: damaged"
     columns old.db >old.columns
     same fresh.columns old.columns
+    sqlite3 old.db 'SELECT * FROM request_status' >old.statuses
+    same fresh.statuses old.statuses
     [ "$(sqlite3 old.db 'SELECT count(*), sum(end_ns), sum(prompt_tokens) FROM request WHERE run_id <= 2')" = "$requests" ] ||
         fail "version $version: rows of requests have changed"
     [ "$(sqlite3 old.db 'SELECT run_id, name, digest, ttft_ms_mean FROM run WHERE run_id <= 2 ORDER BY 1')" = "$runs" ] ||

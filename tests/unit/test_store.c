@@ -25,6 +25,16 @@ static struct run_record *computed(const char *name, uint64_t seed, size_t reque
         .name = name, .seed = seed, .requests = requests, .engines = 3, .warmup = "3s"};
     struct run_record *const run = sample_run(&sample);
     struct err err;
+    for (uint32_t i = 0; i < requests; i += 7) { /* the fourth one lost its transfer */
+        const struct handover_row row = {
+            .request = i,
+            .prefill_engine = i % 3,
+            .prefill_end_ns = run->requests[i].arrival_ns + 5,
+            .kv_asked_ns = run->requests[i].arrival_ns + 6,
+            .kv_here_ns = i == 21 ? RUN_TIME_NONE : run->requests[i].arrival_ns + 9,
+        };
+        REQUIRE(run_add_handover(run, &row));
+    }
     REQUIRE_OK(metrics_compute(run, &err), &err);
     return run;
 }
@@ -149,6 +159,23 @@ static void expect_same_requests(const struct run_record *got,
     }
 }
 
+static void expect_same_handovers(const struct run_record *got,
+                                  const struct run_record *expected)
+{
+    if (!EXPECT_U64(got->handover_count, expected->handover_count)) {
+        return;
+    }
+    for (size_t i = 0; i < expected->handover_count; i++) {
+        const struct handover_row *const a = &got->handovers[i];
+        const struct handover_row *const b = &expected->handovers[i];
+        EXPECT_U64(a->request, b->request);
+        EXPECT_U64(a->prefill_engine, b->prefill_engine);
+        EXPECT_I64(a->prefill_end_ns, b->prefill_end_ns);
+        EXPECT_I64(a->kv_asked_ns, b->kv_asked_ns);
+        EXPECT_I64(a->kv_here_ns, b->kv_here_ns);
+    }
+}
+
 static void expect_same_tenants(const struct run_record *got,
                                 const struct run_record *expected)
 {
@@ -221,6 +248,7 @@ static void expect_same_run(const struct run_record *got,
     EXPECT(got->warmup.settled == expected->warmup.settled);
     expect_same_metrics(got, expected);
     expect_same_requests(got, expected);
+    expect_same_handovers(got, expected);
     expect_same_engines(got, expected);
     expect_same_tenants(got, expected);
 }

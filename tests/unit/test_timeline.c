@@ -98,21 +98,10 @@ static void every_request_is_there_once_and_in_order(void)
     run_record_delete(run);
 }
 
-static void a_lane_holds_one_request_at_a_time(void)
+/* No lane holds two requests at once, and lanes are used again. */
+static void expect_lanes_apart(const struct json *events)
 {
     enum { LANES = 2000, ENGINES = 3 };
-    struct run_record *const run = made_up(200);
-    /* Ends that meet beginnings, and requests of no length. */
-    for (size_t i = 0; i < run->request_count; i++) {
-        struct request_row *const row = &run->requests[i];
-        if (row->scheduled_ns != RUN_TIME_NONE && i % 7 == 0) {
-            row->first_token_ns = row->end_ns = row->scheduled_ns;
-        } else if (row->scheduled_ns != RUN_TIME_NONE && i % 5 == 0) {
-            row->end_ns = row->first_token_ns;
-        }
-    }
-    struct json *const json = timeline_of(run);
-    const struct json *const events = json_get(json, "traceEvents");
     int64_t *const busy_ns = mem_alloc(LANES, ENGINES * sizeof *busy_ns);
     int64_t lanes = 0;
     for (size_t i = 0; i < json_count(events); i++) {
@@ -130,6 +119,93 @@ static void a_lane_holds_one_request_at_a_time(void)
     }
     EXPECT(lanes < 40); /* lanes are used again */
     mem_free(busy_ns);
+}
+
+static void a_lane_holds_one_request_at_a_time(void)
+{
+    struct run_record *const run = made_up(200);
+    /* Ends that meet beginnings, and requests of no length. */
+    for (size_t i = 0; i < run->request_count; i++) {
+        struct request_row *const row = &run->requests[i];
+        if (row->scheduled_ns != RUN_TIME_NONE && i % 7 == 0) {
+            row->first_token_ns = row->end_ns = row->scheduled_ns;
+        } else if (row->scheduled_ns != RUN_TIME_NONE && i % 5 == 0) {
+            row->end_ns = row->first_token_ns;
+        }
+    }
+    struct json *const json = timeline_of(run);
+    const struct json *const events = json_get(json, "traceEvents");
+    expect_lanes_apart(events);
+    json_delete(json);
+    run_record_delete(run);
+}
+
+/* Prompts at engine 1, outputs at 2. Of every six requests with a handover one is lost
+ * in each stage, one has an only token, and one is whole. */
+static struct run_record *apart(void)
+{
+    struct run_record *const run = made_up(240);
+    for (size_t i = 0; i < run->request_count; i++) {
+        struct request_row *const row = &run->requests[i];
+        if (row->scheduled_ns == RUN_TIME_NONE || i % 2 == 0) {
+            continue;
+        }
+        const size_t stage = i / 2 % 6;
+        struct handover_row handover = {
+            .request = (uint32_t)i,
+            .prefill_engine = 1,
+            .prefill_end_ns = row->scheduled_ns + 1000,
+            .kv_asked_ns = row->scheduled_ns + 2000,
+            .kv_here_ns = row->scheduled_ns + 3000,
+        };
+        row->engine = 2;
+        row->end_ns = stage < 4    ? row->scheduled_ns + 500 + 1000 * (int64_t)stage
+                      : stage == 4 ? row->first_token_ns
+                                   : row->end_ns;
+        row->first_token_ns = stage < 4 ? RUN_TIME_NONE : row->first_token_ns;
+        handover.prefill_end_ns = stage < 1 ? RUN_TIME_NONE : handover.prefill_end_ns;
+        handover.kv_asked_ns = stage < 2 ? RUN_TIME_NONE : handover.kv_asked_ns;
+        handover.kv_here_ns = stage < 3 ? RUN_TIME_NONE : handover.kv_here_ns;
+        REQUIRE(run_add_handover(run, &handover));
+    }
+    return run;
+}
+
+static void a_prompt_computed_apart_runs_on_at_the_other_engine(void)
+{
+    struct run_record *const run = apart();
+    struct json *const json = timeline_of(run);
+    const struct json *const events = json_get(json, "traceEvents");
+    size_t scheduled = 0;
+    size_t asked = 0;
+    size_t here = 0;
+    size_t seconds = 0;
+    for (size_t i = 0; i < run->request_count; i++) {
+        scheduled += run->requests[i].scheduled_ns != RUN_TIME_NONE ? 1 : 0;
+    }
+    for (size_t i = 0; i < run->handover_count; i++) {
+        seconds += run->handovers[i].prefill_end_ns != RUN_TIME_NONE ? 1 : 0;
+        asked += run->handovers[i].kv_asked_ns != RUN_TIME_NONE ? 1 : 0;
+        here += run->handovers[i].kv_here_ns != RUN_TIME_NONE ? 1 : 0;
+    }
+    EXPECT(here > 50 && asked > here && seconds > asked && scheduled > seconds);
+    EXPECT_U64(count_of(events, "X", "prefill"), scheduled);
+    EXPECT_U64(count_of(events, "X", "KV transfer"), asked);
+    EXPECT_U64(count_of(events, "X", "first step"), here);
+    EXPECT_U64(count_of(events, "b", "queue"), scheduled + seconds);
+    EXPECT_U64(count_of(events, "e", "queue"), scheduled + seconds);
+    /* One end, whatever the stage that it was lost in. */
+    EXPECT_U64(count_of(events, "s", "request"), scheduled);
+    EXPECT_U64(count_of(events, "f", "request"), scheduled);
+    for (size_t i = 0; i < json_count(events); i++) {
+        const struct json *const event = json_at(events, i);
+        const char *const name = text_of(event, "name");
+        if (strcmp(name, "KV transfer") == 0 || strcmp(name, "first step") == 0) {
+            EXPECT_I64(number_of(event, "pid"), 2 + 2);
+            EXPECT(ns_of(event, "dur") >= 0);
+        }
+    }
+    expect_lanes_apart(events);
     json_delete(json);
     run_record_delete(run);
 }
@@ -161,5 +237,6 @@ static void a_run_without_rows_is_an_empty_timeline(void)
 
 HARNESS_MAIN("timeline", TEST(every_request_is_there_once_and_in_order),
              TEST(a_lane_holds_one_request_at_a_time),
+             TEST(a_prompt_computed_apart_runs_on_at_the_other_engine),
              TEST(requests_of_no_length_leave_their_lane_free),
              TEST(a_run_without_rows_is_an_empty_timeline))
