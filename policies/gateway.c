@@ -62,7 +62,13 @@ struct gateway {
     struct served served;        /* beside the models that endpoints joined with */
     struct map *group_of_model;  /* by hash */
     struct request_stats *stats; /* NULL unless the policy needs it */
-    struct map *open;            /* DCHECK builds: attempts that have not ended */
+    /* Attempts that have not ended -> policies before theirs; NULL unless DCHECK or
+     * setup->resets. */
+    struct map *open;
+    uint32_t resets;
+    enum compat compat;
+    double values[POLICY_PARAMS_MAX];
+    const struct oracle *oracle;
     const struct decision_sink *sink;
     double *scores; /* NULL unless the sink wants them */
     uint64_t departures;
@@ -80,6 +86,19 @@ static void *host_resize(void *context, void *memory, size_t bytes)
     return mem_resize(memory, bytes, 1);
 }
 
+static bool init_policy(struct gateway *gateway, const struct route_policy *policy,
+                        struct err *err)
+{
+    const struct policy_setup policy_setup = {
+        .compat = gateway->compat,
+        .values = gateway->values,
+        .memory = {.resize = host_resize},
+        .rng = &gateway->rng,
+        .oracle = gateway->oracle,
+    };
+    return policy->init == NULL || policy->init(gateway->state, &policy_setup, err);
+}
+
 static bool start_policy(struct gateway *gateway, const struct gateway_setup *setup,
                          const double *values, struct err *err)
 {
@@ -87,15 +106,10 @@ static bool start_policy(struct gateway *gateway, const struct gateway_setup *se
     snprintf(stream, sizeof stream, "route/%s", setup->policy->name);
     rng_init(&gateway->rng, setup->seed, stream, setup->replica);
     gateway->state = mem_alloc(1, setup->policy->state_bytes);
-    const struct policy_setup policy_setup = {
-        .compat = setup->compat,
-        .values = values,
-        .memory = {.resize = host_resize},
-        .rng = &gateway->rng,
-        .oracle = setup->oracle,
-    };
-    if (setup->policy->init != NULL &&
-        !setup->policy->init(gateway->state, &policy_setup, err)) {
+    gateway->compat = setup->compat;
+    gateway->oracle = setup->oracle;
+    memcpy(gateway->values, values, sizeof gateway->values);
+    if (!init_policy(gateway, setup->policy, err)) {
         return false;
     }
     gateway->policy = setup->policy;
@@ -113,7 +127,7 @@ static void make_tables(struct gateway *gateway, const struct gateway_setup *set
     gateway->all = candidates_new(endpoints_max);
     gateway->now_ns = INT64_MIN;
     gateway->spare_id = UINT32_MAX;
-    if (tracks_open_requests) {
+    if (tracks_open_requests || setup->resets) {
         gateway->open = map_new(64, OPEN_MAX);
     }
     if ((gateway->needs & NEED_REQUEST_STATS) != 0) {
@@ -466,7 +480,7 @@ static void open_attempt(struct gateway *gateway, const struct request_view *req
         CHECK(!map_get(gateway->open, key, &ignored),
               "request %llu was routed to %s twice without an end",
               (unsigned long long)request->request_id, view->url);
-        map_put(gateway->open, key, 1);
+        map_put(gateway->open, key, gateway->resets);
     }
     view->inflight_requests++;
     view->inflight_prefill++;
@@ -562,6 +576,39 @@ struct route_decision gateway_route_except(struct gateway *gateway, int64_t now_
     return decision;
 }
 
+void gateway_reset(struct gateway *gateway)
+{
+    const struct route_policy *policy = gateway->policy;
+    struct err err = {0};
+    CHECK(gateway->open != NULL, "nobody said that there will be resets");
+    if (policy->fini != NULL) {
+        policy->fini(gateway->state);
+    }
+    memset(gateway->state, 0, policy->state_bytes);
+    const bool begun = init_policy(gateway, policy, &err);
+    CHECK(begun, "policy %s began before", policy->name);
+    gateway->resets++;
+    for (uint32_t id = 0; id < gateway->endpoint_count; id++) {
+        const struct endpoint *endpoint = &gateway->endpoints[id];
+        if (endpoint->member) {
+            tell_change(gateway, ENDPOINT_JOINED, endpoint);
+            if (!endpoint->view.accepting) {
+                tell_change(gateway, ENDPOINT_HEALTH, endpoint);
+            }
+        }
+    }
+}
+
+/* Whether the policy routed this attempt, and not one before it. */
+static bool knows(const struct gateway *gateway, uint64_t request_id,
+                  uint32_t endpoint_id)
+{
+    uint32_t resets = 0;
+    return gateway->resets == 0 ||
+           (map_get(gateway->open, attempt_key(request_id, endpoint_id), &resets) &&
+            resets == gateway->resets);
+}
+
 void gateway_first_token(struct gateway *gateway, int64_t now_ns, uint64_t request_id,
                          uint32_t endpoint_id, uint32_t prompt_tokens)
 {
@@ -577,7 +624,8 @@ void gateway_first_token(struct gateway *gateway, int64_t now_ns, uint64_t reque
     if (gateway->stats != NULL) {
         request_stats_first_chunk(gateway->stats, now_ns, request_id, endpoint_id);
     }
-    if (gateway->policy->on_first_token != NULL) {
+    if (gateway->policy->on_first_token != NULL &&
+        knows(gateway, request_id, endpoint_id)) {
         gateway->policy->on_first_token(gateway->state, now_ns, request_id,
                                         endpoint_id);
     }
@@ -616,12 +664,13 @@ static void close_attempt(struct gateway *gateway, const struct attempt_end *end
 void gateway_end(struct gateway *gateway, int64_t now_ns, const struct attempt_end *end)
 {
     advance_clock(gateway, now_ns);
+    const bool known = knows(gateway, end->request_id, end->endpoint_id);
     close_attempt(gateway, end, endpoint_at(gateway, end->endpoint_id));
     if (gateway->stats != NULL) {
         request_stats_ended(gateway->stats, now_ns, end->request_id, end->endpoint_id,
                             end->how == ATTEMPT_COMPLETED);
     }
-    if (gateway->policy->on_end != NULL) {
+    if (gateway->policy->on_end != NULL && known) {
         gateway->policy->on_end(gateway->state, now_ns, end);
     }
 }

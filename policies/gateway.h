@@ -27,6 +27,7 @@ struct gateway_setup {
     uint64_t replica;        /* which of several gateways: each has its own chance */
     int64_t stats_window_ns; /* 0 = 60 s */
     uint32_t endpoints_max;  /* 0 = 4096 */
+    bool resets;             /* gateway_reset will be called */
     /* Of a simulation, borrowed; NULL in a router, where a policy that needs it is
      * refused. */
     const struct oracle *oracle;
@@ -88,6 +89,10 @@ unsigned gateway_needs(const struct gateway *gateway);
 struct route_decision gateway_route(struct gateway *gateway, int64_t now_ns,
                                     const struct request_view *request,
                                     uint32_t *endpoint_id);
+/* The router's configuration was read anew: the policy starts from nothing, knows the
+ * endpoints of now and never hears of requests that were routed before. Counters,
+ * statistics and chance go on. */
+void gateway_reset(struct gateway *gateway);
 /* The same among all but these endpoints, which failed this request before: the policy
  * sees a smaller set and is told of no change. Those that do not accept may be named.
  */

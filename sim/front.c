@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "sim/adapters.h"
+#include "sim/scenario_control.h"
 #include "traces/segment.h"
 
 #include <inttypes.h>
@@ -43,6 +44,7 @@ bool front_init(struct front *front, const struct scenario *scenario, uint32_t r
         .replica = replica,
         .stats_window_ns = scenario->stats_window_ns,
         .endpoints_max = SCENARIO_REPLICAS_MAX,
+        .resets = scenario->control != NULL && scenario->control->reloads,
         .oracle = links->oracle,
     };
     *front = (struct front){.scenario = scenario};

@@ -37,6 +37,7 @@ struct life {
     uint32_t next_action; /* of the timeline */
     uint32_t serving;     /* engines */
     bool emptied;         /* some place is */
+    struct reload reload;
     bool begun;
     struct control_setup setup;
 };
@@ -319,6 +320,9 @@ void sim_life_reschedule(struct sim *sim)
         config->actions[life->next_action].at_ns < next_ns) {
         next_ns = config->actions[life->next_action].at_ns;
     }
+    if (life->reload.pending && life->reload.poll_ns < next_ns) {
+        next_ns = life->reload.poll_ns;
+    }
     if (life->emptied) {
         next_ns = sim->now_ns;
     }
@@ -400,6 +404,12 @@ static void act_on_pod(struct life *life, const struct timeline_action *action)
         control_drain(life->control, sim->now_ns, slot,
                       action->kind == TIMELINE_DELETE_POD);
         break;
+    case TIMELINE_SLEEP:
+        control_sleep(life->control, sim->now_ns, slot);
+        break;
+    case TIMELINE_WAKE:
+        control_wake(life->control, sim->now_ns, slot);
+        break;
     case TIMELINE_SLOW_GPU:
         say(life, "GpuSpeed", name, action->factor);
         slow(sim, place, action->factor);
@@ -413,6 +423,7 @@ static void act_on_pod(struct life *life, const struct timeline_action *action)
     case TIMELINE_NODE_DRAIN:
     case TIMELINE_SCALE:
     case TIMELINE_ROLLOUT:
+    case TIMELINE_RELOAD:
     case TIMELINE_COUNT:
         CHECK(false, "action %d is not on a pod", (int)action->kind);
     }
@@ -434,10 +445,15 @@ static void act(struct life *life, const struct timeline_action *action)
     case TIMELINE_ROLLOUT:
         control_rollout(life->control, now_ns, action->pool);
         break;
+    case TIMELINE_RELOAD:
+        sim_reload_write(life->sim, &life->reload, action->good);
+        break;
     case TIMELINE_ENGINE_CRASH:
     case TIMELINE_ENGINE_HANG:
     case TIMELINE_DRAIN:
     case TIMELINE_DELETE_POD:
+    case TIMELINE_SLEEP:
+    case TIMELINE_WAKE:
     case TIMELINE_SLOW_GPU:
     case TIMELINE_SLOW_NIC:
     case TIMELINE_LINK_LOST:
@@ -465,6 +481,9 @@ void sim_life_due(struct sim *sim)
     while (life->next_action < config->action_count &&
            config->actions[life->next_action].at_ns <= sim->now_ns) {
         act(life, &config->actions[life->next_action++]);
+    }
+    if (life->reload.pending && life->reload.poll_ns <= sim->now_ns) {
+        sim_reload_poll(sim, &life->reload);
     }
     sim_life_reschedule(sim);
 }

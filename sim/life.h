@@ -28,6 +28,18 @@ void sim_life_due(struct sim *sim);
 /* After anything that could move it. */
 void sim_life_reschedule(struct sim *sim);
 
+/* ---- reload.c: the router's configuration file ---- */
+
+/* It is polled every 10 s. Applied, the policy forgets all it knows; one that cannot be
+ * applied is tried again at every poll (spec/production-stack.md 5.2). */
+struct reload {
+    bool pending;
+    bool good;
+    int64_t poll_ns; /* the next one, while pending */
+};
+void sim_reload_write(struct sim *sim, struct reload *reload, bool good);
+void sim_reload_poll(struct sim *sim, struct reload *reload);
+
 bool sim_life_serves(const struct sim *sim, uint32_t engine);
 /* A request was sent to an engine that does not serve: refused, or it hangs. */
 void sim_life_refuse(struct sim *sim, struct request *request);

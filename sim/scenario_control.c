@@ -217,6 +217,7 @@ static bool client_read(struct scenario_control *control, const struct conf_node
     uint32_t failure = 0;
     control->backoff_ns = second_ns / 2; /* of the OpenAI client, without its jitter */
     control->backoff_max_ns = 8 * second_ns;
+    control->config_poll_ns = 10 * second_ns;
     control->connect_timeout_ns = 130 * second_ns; /* spec/production-stack.md 9, 3 */
     const bool ok =
         conf_map(root, "client", &client, err) &&
@@ -227,8 +228,13 @@ static bool client_read(struct scenario_control *control, const struct conf_node
                  err) &&
         conf_duration_ns(routing, "connect_timeout", &control->connect_timeout_ns,
                          err) &&
+        conf_duration_ns(routing, "config_poll", &control->config_poll_ns, err) &&
         conf_enum(apart, "kv_load_failure", failures, &failure, err);
     control->recompute = failure == 1;
+    if (ok && control->config_poll_ns == 0) {
+        return conf_fail(conf_get(routing, "config_poll"), err,
+                         "config_poll: more than 0");
+    }
     return ok;
 }
 
@@ -245,6 +251,7 @@ static bool wanted(const struct scenario *scenario, const struct conf_node *root
     const struct conf_node *pools = conf_get(conf_get(root, "cluster"), "pools");
     bool found = conf_get(routing, "failover_attempts") != NULL;
     (void)conf_get(routing, "connect_timeout"); /* known, though of no use alone */
+    (void)conf_get(routing, "config_poll");
     (void)conf_get(conf_get(routing, "disaggregation"), "kv_load_failure");
     for (uint32_t i = 0; i < scenario->pool_count; i++) {
         found = found || conf_get(conf_at(pools, i), "deployment") != NULL;

@@ -24,7 +24,10 @@ enum { TIMELINE_MAX = 65536, FAILOVERS_MAX = 16 };
     X(NODE_LOST, "node_lost", NODE, "the machine is gone; `for`: it comes back")       \
     X(NODE_DRAIN, "node_drain", NODE, "cordoned, its pods evicted")                    \
     X(SCALE, "scale", POOL, "the pool should have `replicas`")                         \
-    X(ROLLOUT, "rollout", POOL, "all pods of the pool are replaced")
+    X(ROLLOUT, "rollout", POOL, "all pods of the pool are replaced")                   \
+    X(SLEEP, "sleep", POD, "it takes no requests, ends those it has and sleeps")       \
+    X(WAKE, "wake", POD, "it serves again, with an empty cache")                       \
+    X(RELOAD, "reload", WORD, "the router's configuration changes: `good` or `broken`")
 
 enum timeline_kind {
 #define X(id, name, target, help) TIMELINE_##id,
@@ -40,6 +43,7 @@ struct timeline_action {
     uint32_t number;   /* of the pod in its pool */
     uint32_t node;     /* NODE_* */
     uint32_t replicas; /* SCALE */
+    bool good;         /* RELOAD */
     double factor;     /* SLOW_*, LINK_LOST (infinite); 1 = as before */
     int64_t for_ns;    /* 0 = for good */
 };
@@ -54,6 +58,8 @@ struct scenario_control {
     int64_t backoff_ns; /* before the first of them; doubled each time */
     int64_t backoff_max_ns;
     int64_t connect_timeout_ns; /* of a connection to a machine that is gone */
+    int64_t config_poll_ns;     /* of the router's configuration file; > 0 */
+    bool reloads;               /* the timeline has some */
     bool recompute; /* prompts whose KV was lost on its way; else they fail */
     struct timeline_action *actions; /* owned; in order of time, then of the file */
     uint32_t action_count;

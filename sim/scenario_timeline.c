@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum target { TARGET_POD, TARGET_NODE, TARGET_POOL };
+enum target { TARGET_POD, TARGET_NODE, TARGET_POOL, TARGET_WORD };
 
 static const struct {
     const char *name;
@@ -70,6 +70,11 @@ static bool target_find(const struct scenario_control *control,
     }
     if (kinds[action->kind].target == TARGET_POD) {
         return pod_find(scenario, node, word, action, err);
+    }
+    if (kinds[action->kind].target == TARGET_WORD) {
+        action->good = strcmp(word, "good") == 0;
+        return action->good || strcmp(word, "broken") == 0 ||
+               conf_fail(node, err, "%s: good or broken", kinds[action->kind].name);
     }
     if (kinds[action->kind].target == TARGET_POOL) {
         return pool_find(scenario, word, strlen(word), &action->pool) ||
@@ -241,6 +246,7 @@ bool scenario_timeline_read(struct scenario_control *control,
         if (!action_read(control, scenario, conf_at(list, i), action, err)) {
             return false;
         }
+        control->reloads = control->reloads || action->kind == TIMELINE_RELOAD;
         if (slows(action->kind) && action->for_ns > 0) {
             struct timeline_action *end = &control->actions[control->action_count++];
             *end = *action;

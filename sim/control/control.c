@@ -343,7 +343,8 @@ uint32_t control_slot(const struct control *control, uint32_t pool, uint32_t num
 bool control_serves(const struct control *control, uint32_t slot)
 {
     const struct pod *pod = &control->pods[slot];
-    return pod->up && (pod->phase != POD_ENDING || control->now_ns < pod->closing_ns);
+    return pod->up && pod->phase != POD_DROWSY &&
+           (pod->phase != POD_ENDING || control->now_ns < pod->closing_ns);
 }
 
 uint32_t control_node_of(const struct control *control, uint32_t slot)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * control_state.h: the inside of the control plane, shared by the files that make it
- * up: control.c (events, commands on machines), pods.c (life of one pod), deployments.c
- * (how many there should be) and discovery.c (what the router believes). Nobody else
+ * up: control.c (events, commands on machines), pods.c (life of one pod), commands.c
+ * (what befalls it), deployments.c (how many there should be) and discovery.c (what the
+ * router believes). Nobody else
  * includes it.
  */
 #ifndef STACKSIM_SIM_CONTROL_CONTROL_STATE_H
@@ -23,6 +24,9 @@ enum pod_phase {
     POD_UNREADY, /* it answers, no probe has seen it */
     POD_READY,
     POD_HUNG,
+    POD_DROWSY, /* it goes to sleep when its requests have ended */
+    POD_ASLEEP,
+    POD_WAKING,
     POD_BACKOFF,
     POD_ENDING, /* deleted; its requests may end */
     POD_LOST,   /* its machine is gone */
@@ -127,6 +131,10 @@ void say_pod(struct control *control, bool warning, const char *reason,
 
 void pod_create(struct control *control, uint32_t slot);
 void pod_create_ready(struct control *control, uint32_t slot);
+/* Its next moment, in place of the one it had. */
+void pod_at(struct control *control, const struct pod *pod, int64_t time_ns);
+/* If it was up. */
+void pod_went_down(struct control *control, struct pod *pod, enum down_how how);
 /* Its next moment has come. */
 void pod_due(struct control *control, struct pod *pod);
 void pod_delete(struct control *control, struct pod *pod);
@@ -153,6 +161,8 @@ void discovery_changed(struct control *control, struct pod *pod);
 /* It is deleted for good, its slot becomes free. False: the router never hears of it.
  */
 bool discovery_deleted(struct control *control, struct pod *pod);
+/* The router itself puts it to sleep or wakes it: it knows at once. */
+void discovery_set(struct control *control, struct pod *pod, bool listed);
 void discovery_notice(struct control *control, struct pod *pod);
 void discovery_begin(struct control *control);
 void discovery_check_due(struct control *control);

@@ -70,6 +70,12 @@ void discovery_notice(struct control *control, struct pod *pod)
     list_set(control, pod, pod->to_list && pod->up);
 }
 
+void discovery_set(struct control *control, struct pod *pod, bool listed)
+{
+    evq_clear(control->events, source_notice(control, slot_of(control, pod)));
+    list_set(control, pod, listed);
+}
+
 /* ---- a static list --------------------------------------------------------------- */
 
 /* The next backend of the pass: asked now, answered later. */
@@ -80,7 +86,8 @@ static void check_send(struct control *control)
     const struct pod *pod = &control->pods[slot];
     const bool silent = pod->phase == POD_HUNG || pod->phase == POD_LOST;
     int64_t wait_ns = silent ? discovery->check_timeout_ns : 0;
-    control->well[slot] = pod->up && !discovery->check_always_fails;
+    control->well[slot] =
+        control_serves(control, slot) && !discovery->check_always_fails;
     if (pod->up) {
         wait_ns = discovery->check_ns;
         control->setup.hooks.on_check(control->setup.hooks.context, slot);

@@ -8,15 +8,12 @@
 
 #include <inttypes.h>
 
-/* A container that ran so long starts anew without waiting. */
-static const int64_t backoff_reset_ns = INT64_C(600000000000);
-
-static void pod_at(struct control *control, const struct pod *pod, int64_t time_ns)
+void pod_at(struct control *control, const struct pod *pod, int64_t time_ns)
 {
     due_at(control, slot_of(control, pod), time_ns);
 }
 
-static void went_down(struct control *control, struct pod *pod, enum down_how how)
+void pod_went_down(struct control *control, struct pod *pod, enum down_how how)
 {
     if (pod->up) {
         pod->up = false;
@@ -232,6 +229,14 @@ void pod_due(struct control *control, struct pod *pod)
     case POD_ENDING:
         ending_due(control, pod);
         break;
+    case POD_WAKING:
+        pod->up = true;
+        pod->phase = POD_READY;
+        control->setup.hooks.on_up(control->setup.hooks.context, slot_of(control, pod));
+        discovery_set(control, pod, true);
+        break;
+    case POD_DROWSY:
+    case POD_ASLEEP:
     case POD_NONE:
     case POD_PENDING:
     case POD_STUCK:
@@ -395,7 +400,7 @@ void pod_gone(struct control *control, struct pod *pod)
 {
     const uint32_t slot = slot_of(control, pod);
     evq_clear(control->events, slot);
-    went_down(control, pod, DOWN_RESET);
+    pod_went_down(control, pod, DOWN_RESET);
     if (pod->bound) {
         const struct pod_request request = request_of(control, pod);
         nodes_give(control->nodes, pod->node, &request);
@@ -433,88 +438,6 @@ void pod_delete(struct control *control, struct pod *pod)
 void pod_lose(struct control *control, struct pod *pod)
 {
     evq_clear(control->events, slot_of(control, pod));
-    went_down(control, pod, DOWN_SILENT);
+    pod_went_down(control, pod, DOWN_SILENT);
     pod->phase = POD_LOST;
-}
-
-/* ---- commands -------------------------------------------------------------------- */
-
-static struct pod *pod_at_slot(struct control *control, int64_t now_ns, uint32_t slot)
-{
-    CHECK(slot < control->slot_count, "slot %u of %u", slot, control->slot_count);
-    CHECK(now_ns >= control->now_ns, "the control plane's clock goes back");
-    control->now_ns = now_ns;
-    return &control->pods[slot];
-}
-
-static bool runs(const struct pod *pod)
-{
-    return pod->phase == POD_STARTING || pod->phase == POD_UNREADY ||
-           pod->phase == POD_READY || pod->phase == POD_HUNG;
-}
-
-void control_crash(struct control *control, int64_t now_ns, uint32_t slot,
-                   int64_t down_ns)
-{
-    struct pod *pod = pod_at_slot(control, now_ns, slot);
-    if (!runs(pod)) {
-        say_pod(control, true, "FaultIgnored", pod, "no container runs");
-        return;
-    }
-    const bool long_ago = now_ns - pod->started_ns >= backoff_reset_ns;
-    pod->restarts = long_ago ? 0 : pod->restarts;
-    say_pod(control, true, "Crashed", pod, "Container vllm ended with exit code 1");
-    if (pod->phase == POD_HUNG) {
-        control->setup.hooks.on_reset(control->setup.hooks.context, slot);
-    }
-    went_down(control, pod, DOWN_RESET);
-    pod_restart(control, pod, down_ns);
-}
-
-void control_hang(struct control *control, int64_t now_ns, uint32_t slot)
-{
-    struct pod *pod = pod_at_slot(control, now_ns, slot);
-    const struct control_pool *pool = pool_of(control, pod);
-    if (pod->phase != POD_READY) {
-        say_pod(control, true, "FaultIgnored", pod, "it is not ready");
-        return;
-    }
-    say_pod(control, true, "Hung", pod, "The engine answers no more");
-    went_down(control, pod, DOWN_SILENT);
-    pod->phase = POD_HUNG;
-    const int64_t since_ns = now_ns - pod->started_ns;
-    const int64_t down_ns = probe_down_ns(&pool->liveness, since_ns);
-    if (down_ns < INT64_MAX) {
-        pod_at(control, pod, pod->started_ns + down_ns + pool->grace_ns);
-    }
-    if (pool->readiness.period_ns > 0) {
-        pod->to_list = false;
-        due_at(control, source_notice(control, slot),
-               pod->started_ns + probe_down_ns(&pool->readiness, since_ns) +
-                   control->setup.discovery.delay_ns);
-    }
-}
-
-void control_drain(struct control *control, int64_t now_ns, uint32_t slot, bool keep)
-{
-    struct pod *pod = pod_at_slot(control, now_ns, slot);
-    if (pod->phase == POD_NONE || pod->phase == POD_ENDING || pod->phase == POD_LOST) {
-        say_pod(control, true, "FaultIgnored", pod, "there is no pod to delete");
-        return;
-    }
-    const uint32_t pool = pod->pool;
-    uint32_t *desired = &control->deployments[pool].desired;
-    *desired -= !keep && *desired > 0 ? 1 : 0;
-    pod_delete(control, pod);
-    deployment_reconcile(control, pool);
-}
-
-void control_empty(struct control *control, int64_t now_ns, uint32_t slot)
-{
-    struct pod *pod = pod_at_slot(control, now_ns, slot);
-    if (pod->phase == POD_ENDING && now_ns >= pod->closing_ns) {
-        const uint32_t pool = pod->pool;
-        pod_gone(control, pod);
-        deployment_reconcile(control, pool);
-    }
 }

@@ -341,6 +341,56 @@ static void without_engines_requests_are_rejected(void)
     text_fini(&record.events);
 }
 
+/* Release 0.1.3 counts all picks in one number: request 2 (10 us) is number 1,
+ * engine 1. The file of 3 us is read at 5 us and the count begins anew: engine 0. With
+ * static discovery that release cannot apply it, and says so at every poll. */
+static void a_reload_forgets_what_the_policy_knew(void)
+{
+    for (uint32_t fixed = 0; fixed < 2; fixed++) {
+        struct record record = {0};
+        struct sim_summary summary;
+        run(", compat: tag, config_poll: 5us", "",
+            fixed == 1 ? "discovery: {mode: static}\n"
+                         "timeline: [{at: 3us, reload: good}]"
+                       : "timeline: [{at: 3us, reload: good}]",
+            &record, &summary);
+        EXPECT_U64(outcome_of(&record, 2)->engine, fixed);
+        EXPECT(told(&record, fixed == 1 ? "5 !ConfigReloadFailed router\n10 "
+                                          "!ConfigReloadFailed router\n"
+                                        : "5 ConfigReloaded router\n"));
+        EXPECT_U64(summary.completed, 4);
+        text_fini(&record.events);
+    }
+}
+
+static void a_broken_file_is_told_at_every_poll_and_changes_nothing(void)
+{
+    struct record record = {0};
+    struct sim_summary summary;
+    run(", compat: tag, config_poll: 5us", "",
+        "timeline: [{at: 3us, reload: broken}, {at: 12us, reload: good}]", &record,
+        &summary);
+    EXPECT_U64(outcome_of(&record, 2)->engine, 1);
+    EXPECT(told(&record, "5 !ConfigReloadFailed router\n10 !ConfigReloadFailed router\n"
+                         "12 ConfigWritten router\n15 ConfigReloaded router\n"));
+    text_fini(&record.events);
+}
+
+/* Engine 0 sleeps at 15 us: request 1 ends there at 100, request 3 goes to engine 1. */
+static void a_sleeping_engine_is_out_of_the_list(void)
+{
+    struct record record = {0};
+    struct sim_summary summary;
+    run("", "", "timeline: [{at: 15us, sleep: a/0}, {at: 120us, wake: a/0}]", &record,
+        &summary);
+    EXPECT_U64(summary.completed, 4);
+    expect_times(&record, 1, 10, 100);
+    EXPECT_U64(outcome_of(&record, 3)->engine, 1);
+    EXPECT(told(&record, "15 EndpointRemoved router\n"));
+    EXPECT(told(&record, "100 Asleep pod/a-0\n"));
+    text_fini(&record.events);
+}
+
 HARNESS_MAIN("analytic.fleet", TEST(a_crash_loses_exactly_what_is_there),
              TEST(a_client_tries_again_after_its_pause),
              TEST(the_router_tries_again_before_the_first_byte_only),
@@ -350,4 +400,7 @@ HARNESS_MAIN("analytic.fleet", TEST(a_crash_loses_exactly_what_is_there),
              TEST(a_slow_gpu_takes_longer_from_its_next_step_on),
              TEST(a_slow_gpu_recovers),
              TEST(a_lost_machine_leaves_its_requests_hanging), TEST(a_pool_grows),
-             TEST(without_engines_requests_are_rejected))
+             TEST(without_engines_requests_are_rejected),
+             TEST(a_reload_forgets_what_the_policy_knew),
+             TEST(a_broken_file_is_told_at_every_poll_and_changes_nothing),
+             TEST(a_sleeping_engine_is_out_of_the_list))

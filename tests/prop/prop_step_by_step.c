@@ -43,6 +43,8 @@ enum { SEEDS = 1000, TEXT_BYTES = 4096 };
     X(FAILOVER, "the router tried another engine")                                     \
     X(RETRIED, "clients tried again")                                                  \
     X(KV_LOST, "KV was lost before its reader had it")                                 \
+    X(SLEPT, "engines slept")                                                          \
+    X(RELOADED, "the router's policy began anew")                                      \
     X(SKIPPED, "decode runs saved events")
 
 enum fact {
@@ -87,8 +89,7 @@ static const char *write_trace(struct rng *rng, uint64_t seed)
     struct {
         uint64_t session, turn, in, out;
         char prompt[400];
-    } last[8];
-    memset(last, 0, sizeof(last));
+    } last[8] = {{0}};
     for (uint64_t id = 1; id <= count; id++) {
         now_ns += rng_below(rng, gap_ns);
         const uint64_t slot = rng_below(rng, 8);
@@ -342,7 +343,7 @@ static void write_action(struct rng *rng, bool apart, bool nodes, struct text *o
     const char *pod = whom(rng, apart, word, sizeof word);
     const uint64_t lasts = draw(rng, 0, 400);
     text_printf(out, "  - {at: %" PRIu64 "us, ", rng_below(rng, 2000000));
-    switch (rng_below(rng, nodes ? 11 : 9)) {
+    switch (rng_below(rng, nodes ? 14 : 12)) {
     case 0:
     case 1:
         text_printf(out, "engine_crash: %s, for: %" PRIu64 "ms}\n", pod, lasts);
@@ -371,6 +372,15 @@ static void write_action(struct rng *rng, bool apart, bool nodes, struct text *o
         text_printf(out, "rollout: %c}\n", pod[0]);
         break;
     case 9:
+        text_printf(out, "sleep: %s}\n", pod);
+        break;
+    case 10:
+        text_printf(out, "wake: %s}\n", pod);
+        break;
+    case 11:
+        text_printf(out, "reload: %s}\n", rng_below(rng, 4) == 0 ? "broken" : "good");
+        break;
+    case 12:
         text_printf(out, "node_lost: n%" PRIu64 ", for: %" PRIu64 "ms}\n",
                     rng_below(rng, 2), lasts + 1);
         break;
@@ -444,9 +454,10 @@ static void write_scenario(struct rng *rng, const char *trace, uint64_t seed,
                 "ms, loss: 0.%" PRIu64 "}\n",
                 draw(rng, 0, 3) * 5, draw(rng, 0, 1) * 30, draw(rng, 0, 1));
     if (faults) {
-        text_printf(
-            out, "  , failover_attempts: %" PRIu64 ", connect_timeout: %" PRIu64 "ms\n",
-            draw(&fault, 0, 2), draw(&fault, 1, 80));
+        text_printf(out,
+                    "  , failover_attempts: %" PRIu64 ", connect_timeout: %" PRIu64
+                    "ms, config_poll: 70ms\n",
+                    draw(&fault, 0, 2), draw(&fault, 1, 80));
     }
     if (apart) {
         write_disaggregation(&disagg, faults && rng_below(&fault, 2) == 0, out);
@@ -519,6 +530,7 @@ struct record {
     struct digest samples;
     struct digest decisions;
     struct digest engines;
+    struct digest events;
     bool facts[FACT_COUNT];
 };
 
@@ -556,6 +568,16 @@ static void saw_decision(void *context, const struct decision_row *row)
     digest_word(&record->decisions, (uint64_t)row->now_ns);
     digest_word(&record->decisions, row->request->request_id);
     digest_word(&record->decisions, (uint64_t)row->decision.endpoint);
+}
+
+static void saw_event(void *context, const struct fleet_event *event)
+{
+    struct record *record = context;
+    digest_word(&record->events, (uint64_t)event->time_ns);
+    digest_word(&record->events, hash_xxh64(event->reason, strlen(event->reason), 0));
+    digest_word(&record->events, hash_xxh64(event->object, strlen(event->object), 0));
+    record->facts[FACT_SLEPT] |= strcmp(event->reason, "Asleep") == 0;
+    record->facts[FACT_RELOADED] |= strcmp(event->reason, "ConfigReloaded") == 0;
 }
 
 static void note_facts(const struct scenario *scenario,
@@ -616,6 +638,7 @@ static void run_once(const struct text *yaml, bool step_by_step, struct record *
     digest_init(&record->samples);
     digest_init(&record->decisions);
     digest_init(&record->engines);
+    digest_init(&record->events);
     REQUIRE_OK(scenario_parse(&scenario, "random.yaml", text_str(yaml), yaml->length,
                               &options, &err),
                &err);
@@ -627,6 +650,7 @@ static void run_once(const struct text *yaml, bool step_by_step, struct record *
         .on_outcome = saw_outcome,
         .on_sample = saw_sample,
         .on_decision = saw_decision,
+        .on_event = saw_event,
     };
     const struct sim_options how = {.step_by_step = step_by_step};
     REQUIRE_OK(sim_new(&sim, scenario, workload, &observer, &how, &err), &err);
@@ -678,6 +702,7 @@ static bool seed_agrees(uint64_t seed, uint64_t together[FACT_COUNT][FACT_COUNT]
         EXPECT_U64(digest_value(&fast.outcomes), digest_value(&slow.outcomes)) &&
         EXPECT_U64(digest_value(&fast.samples), digest_value(&slow.samples)) &&
         EXPECT_U64(digest_value(&fast.decisions), digest_value(&slow.decisions)) &&
+        EXPECT_U64(digest_value(&fast.events), digest_value(&slow.events)) &&
         EXPECT_U64(fast_summary.digest, slow_summary.digest) &&
         EXPECT_U64(fast_summary.requests, slow_summary.requests) &&
         EXPECT_U64(fast_summary.retries, slow_summary.retries) &&

@@ -236,6 +236,51 @@ static void grace_ends_what_does_not(void)
     plane_end(&plane);
 }
 
+/* It has a request until 20, sleeps then, and answers 0.285 s after 30; the router,
+ * which does it all, knows at once. */
+static void an_engine_sleeps_when_its_requests_have_ended(void)
+{
+    struct plane plane = plane_of(2);
+    plane.in_flight = 1;
+    plane_start(&plane);
+    run_until(&plane, 10);
+    control_sleep(plane.control, 10 * second, 0);
+    EXPECT(logged(&plane, "10 unlisted 0\n"));
+    EXPECT(!control_serves(plane.control, 0));
+    run_until(&plane, 20);
+    EXPECT(strstr(text_str(&plane.log), "down") == NULL);
+    control_empty(plane.control, 20 * second, 0);
+    EXPECT(logged(&plane, "20 down 0\n20 Asleep pod/p-0\n"));
+    EXPECT_I64(control_next_ns(plane.control), INT64_MAX);
+    control_wake(plane.control, 30 * second, 0);
+    EXPECT_I64(control_next_ns(plane.control), 30 * second + 285000000);
+    run_until(&plane, 40);
+    EXPECT(control_serves(plane.control, 0));
+    EXPECT(logged(&plane, "30 up 0\n30 listed 0\n"));
+    plane_end(&plane);
+}
+
+/* Woken before its last request has ended it has lost nothing; one that does not sleep
+ * is not woken, one that sleeps does not crash. */
+static void an_engine_that_was_about_to_sleep_wakes_at_once(void)
+{
+    struct plane plane = plane_of(2);
+    plane.in_flight = 1;
+    plane_start(&plane);
+    control_sleep(plane.control, 0, 0);
+    control_wake(plane.control, 0, 0);
+    EXPECT(control_serves(plane.control, 0));
+    EXPECT(logged(&plane, "0 listed 0\n"));
+    control_wake(plane.control, 0, 0);
+    EXPECT(logged(&plane, "0 !FaultIgnored pod/p-0\n"));
+    EXPECT(strstr(text_str(&plane.log), "down") == NULL);
+    plane.in_flight = 0;
+    control_sleep(plane.control, 0, 1);
+    control_crash(plane.control, 0, 1, 0);
+    EXPECT(logged(&plane, "0 Asleep pod/p-1\n0 !FaultIgnored pod/p-1\n"));
+    plane_end(&plane);
+}
+
 /* ---- nodes ----------------------------------------------------------------------- */
 
 static void give_nodes(struct plane *plane, uint32_t count, uint32_t gpus)
@@ -504,12 +549,33 @@ static void backends_of_type_score_are_never_well_at_the_tag(void)
     plane_end(&plane);
 }
 
+/* A pass of 0 to 2 s finds an engine that ends its last request, and does not list it
+ * again. */
+static void a_probe_does_not_wake_who_sleeps(void)
+{
+    struct plane plane = plane_of(2);
+    plane.in_flight = 1;
+    plane.setup.discovery = (struct control_discovery){.mode = DISCOVERY_STATIC,
+                                                       .checks = true,
+                                                       .check_interval_ns = 60 * second,
+                                                       .check_ns = second};
+    plane_start(&plane);
+    control_sleep(plane.control, 0, 1);
+    run_until(&plane, 100);
+    EXPECT(logged(&plane, "0 unlisted 1\n"));
+    EXPECT(strstr(text_str(&plane.log), " listed") == NULL);
+    plane_end(&plane);
+}
+
 HARNESS_MAIN("unit.control", TEST(a_new_pod_is_routable_after_the_sum_of_all),
              TEST(a_crash_restarts_the_container_with_back_off),
              TEST(a_start_beyond_the_startup_probe_is_killed),
              TEST(a_hung_engine_is_restarted_by_its_liveness_probe),
              TEST(a_drained_pod_ends_with_its_last_request),
              TEST(grace_ends_what_does_not),
+             TEST(an_engine_sleeps_when_its_requests_have_ended),
+             TEST(an_engine_that_was_about_to_sleep_wakes_at_once),
+             TEST(a_probe_does_not_wake_who_sleeps),
              TEST(a_lost_node_is_noticed_late_and_replaced_later),
              TEST(nobody_fits_until_somebody_leaves),
              TEST(a_named_node_takes_all_and_fails_the_surplus),

@@ -486,6 +486,38 @@ static void confused_requests_end_a_checking_program(void)
 #endif
 }
 
+/* Request 1 was routed by the policy before: its token and its end are not told; that
+ * of request 2 is. Counters go on: request 2 finds
+ * request 1 at endpoint 1. */
+static void after_a_reset_only_new_requests_are_told(void)
+{
+    struct gateway *gateway = NULL;
+    struct err err;
+    const struct gateway_setup setup = {.policy = &probe_policy, .resets = true};
+    uint32_t id = 0;
+    REQUIRE_OK(gateway_new(&gateway, &setup, &err), &err);
+    notes[0] = '\0';
+    (void)gateway_join(gateway, "a", NULL, 1);
+    (void)gateway_join(gateway, "b", NULL, 1);
+    (void)gateway_join(gateway, "c", NULL, 1);
+    gateway_leave(gateway, 2);
+    gateway_set_accepting(gateway, 0, false);
+    (void)route_to(gateway, 1, NULL, &id);
+    expect_notes("join0 join1 join2 leave2 health0 pick1 of1 route1 to1 load0 ");
+    gateway_reset(gateway);
+    expect_notes("join0 health0 join1 ");
+    (void)route_to(gateway, 2, NULL, &id);
+    expect_notes("pick2 of1 route2 to1 load1 ");
+    gateway_first_token(gateway, 0, 1, 1, 10);
+    finish(gateway, 1, 1, true);
+    expect_notes("");
+    gateway_first_token(gateway, 0, 2, 1, 10);
+    finish(gateway, 2, 1, true);
+    expect_notes("token2 end2 ");
+    EXPECT_U64(gateway_endpoint(gateway, 1)->inflight_requests, 0);
+    gateway_delete(gateway);
+}
+
 HARNESS_MAIN("gateway", TEST(callbacks_come_in_their_order),
              TEST(nobody_is_asked_when_nobody_accepts),
              TEST(requests_see_the_endpoints_of_their_model),
@@ -498,5 +530,6 @@ HARNESS_MAIN("gateway", TEST(callbacks_come_in_their_order),
              TEST(every_decision_is_logged_as_the_policy_saw_it),
              TEST(replicas_of_a_gateway_draw_differently),
              TEST(wrong_parameters_make_no_gateway),
+             TEST(after_a_reset_only_new_requests_are_told),
              TEST(broken_promises_end_the_program),
              TEST(confused_requests_end_a_checking_program))
