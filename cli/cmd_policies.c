@@ -24,7 +24,8 @@ struct policies_args {
 
 static const struct opt POLICIES_OPTIONS[] = {
     {"--kind", "KIND", OPT_STR, offsetof(struct policies_args, kind), "all kinds",
-     "Only policies of this kind: route, admit, order or pair. Example: --kind admit"},
+     "Only policies of this kind: route, admit, order, pair or scale. "
+     "Example: --kind admit"},
     {"--format", "FORMAT", OPT_STR, offsetof(struct policies_args, format),
      "text for people",
      "json: an array of all that is known of them, with parameters and failure modes; "
@@ -247,8 +248,8 @@ static bool kind_parse(struct filter *filter, const char *kind, struct err *err)
         }
     }
     return kind == NULL ||
-           err_set(err, ERR_USAGE, "--kind: '%s' is none of route, admit, order, pair",
-                   kind);
+           err_set(err, ERR_USAGE,
+                   "--kind: '%s' is none of route, admit, order, pair, scale", kind);
 }
 
 static bool name_known(const struct filter *filter, struct err *err)
@@ -326,10 +327,11 @@ const struct command command_policies = {
             .name = "policies",
             .usage = "[NAME] [--kind KIND] [--format FORMAT] [--page FILE.md]",
             .summary = "list the policies with their parameters and failure modes",
-            .description = "Policies are of four kinds: route (which endpoint gets a "
+            .description = "Policies are of five kinds: route (which endpoint gets a "
                            "request), admit (who may come in),\norder (in which order "
-                           "an engine admits) and pair (whether two engines share a "
-                           "request).\n\n"
+                           "an engine admits), pair (whether two engines share a "
+                           "request)\nand scale (how many replicas a pool should "
+                           "have).\n\n"
                            "Examples:\n"
                            "  stacksim policies\n"
                            "  stacksim policies prefix_aware\n"

@@ -7,6 +7,7 @@
 #include "policies/admit.h"
 #include "policies/order.h"
 #include "policies/pair.h"
+#include "policies/scale.h"
 
 #include <stdio.h>
 
@@ -85,11 +86,19 @@ bool policy_catalog_at(const struct policy_set *set, size_t index,
             return true;
         }
     }
-    const struct pair_policy *pair = pair_policy_at(index - count);
-    if (pair != NULL) {
-        *entry = ENTRY(POLICY_PAIR, pair, 0);
+    index -= count;
+    const struct pair_policy *pair = NULL;
+    for (count = 0; (pair = pair_policy_at(count)) != NULL; count++) {
+        if (count == index) {
+            *entry = ENTRY(POLICY_PAIR, pair, 0);
+            return true;
+        }
     }
-    return pair != NULL;
+    const struct scale_policy *scale = scale_policy_at(index - count);
+    if (scale != NULL) {
+        *entry = ENTRY(POLICY_SCALE, scale, 0);
+    }
+    return scale != NULL;
 }
 
 const char *policy_need_name(size_t index, unsigned *bit)

@@ -18,7 +18,9 @@
     X(ORDER, "order", "engine.scheduling_policy", "engine.scheduling_params",          \
       "in which order an engine admits the requests of its queue")                     \
     X(PAIR, "pair", "routing.disaggregation.policy", "routing.disaggregation.params",  \
-      "whether one engine computes a prompt and another one its output")
+      "whether one engine computes a prompt and another one its output")               \
+    X(SCALE, "scale", "autoscale.policy", "autoscale.params",                          \
+      "how many replicas a pool should have")
 
 enum policy_kind {
 #define X(id, name, key, params, help) POLICY_##id,

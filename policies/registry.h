@@ -9,11 +9,13 @@
 #include "policies/order.h"
 #include "policies/pair.h"
 #include "policies/policy.h"
+#include "policies/scale.h"
 
 #define ROUTE(name) extern const struct route_policy route_##name;
 #define ADMIT(name) extern const struct admit_policy admit_##name;
 #define ORDER(name) extern const struct order_policy order_##name;
 #define PAIR(name)  extern const struct pair_policy pair_##name;
+#define SCALE(name) extern const struct scale_policy scale_##name;
 #include "policies/registry.def"
 
 #endif

@@ -23,7 +23,7 @@ if command -v python3 >/dev/null; then
 import json, sys
 policies = json.load(open(sys.argv[1]))
 names = [(p["kind"], p["name"]) for p in policies]
-assert len(set(names)) == len(names) and {k for k, n in names} == {"route", "admit", "order", "pair"}
+assert len(set(names)) == len(names) and {k for k, n in names} == {"route", "admit", "order", "pair", "scale"}
 for p in policies:
     assert p["help"] and p["key"] and isinstance(p["aliases"], list), p
     assert p["source"] and isinstance(p["failure_modes"], str), p["name"]
@@ -58,6 +58,6 @@ refuses 2 'absent.md: ' policies --page absent.md
 
 refuses 2 "unknown policy 'vtx'; did you mean 'vtc'\?" policies vtx
 refuses 2 "unknown policy 'maglev'" policies maglev --kind admit
-refuses 2 "--kind: 'scorer' is none of route, admit, order, pair" policies --kind scorer
+refuses 2 "--kind: 'scorer' is none of route, admit, order, pair, scale" policies --kind scorer
 refuses 2 ".*xml.*" policies --format xml
 done_testing
