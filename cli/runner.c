@@ -47,7 +47,8 @@ static bool absolute_path(char **out, const char *path, struct err *err)
 }
 
 /* A scenario that replays a trace keeps its reading options (format, rate_factor...)
- * for the other file. One that generates has none: the file is read by its content. */
+ * for the other file. One that generates has none: the file is read by its content.
+ * Who asks for which adapter is said beside either, and stays. */
 static bool open_given_trace(struct runner *runner, const char *path, struct err *err)
 {
     const struct scenario *scenario = runner->scenario;
@@ -58,7 +59,9 @@ static bool open_given_trace(struct runner *runner, const char *path, struct err
                     path);
         runner->trace_note = mem_strdup(text_str(&note));
         text_fini(&note);
-        return workload_open_trace(&runner->workload, path, &options, err);
+        return workload_open_trace(&runner->workload, path, &options, err) &&
+               workload_name_adapters(runner->workload, scenario->workload,
+                                      scenario->seed, err);
     }
     struct text assignment = {0};
     text_printf(&assignment, "workload.trace=%s", path);

@@ -208,6 +208,29 @@ static bool adapters_open(struct popularity **out, const struct conf_node *map,
     return adapters == NULL || popularity_open(out, adapters, seed, err);
 }
 
+static void adapters_take(struct workload *workload, struct popularity *popularity)
+{
+    if (popularity != NULL) {
+        struct text words = {0};
+        popularity_describe(popularity, &words);
+        text_printf(&workload->origin, "; %s", text_str(&words));
+        text_printf(&workload->lineage, "; %s", text_str(&words));
+        text_fini(&words);
+        workload->popularity = popularity;
+    }
+}
+
+bool workload_name_adapters(struct workload *workload, const struct conf_node *map,
+                            uint64_t seed, struct err *err)
+{
+    struct popularity *popularity = NULL;
+    if (!adapters_open(&popularity, map, seed, err)) {
+        return false;
+    }
+    adapters_take(workload, popularity);
+    return true;
+}
+
 bool workload_open_conf(struct workload **out, const struct conf_node *map,
                         uint64_t seed, const char *base_dir, struct err *err)
 {
@@ -229,14 +252,7 @@ bool workload_open_conf(struct workload **out, const struct conf_node *map,
         popularity_close(popularity);
         return false;
     }
-    if (popularity != NULL) {
-        struct text words = {0};
-        popularity_describe(popularity, &words);
-        text_printf(&(*out)->origin, "; %s", text_str(&words));
-        text_printf(&(*out)->lineage, "; %s", text_str(&words));
-        text_fini(&words);
-        (*out)->popularity = popularity;
-    }
+    adapters_take(*out, popularity);
     return true;
 }
 

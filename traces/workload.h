@@ -61,6 +61,13 @@ NODISCARD bool workload_open_trace(struct workload **out, const char *path,
 NODISCARD bool workload_open_conf(struct workload **out, const struct conf_node *map,
                                   uint64_t seed, const char *base_dir, struct err *err);
 
+/* Requests that name no adapter get one as `adapters:` of such a map says; without that
+ * key they stay as they are. For a workload that was opened by path; once, before its
+ * first record is taken. */
+NODISCARD bool workload_name_adapters(struct workload *workload,
+                                      const struct conf_node *map, uint64_t seed,
+                                      struct err *err);
+
 void workload_close(struct workload *workload);
 
 /* Lends the next record until the following call. */

@@ -56,6 +56,12 @@ exits 0 run small.yaml --set adapters.placement=balanced --quiet --format json
 [ "$(sum out adapter_asides)" -eq 0 ] || fail "balanced adapters wait for slots"
 [ "$(sum out adapter_loads)" -eq 2 ] || fail "balanced adapters are not loaded"
 
+# A trace in place of a generator: who asks for which adapter stays; one in the file wins.
+printf '{"timestamp": 0, "input_length": 100, "output_length": 5, "hash_ids": [1]}\n' >one.jsonl
+exits 0 run lora-popularity --trace one.jsonl --set adapters.preload=false --quiet
+grep -q 'one.jsonl (mooncake); 64 adapters, zipf 1: 1 requests' out || fail "--trace takes the adapters away"
+grep -q 'adapters 1 loads' out || fail "no adapter for the request of a trace: $(grep adapters out)"
+
 # Decode runs and single steps agree, with adapters, with drafts, with both.
 for set in seed=1 "cluster.pools.0.engine.speculative={method: eagle, tokens: 3, rate: 0.7}"; do
     few=(lora-popularity --set end.requests=400 --set "$set")

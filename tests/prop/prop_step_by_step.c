@@ -39,6 +39,7 @@ enum { SEEDS = 1000, TEXT_BYTES = 4096 };
     X(TIERS, "KV was loaded from tiers while the batch waited")                        \
     X(TIERS_APART, "KV was loaded from tiers beside the steps")                        \
     X(TIERS_FULL, "chunks left their tiers")                                           \
+    X(DEPLOYED, "KV over the network, from tiers, and loads of adapters")              \
     X(LOST, "requests failed with their engine")                                       \
     X(FAILOVER, "the router tried another engine")                                     \
     X(RETRIED, "clients tried again")                                                  \
@@ -65,11 +66,18 @@ static const char *pick(struct rng *rng, const char *const *names, size_t count)
     return names[rng_below(rng, count)];
 }
 
-/* How many adapters the scenario has; 0 in half of them. */
+/* A fleet as people deploy them: prompts and outputs apart, adapters and tiers at once,
+ * which chance alone would bring together too seldom. */
+static bool is_deployed(uint64_t seed)
+{
+    return seed % 6 == 0;
+}
+
+/* How many adapters the scenario has; 0 in half of the others. */
 static uint64_t adapters_of(struct rng *rng, uint64_t seed)
 {
     rng_init(rng, seed, "prop_step_by_step/adapters", 0);
-    return rng_below(rng, 2) == 0 ? 0 : draw(rng, 1, 6);
+    return rng_below(rng, 2) == 0 && !is_deployed(seed) ? 0 : draw(rng, 1, 6);
 }
 
 /* A native trace of sessions, in the test's folder. Some ask for an adapter that nobody
@@ -202,7 +210,7 @@ static bool write_tiers(uint64_t seed, const char *compat, uint64_t block_tokens
     static const uint64_t token_bytes = 131072; /* Llama 3.1 8B */
     struct rng rng;
     rng_init(&rng, seed, "prop_step_by_step/tiers", 0);
-    if (rng_below(&rng, 5) < 2) {
+    if (rng_below(&rng, 5) < 2 && !is_deployed(seed)) {
         return false;
     }
     const bool remote = rng_below(&rng, 3) == 0;
@@ -436,7 +444,7 @@ static void write_scenario(struct rng *rng, const char *trace, uint64_t seed,
     static const char *const roles[] = {"prefill", "both"};
     struct rng disagg;
     rng_init(&disagg, seed, "prop_step_by_step/disaggregation", 0);
-    const bool apart = rng_below(&disagg, 3) == 0;
+    const bool apart = rng_below(&disagg, 3) == 0 || is_deployed(seed);
     const bool faults = has_faults(seed);
     struct rng fault;
     rng_init(&fault, seed, "prop_step_by_step/faults", 0);
@@ -684,6 +692,13 @@ static void run_once(const struct text *yaml, bool step_by_step, struct record *
     scenario_delete(scenario);
 }
 
+/* Fleets as people deploy them have all three at once. */
+static void note_deployed(bool *facts)
+{
+    facts[FACT_DEPLOYED] = facts[FACT_READ] && facts[FACT_LOADED] &&
+                           (facts[FACT_TIERS] || facts[FACT_TIERS_APART]);
+}
+
 static bool seed_agrees(uint64_t seed, uint64_t together[FACT_COUNT][FACT_COUNT])
 {
     struct rng rng;
@@ -716,6 +731,7 @@ static bool seed_agrees(uint64_t seed, uint64_t together[FACT_COUNT][FACT_COUNT]
             (isnan(fast_summary.fairness_jain) && isnan(slow_summary.fairness_jain))) &&
         EXPECT_U64(digest_value(&fast.engines), digest_value(&slow.engines)) &&
         EXPECT_U64(fast_summary.steps, slow_summary.steps);
+    note_deployed(fast.facts);
     fast.facts[FACT_SKIPPED] = fast_summary.events < slow_summary.events;
     for (size_t a = 0; a < FACT_COUNT; a++) {
         for (size_t b = 0; b < FACT_COUNT; b++) {
