@@ -23,10 +23,10 @@ uint64_t sim_waiting_at_gateway(const struct sim *sim)
 void sim_arrival_schedule(struct sim *sim)
 {
     const uint32_t limit = sim->scenario->in_flight_max;
-    sim->arrival_held = limit > 0 && request_table_live(sim->table) +
-                                             sim_waiting_at_gateway(sim) +
-                                             sim->retries.paused >=
-                                         limit;
+    sim->arrival_held =
+        limit > 0 &&
+        sim_requests_live(sim) + sim_waiting_at_gateway(sim) + sim->retries.paused >=
+            limit;
     if (sim->arrival_held) {
         evq_clear(sim->events, sim->source_arrival);
     } else {
@@ -304,7 +304,7 @@ static void visit_tokens(void *context, struct request *request)
     const struct replica *engine = sim->engines[request->engine];
     const struct admission *admission = sim->fronts[request->front].admission;
     const bool kept = request->leg == LEG_PREFILL; /* the client sees nothing of it */
-    if (!kept && admission_waiting(admission) > 0 &&
+    if (!kept && !request->probe && admission_waiting(admission) > 0 &&
         admission_wants_tokens(admission)) {
         admission_saw_tokens(sim->fronts[request->front].admission, request->number,
                              replica_output_tokens(engine, request, sim->now_ns));

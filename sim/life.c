@@ -103,7 +103,11 @@ static void place_empty(struct life *life, const struct place *place, int64_t wa
             }
         }
         for (uint32_t j = 0; j < found.count; j++) {
-            sim_attempt_hang(sim, found.requests[j], wait_ns);
+            if (found.requests[j]->probe) {
+                sim_probe_lose(sim, found.requests[j], place->silent);
+            } else {
+                sim_attempt_hang(sim, found.requests[j], wait_ns);
+            }
         }
         mem_free(found.requests);
     }
@@ -216,7 +220,22 @@ static void on_listed(void *context, uint32_t slot, bool listed, uint32_t incarn
 static void on_check(void *context, uint32_t slot)
 {
     struct life *life = context;
-    life->sim->summary.health_checks += life->places[slot].count;
+    const struct place *place = &life->places[slot];
+    life->sim->summary.health_checks += place->count;
+    sim_probe_send(life->sim, place->first, place->count);
+}
+
+static void on_check_over(void *context, uint32_t slot)
+{
+    struct life *life = context;
+    sim_probe_drop(life->sim, life->places[slot].first, life->places[slot].count);
+}
+
+void sim_life_checked(struct sim *sim, uint32_t engine, bool well)
+{
+    struct life *life = sim->life;
+    control_checked(life->control, sim->now_ns, life->place_of[engine], well);
+    sim_life_reschedule(sim);
 }
 
 static uint32_t in_flight(void *context, uint32_t slot)
@@ -225,7 +244,9 @@ static uint32_t in_flight(void *context, uint32_t slot)
     const struct place *place = &life->places[slot];
     uint32_t count = 0;
     for (uint32_t i = 0; i < place->count; i++) {
-        count += life->sim->load.inflight[place->first + i];
+        const uint32_t engine = place->first + i;
+        count +=
+            life->sim->load.inflight[engine] + probes_at(&life->sim->probes, engine);
     }
     return count;
 }
@@ -280,14 +301,15 @@ struct life *sim_life_new(struct sim *sim)
     life->sim = sim;
     places_new(life);
     retries_init(&sim->retries, sim->engine_count);
+    probes_init(&sim->probes, sim->engine_count);
     life->setup = (struct control_setup){
         .pools = config->pools,
         .pool_count = sim->scenario->pool_count,
         .nodes = config->nodes,
         .node_count = config->node_count,
         .discovery = config->discovery,
-        .hooks = {life, on_up, on_down, on_reset, on_listed, on_check, in_flight,
-                  on_event},
+        .hooks = {life, on_up, on_down, on_reset, on_listed, on_check, on_check_over,
+                  in_flight, on_event},
     };
     life->control = control_new(&life->setup);
     life->begun = true;
@@ -305,6 +327,7 @@ void sim_life_delete(struct life *life)
     if (life != NULL) {
         control_delete(life->control);
         retries_fini(&life->sim->retries);
+        probes_fini(&life->sim->probes);
         mem_free(life->places);
         mem_free(life->place_of);
         mem_free(life);

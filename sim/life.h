@@ -43,6 +43,8 @@ void sim_reload_poll(struct sim *sim, struct reload *reload);
 bool sim_life_serves(const struct sim *sim, uint32_t engine);
 /* A request was sent to an engine that does not serve: refused, or it hangs. */
 void sim_life_refuse(struct sim *sim, struct request *request);
+/* An engine answers to a health check. */
+void sim_life_checked(struct sim *sim, uint32_t engine, bool well);
 /* A request at this engine has ended. */
 void sim_life_left(struct sim *sim, uint32_t engine);
 

@@ -78,6 +78,7 @@ struct request {
     bool cancel;      /* the client has hung up */
     bool released;    /* preempted while DRAINING: holds no blocks any more */
     bool admitted;    /* admission waits to hear of its end */
+    bool probe;       /* a health check (sim/probes.h): nobody else hears of it */
     uint64_t number;  /* of its arrival: unique, as its record's id need not be */
     uint32_t account; /* its tenant in sim/fairness.h; 0 without admission */
     uint32_t adapter; /* its number in sim/adapters.h, or ADAPTER_NONE */

@@ -163,25 +163,60 @@ static bool deployments_read(struct scenario_control *control,
     return true;
 }
 
+/* What the stack sends for each type (spec/production-stack.md 2.2), as a Llama 3 model
+ * sees it: a chat's "Hello" stands in its template, whatever has no tokens to make has
+ * one step. Release 0.1.3 forgets the limit of a completion: the engine's own, 16. */
+static const struct probe_type {
+    const char *name;
+    uint32_t prompt_tokens;
+    uint32_t output_tokens;
+} probe_types[] = {
+    {"chat", 36, 3},  {"completion", 2, 3}, {"embeddings", 2, 1},
+    {"rerank", 5, 1}, {"score", 5, 1},
+};
+enum { PROBE_TYPES = sizeof probe_types / sizeof probe_types[0] };
+
+static bool probe_load_read(struct scenario_control *control,
+                            const struct scenario *scenario,
+                            const struct conf_node *map, struct err *err)
+{
+    const char *names[PROBE_TYPES + 1] = {NULL};
+    for (size_t i = 0; i < PROBE_TYPES; i++) {
+        names[i] = probe_types[i].name;
+    }
+    uint32_t index = 0;
+    if (!conf_enum(map, "model_type", names, &index, err)) {
+        return false;
+    }
+    const struct probe_type *type = &probe_types[index];
+    const bool unlimited =
+        strcmp(type->name, "completion") == 0 && scenario->compat != COMPAT_HEAD;
+    control->discovery.check_always_fails =
+        scenario->compat == COMPAT_TAG && strcmp(type->name, "score") == 0;
+    control->check_prompt_tokens = type->prompt_tokens;
+    control->check_output_tokens = unlimited ? 16 : type->output_tokens;
+    return conf_u32(map, "check_prompt_tokens", &control->check_prompt_tokens, 1,
+                    1000000, err) &&
+           conf_u32(map, "check_output_tokens", &control->check_output_tokens, 1,
+                    1000000, err);
+}
+
 static bool discovery_read(struct scenario_control *control,
                            const struct scenario *scenario,
                            const struct conf_node *root, struct err *err)
 {
     static const char *const modes[] = {"k8s", "static", NULL};
-    static const char *const types[] = {"chat",   "completion", "embeddings",
-                                        "rerank", "score",      NULL};
     const bool tag = scenario->compat == COMPAT_TAG;
     struct control_discovery *discovery = &control->discovery;
     const struct conf_node *map = NULL;
     uint32_t mode = DISCOVERY_K8S;
-    uint32_t type = 0;
     *discovery = (struct control_discovery){
         .delay_ns = second_ns / 2,
         .keeps_ending = tag,
         .relist_ns = tag ? 30 * second_ns : 0,
         .gap_ns = second_ns / 20,
         .check_interval_ns = 60 * second_ns,
-        .check_ns = second_ns / 10,
+        .check_ns = second_ns / 1000,
         .check_timeout_ns =
             scenario->compat == COMPAT_HEAD ? 10 * second_ns : 30 * second_ns,
     };
@@ -193,13 +228,11 @@ static bool discovery_read(struct scenario_control *control,
         conf_duration_ns(map, "relist", &discovery->relist_ns, err) &&
         conf_duration_ns(map, "relist_gap", &discovery->gap_ns, err) &&
         conf_bool(map, "health_checks", &discovery->checks, err) &&
-        conf_enum(map, "model_type", types, &type, err) &&
+        probe_load_read(control, scenario, map, err) &&
         conf_duration_ns(map, "check_interval", &discovery->check_interval_ns, err) &&
         conf_duration_ns(map, "check_time", &discovery->check_ns, err) &&
         conf_duration_ns(map, "check_timeout", &discovery->check_timeout_ns, err);
     discovery->mode = (enum discovery_mode)mode;
-    discovery->check_always_fails =
-        tag && types[type] != NULL && strcmp(types[type], "score") == 0;
     if (ok && discovery->checks && discovery->check_interval_ns == 0) {
         return conf_fail(conf_get(map, "check_interval"), err,
                          "check_interval: more than 0");

@@ -53,6 +53,8 @@ struct scenario_control {
     struct node_spec *nodes; /* owned */
     uint32_t node_count;
     struct control_discovery discovery;
+    uint32_t check_prompt_tokens; /* what a health check asks an engine to do; >= 1 */
+    uint32_t check_output_tokens;
     uint32_t failovers; /* that the router makes before the first byte */
     uint32_t retries;   /* that a client makes after an error */
     int64_t backoff_ns; /* before the first of them; doubled each time */

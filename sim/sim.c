@@ -20,6 +20,9 @@ enum { URL_BYTES = 128 };
 static void on_first_token(void *context, struct request *request, int64_t now_ns)
 {
     struct sim *sim = context;
+    if (request->probe) {
+        return;
+    }
     struct gateway *gateway = request->split != NULL
                                   ? sim_disagg_gateway(sim, request)
                                   : sim->fronts[request->front].gateway;
@@ -33,7 +36,10 @@ static void on_end(void *context, struct request *request, int64_t now_ns,
     struct sim *sim = context;
     CHECK(now_ns == sim->now_ns, "an engine's clock is off by %" PRId64 " ns",
           now_ns - sim->now_ns);
-    if (status == OUTCOME_FAILED) { /* somebody may try again, but not within a step */
+    if (request->probe) {
+        sim_probe_end(sim, request, status);
+    } else if (status ==
+               OUTCOME_FAILED) { /* somebody may try again, but not within a step */
         sim_attempt_hang(sim, request, 0);
     } else {
         sim_finish(sim, request, status);
@@ -145,7 +151,11 @@ static void time_limit(struct sim *sim)
         for (struct request *at = list.first; at != NULL; at = next) {
             next = at->prefill_next;
             request_move(at, REQUEST_ENDED);
-            sim_finish(sim, at, OUTCOME_UNFINISHED);
+            if (at->probe) {
+                sim_probe_end(sim, at, OUTCOME_UNFINISHED);
+            } else {
+                sim_finish(sim, at, OUTCOME_UNFINISHED);
+            }
         }
     }
     sim_attempts_stop(sim);
@@ -229,9 +239,8 @@ static bool event_handle(struct sim *sim, const struct event *event, struct err 
 
 static bool all_done(const struct sim *sim)
 {
-    return sim->arrivals_done && sim->releases == 0 &&
-           request_table_live(sim->table) == 0 && sim_waiting_at_gateway(sim) == 0 &&
-           sim->retries.paused == 0;
+    return sim->arrivals_done && sim->releases == 0 && sim_requests_live(sim) == 0 &&
+           sim_waiting_at_gateway(sim) == 0 && sim->retries.paused == 0;
 }
 
 static void visit_count(void *context, struct request *request)
@@ -248,6 +257,7 @@ static uint64_t engine_check(const struct sim *sim, uint32_t engine)
     uint64_t here = 0;
     replica_visit(sim->engines[engine], visit_count, &here);
     here += sim->life != NULL ? sim->retries.hung_at[engine] : 0;
+    here -= probes_at(&sim->probes, engine);
     CHECK(here == sim->load.inflight[engine],
           "INV-1: engine %u holds %" PRIu64 " requests, %u were sent", engine, here,
           sim->load.inflight[engine]);
@@ -616,9 +626,9 @@ void sim_check_invariants(const struct sim *sim)
         held += engine_check(sim, engine);
     }
     held += sim_disagg_between(sim->disagg);
-    CHECK(held == request_table_live(sim->table),
+    CHECK(held == sim_requests_live(sim),
           "INV-1: engines hold %" PRIu64 " requests, %zu live", held,
-          request_table_live(sim->table));
+          sim_requests_live(sim));
     const uint64_t waiting = sim_waiting_at_gateway(sim);
     const uint64_t paused = sim->retries.paused;
     CHECK(sim->injected == sim->summary.requests + held + waiting + paused,

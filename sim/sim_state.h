@@ -2,7 +2,8 @@
  *
  * sim_state.h: the inside of a run, shared by the files that make it up: sim.c (the
  * event loop, life and results), arrivals.c (from the workload to an engine),
- * outcomes.c (the end of a request), disagg.c (requests with two legs) and timers.c.
+ * outcomes.c (the end of a request), disagg.c (requests with two legs), probes.c
+ * (health checks) and timers.c.
  * Nobody else includes it.
  */
 #ifndef STACKSIM_SIM_SIM_STATE_H
@@ -18,6 +19,7 @@
 #include "sim/life.h"
 #include "sim/load.h"
 #include "sim/lockstep.h"
+#include "sim/probes.h"
 #include "sim/replay.h"
 #include "sim/replica.h"
 #include "sim/retries.h"
@@ -90,6 +92,7 @@ struct sim {
     struct fleet_tiers *tiers;            /* NULL: no engine has any */
     struct life *life;                    /* NULL: the fleet never changes */
     struct retries retries;               /* of interest where it does */
+    struct probes probes;                 /* the same */
     struct lockstep **group_of;           /* by engine; NULL = on its own */
     uint32_t *first_of;                   /* by engine: source of its step events */
     uint32_t source_arrival;
@@ -126,6 +129,12 @@ struct incoming {
     uint32_t front;
     struct attempt *attempt; /* earlier ones; NULL = none */
 };
+
+/* Health checks are none. */
+static inline size_t sim_requests_live(const struct sim *sim)
+{
+    return request_table_live(sim->table) - sim->probes.live;
+}
 
 static inline uint64_t sim_rank(enum event_kind kind, uint64_t identity)
 {

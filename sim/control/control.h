@@ -58,8 +58,8 @@ struct control_discovery {
     /* STATIC: a pass over all, one after the other, then a pause. */
     bool checks;
     int64_t check_interval_ns;
-    int64_t check_ns;         /* of one that answers */
-    int64_t check_timeout_ns; /* of one that hangs */
+    int64_t check_ns;         /* of an answer, beside its engine's own time */
+    int64_t check_timeout_ns; /* of one that does not come */
     bool check_always_fails;  /* model type `score` of release 0.1.3 */
 };
 
@@ -85,8 +85,10 @@ struct control_hooks {
     void (*on_reset)(void *context, uint32_t slot);
     /* In or out of the router's list. fresh: under a new address. */
     void (*on_listed)(void *context, uint32_t slot, bool listed, uint32_t incarnation);
-    /* A health check reaches an engine that answers. */
+    /* A health check reaches an engine: control_checked gives its answer. */
     void (*on_check)(void *context, uint32_t slot);
+    /* Nobody waits for that answer any more. */
+    void (*on_check_over)(void *context, uint32_t slot);
     uint32_t (*in_flight)(void *context, uint32_t slot);
     void (*on_event)(void *context, const struct control_event *event);
 };
@@ -134,6 +136,9 @@ void control_rollout(struct control *control, int64_t now_ns, uint32_t pool);
  * it serves 0.285 s later (measured by the stack's tutorial), and is listed then. */
 void control_sleep(struct control *control, int64_t now_ns, uint32_t slot);
 void control_wake(struct control *control, int64_t now_ns, uint32_t slot);
+/* What an engine answers to a health check; from within on_check, too. Without effect
+ * when nobody waits for it. */
+void control_checked(struct control *control, int64_t now_ns, uint32_t slot, bool well);
 /* An engine has nothing in flight any more: one that drains may end. */
 void control_empty(struct control *control, int64_t now_ns, uint32_t slot);
 

@@ -84,7 +84,9 @@ struct control {
     struct evq *events;
     int64_t now_ns;
     uint32_t check_slot; /* STATIC: being asked; slot_count = between two passes */
-    bool *well;          /* STATIC: what this pass found */
+    bool check_open;     /* STATIC: an engine has it and has not answered */
+    int64_t check_deadline_ns;
+    bool *well; /* STATIC: what this pass found */
     char name[POD_NAME_BYTES];
 };
 

@@ -4,7 +4,7 @@
  * 2.3). The last change on its way to the router is the one that counts: a watch
  * delivers in order.
  */
-#include "base/mem.h"
+#include "base/check.h"
 #include "sim/control/control_state.h"
 
 static void list_set(struct control *control, struct pod *pod, bool listed)
@@ -78,21 +78,43 @@ void discovery_set(struct control *control, struct pod *pod, bool listed)
 
 /* ---- a static list --------------------------------------------------------------- */
 
-/* The next backend of the pass: asked now, answered later. */
+/* The next backend of the pass. Who does not listen refuses at once; a body that the
+ * release misspells is refused without the engine. */
 static void check_send(struct control *control)
 {
     const struct control_discovery *discovery = &control->setup.discovery;
+    const struct control_hooks *hooks = &control->setup.hooks;
     const uint32_t slot = control->check_slot;
     const struct pod *pod = &control->pods[slot];
     const bool silent = pod->phase == POD_HUNG || pod->phase == POD_LOST;
-    int64_t wait_ns = silent ? discovery->check_timeout_ns : 0;
-    control->well[slot] =
-        control_serves(control, slot) && !discovery->check_always_fails;
-    if (pod->up) {
-        wait_ns = discovery->check_ns;
-        control->setup.hooks.on_check(control->setup.hooks.context, slot);
+    control->well[slot] = false;
+    if (!control_serves(control, slot)) {
+        due_at(control, source_checks(control),
+               control->now_ns + (silent ? discovery->check_timeout_ns : 0));
+    } else if (discovery->check_always_fails) {
+        due_at(control, source_checks(control), control->now_ns + discovery->check_ns);
+    } else {
+        control->check_open = true;
+        control->check_deadline_ns = control->now_ns + discovery->check_timeout_ns;
+        due_at(control, source_checks(control), control->check_deadline_ns);
+        hooks->on_check(hooks->context, slot);
     }
-    due_at(control, source_checks(control), control->now_ns + wait_ns);
+}
+
+void control_checked(struct control *control, int64_t now_ns, uint32_t slot, bool well)
+{
+    CHECK(slot < control->slot_count, "slot %u of %u", slot, control->slot_count);
+    CHECK(now_ns >= control->now_ns, "the control plane's clock goes back");
+    control->now_ns = now_ns;
+    if (!control->check_open || control->check_slot != slot) {
+        return;
+    }
+    control->check_open = false;
+    const int64_t seen_ns = now_ns + control->setup.discovery.check_ns;
+    if (seen_ns < control->check_deadline_ns) {
+        control->well[slot] = well;
+        due_at(control, source_checks(control), seen_ns);
+    }
 }
 
 static bool in_list(const struct control *control, uint32_t slot)
@@ -138,7 +160,12 @@ void discovery_begin(struct control *control)
 
 void discovery_check_due(struct control *control)
 {
+    const struct control_hooks *hooks = &control->setup.hooks;
     const bool begins = control->check_slot >= control->slot_count;
+    if (control->check_open) {
+        control->check_open = false;
+        hooks->on_check_over(hooks->context, control->check_slot);
+    }
     control->check_slot = begins ? 0 : control->check_slot + 1;
     check_next(control);
 }

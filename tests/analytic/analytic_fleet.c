@@ -1,146 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * analytic_fleet.c: engines that come, go and fail, every time worked by hand.
- *
- * Two engines; a step takes 10 us, so that a request of 10 output tokens is served for
- * 100 us. Requests 1 to 4 come at 0, 10, 20 and 30 us, in turn to engines 0 and 1. An
- * arrival at the very end of a step misses the next one: request 3 joins at 30 us and
- * has its first token at 40 us, request 4 at 40 and 50 us.
+ * Requests and engines are those of tests/fleet_fixture.h.
  */
 #include "sim/sim.h"
-#include "tests/harness.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-enum { REQUESTS_MAX = 64 };
-static const int64_t us = 1000;
-
-struct record {
-    struct request_outcome outcomes[REQUESTS_MAX];
-    uint32_t count;
-    struct text events; /* "55 !Crashed pod/a-0\n", times in us */
-};
-
-static void saw_outcome(void *context, const struct request_outcome *outcome)
-{
-    struct record *record = context;
-    REQUIRE(record->count < REQUESTS_MAX);
-    record->outcomes[record->count++] = *outcome;
-}
-
-static void saw_event(void *context, const struct fleet_event *event)
-{
-    struct record *record = context;
-    text_printf(&record->events, "%lld %s%s %s\n", (long long)(event->time_ns / us),
-                event->warning ? "!" : "", event->reason, event->object);
-}
-
-static const struct request_outcome *outcome_of(const struct record *record,
-                                                uint64_t id)
-{
-    uint32_t i = 0;
-    while (i < record->count && record->outcomes[i].request_id != id) {
-        i++;
-    }
-    REQUIRE(i < record->count);
-    return &record->outcomes[i];
-}
-
-static void expect_times(const struct record *record, uint64_t id, int64_t first_us,
-                         int64_t end_us)
-{
-    const struct request_outcome *outcome = outcome_of(record, id);
-    harness_note("request %llu", (unsigned long long)id);
-    EXPECT(outcome->status == OUTCOME_COMPLETED);
-    EXPECT_I64(outcome->first_token_ns, first_us * us);
-    EXPECT_I64(outcome->end_ns, end_us * us);
-}
-
-static void expect_failed(const struct record *record, uint64_t id, int64_t end_us)
-{
-    const struct request_outcome *outcome = outcome_of(record, id);
-    harness_note("request %llu", (unsigned long long)id);
-    EXPECT(outcome->status == OUTCOME_FAILED);
-    EXPECT_I64(outcome->end_ns, end_us * us);
-}
-
-/* rest: routing, client, discovery, timeline and what belongs to the pool. */
-struct fleet {
-    const char *routing;
-    const char *deployment;
-    const char *rest;
-};
-
-static void run_with(const struct fleet *fleet, bool step_by_step,
-                     struct record *record, struct sim_summary *summary)
-{
-    struct text trace = {0};
-    struct text yaml = {0};
-    struct err err = {0};
-    struct scenario *scenario = NULL;
-    struct workload *workload = NULL;
-    struct sim *sim = NULL;
-    text_add(&trace, "#version=1\nid,arrival,in,out,prompt\n");
-    for (int i = 1; i <= 4; i++) {
-        text_printf(&trace, "%d,%d,1,10,t%d+1\n", i, (i - 1) * 10000, i);
-    }
-    const char *path = harness_temp_file("four.csv", text_str(&trace), trace.length);
-    text_printf(&yaml,
-                "workload: {trace: \"%s\", format: native}\n"
-                "routing: {policy: round_robin%s}\n"
-                "cluster:\n  pools:\n    - name: a\n      gpu: h100_sxm\n"
-                "      model: opt_125m\n      replicas: 2\n"
-                "      engine: {max_num_seqs: 8, max_num_batched_tokens: 64, "
-                "max_model_len: 2000, prefix_caching: false, "
-                "compat: v085, cpu_step: 0s, cpu_sequence: 0s}\n"
-                "      cost: {model: linear, step: 10us}\n"
-                "      deployment: {%s}\n%s\n",
-                path, fleet->routing, fleet->deployment, fleet->rest);
-    const struct scenario_options options = {.config_dir = harness_source("configs")};
-    REQUIRE_OK(scenario_parse(&scenario, "fleet.yaml", text_str(&yaml), yaml.length,
-                              &options, &err),
-               &err);
-    REQUIRE_OK(
-        workload_open_conf(&workload, scenario->workload, scenario->seed, ".", &err),
-        &err);
-    record->count = 0;
-    record->events.length = 0;
-    const struct observer observer = {
-        .context = record, .on_outcome = saw_outcome, .on_event = saw_event};
-    const struct sim_options how = {.check_invariants = true,
-                                    .step_by_step = step_by_step};
-    REQUIRE_OK(sim_new(&sim, scenario, workload, &observer, &how, &err), &err);
-    enum sim_state state = SIM_RUNNING;
-    while (state == SIM_RUNNING) {
-        state = sim_run(sim, UINT64_MAX, &err);
-    }
-    REQUIRE_OK(state == SIM_DONE, &err);
-    sim_summarise(sim, summary);
-    EXPECT_U64(summary->requests, record->count);
-    sim_delete(sim);
-    workload_close(workload);
-    scenario_delete(scenario);
-    text_fini(&yaml);
-    text_fini(&trace);
-}
-
-static void run(const char *routing, const char *deployment, const char *rest,
-                struct record *record, struct sim_summary *summary)
-{
-    const struct fleet fleet = {routing, deployment, rest};
-    run_with(&fleet, false, record, summary);
-}
-
-static bool told(const struct record *record, const char *line)
-{
-    const bool found = strstr(text_str(&record->events), line) != NULL;
-    if (!found) {
-        harness_note("no '%s' in:\n%s", line, text_str(&record->events));
-    }
-    return found;
-}
+#include "tests/fleet_fixture.h"
 
 static void a_crash_loses_exactly_what_is_there(void)
 {
@@ -268,8 +132,10 @@ static void a_slow_gpu_takes_longer_from_its_next_step_on(void)
     for (int step_by_step = 0; step_by_step < 2; step_by_step++) {
         struct record record = {0};
         struct sim_summary summary;
-        const struct fleet fleet = {"", "",
-                                    "timeline: [{at: 35us, slow_gpu: a/0, factor: 2}]"};
+        const struct fleet fleet = {
+            .routing = "",
+            .deployment = "",
+            .rest = "timeline: [{at: 35us, slow_gpu: a/0, factor: 2}]"};
         run_with(&fleet, step_by_step == 1, &record, &summary);
         expect_times(&record, 1, 10, 160);
         expect_times(&record, 3, 40, 220);

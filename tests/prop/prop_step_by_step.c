@@ -413,8 +413,10 @@ static void write_faults(struct rng *rng, bool apart, struct text *out)
     if (rng_below(rng, 4) == 0) {
         text_printf(out,
                     "discovery: {mode: static, health_checks: %s, check_interval: "
-                    "100ms, check_time: 3ms, check_timeout: 30ms}\n",
-                    rng_below(rng, 4) > 0 ? "true" : "false");
+                    "100ms, check_time: 3ms, check_timeout: %" PRIu64
+                    "ms, check_prompt_tokens: %" PRIu64 "}\n",
+                    rng_below(rng, 4) > 0 ? "true" : "false", draw(rng, 5, 60),
+                    draw(rng, 1, 90));
     } else {
         text_printf(out, "discovery: {delay: %" PRIu64 "ms}\n", draw(rng, 0, 60));
     }

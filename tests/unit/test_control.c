@@ -20,6 +20,7 @@ struct plane {
     struct control_setup setup;
     struct node_spec nodes[3];
     uint32_t in_flight;
+    bool answers;    /* engines, at once */
     struct text log; /* "12 up 3" */
     int64_t now_ns;
 };
@@ -48,7 +49,15 @@ static void saw_listed(void *context, uint32_t slot, bool listed, uint32_t incar
 }
 static void saw_check(void *context, uint32_t slot)
 {
-    note(context, "check", slot);
+    struct plane *plane = context;
+    note(plane, "check", slot);
+    if (plane->answers) {
+        control_checked(plane->control, plane->now_ns, slot, true);
+    }
+}
+static void saw_check_over(void *context, uint32_t slot)
+{
+    note(context, "over", slot);
 }
 static uint32_t in_flight(void *context, uint32_t slot)
 {
@@ -87,6 +96,7 @@ static struct plane plane_of(uint32_t replicas)
                 .grace_ns = 30 * second,
                 .deadline_ns = 1200 * second,
             },
+        .answers = true,
         .setup = {.pool_count = 1,
                   .discovery = {.mode = DISCOVERY_K8S, .delay_ns = second}},
     };
@@ -96,9 +106,9 @@ static void plane_start(struct plane *plane)
 {
     plane->setup.pools = &plane->pool;
     plane->setup.nodes = plane->nodes;
-    plane->setup.hooks =
-        (struct control_hooks){plane,      saw_up,    saw_down,  saw_reset,
-                               saw_listed, saw_check, in_flight, saw_event};
+    plane->setup.hooks = (struct control_hooks){plane,          saw_up,     saw_down,
+                                                saw_reset,      saw_listed, saw_check,
+                                                saw_check_over, in_flight,  saw_event};
     plane->control = control_new(&plane->setup);
     plane->log.length = 0;
 }

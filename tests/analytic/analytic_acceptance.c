@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * analytic_acceptance.c: rows of the acceptance table (spec/production-stack.md 10) for
+ * a simulator, by whole runs worked by hand. A row's number is that of the stack's pull
+ * request; docs/production-stack-acceptance.md says where each row is shown.
+ *
+ * Engines, and requests 1 to 4, are those of tests/fleet_fixture.h.
+ */
+#include "sim/sim.h"
+#include "tests/fleet_fixture.h"
+
+/* ---- #430: static model types ---------------------------------------------------- */
+
+/* One sequence at a time; a step takes 10 us and 1 us for each token of a prompt. The
+ * probe is at engine 0 before request 1, at 0: the first one of P tokens takes 10 + P
+ * us, each further one of the N that it wants 10. Request 1, one token, starts then and
+ * has its first token 11 us later. */
+static void acceptance_430_each_type_is_a_load_of_its_own(void)
+{
+    static const struct {
+        const char *compat;
+        const char *type;
+        int64_t probe_us;
+    } rows[] = {
+        {"head", "chat", 46 + 2 * 10},   {"tag", "chat", 46 + 2 * 10},
+        {"head", "completion", 12 + 20}, {"tag", "completion", 12 + 15 * 10},
+        {"head", "embeddings", 12},      {"head", "rerank", 15},
+        {"head", "score", 15},           {"tag-fixed", "score", 15},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct record record = {0};
+        struct sim_summary summary;
+        char routing[32];
+        char rest[128];
+        (void)snprintf(routing, sizeof routing, ", compat: %s", rows[i].compat);
+        (void)snprintf(rest, sizeof rest,
+                       "discovery: {mode: static, health_checks: true, model_type: "
+                       "%s, check_time: 1us}",
+                       rows[i].type);
+        const struct fleet fleet = {.routing = routing,
+                                    .deployment = "",
+                                    .rest = rest,
+                                    .sequences = 1,
+                                    .cost = "step: 10us, per_chunk_token: 1us"};
+        run_with(&fleet, false, &record, &summary);
+        harness_note("%s at %s", rows[i].type, rows[i].compat);
+        expect_times(&record, 1, rows[i].probe_us + 11, rows[i].probe_us + 11 + 90);
+        EXPECT_U64(summary.completed, 4);
+        EXPECT_U64(summary.health_checks, 2);
+        text_fini(&record.events);
+    }
+}
+
+/* The misspelt key is refused without an engine, 1 us for each: nobody is left at 2 us,
+ * and request 1, sent at 0, is served as if there were no probes. */
+static void acceptance_430_score_is_never_well_at_the_tag(void)
+{
+    struct record record = {0};
+    struct sim_summary summary;
+    run(", compat: tag", "",
+        "discovery: {mode: static, health_checks: true, model_type: score, "
+        "check_time: 1us}",
+        &record, &summary);
+    expect_times(&record, 1, 10, 100);
+    EXPECT_U64(summary.rejected, 3);
+    EXPECT_U64(summary.health_checks, 0);
+    EXPECT(told(&record, "2 EndpointRemoved router\n"));
+    text_fini(&record.events);
+}
+
+/* ---- #428: health checks of static endpoints ------------------------------------- */
+
+/* Eleven requests of one token, 50 us apart, in turn. A probe of an idle engine takes
+ * three steps and 1 us: passes are of 31 + 31 us, and 100 us later the next one begins:
+ * 0 to 62, 162 to 224 ... */
+static void run_passes(const char *discovery, const char *timeline,
+                       const char *deployment, struct record *record,
+                       struct sim_summary *summary)
+{
+    char rest[256];
+    (void)snprintf(rest, sizeof rest,
+                   "discovery: {mode: static, health_checks: true, check_time: 1us, "
+                   "check_interval: 100us, check_timeout: 40us%s}\ntimeline: [%s]",
+                   discovery, timeline);
+    const struct fleet fleet = {.routing = ", connect_timeout: 10us",
+                                .deployment = deployment,
+                                .rest = rest,
+                                .requests = 11,
+                                .gap_us = 50,
+                                .tokens = 1};
+    run_with(&fleet, false, record, summary);
+}
+
+#define AT_ONCE                                                                        \
+    "capture: 0, weights: {size: 0}, image: {size: 0}, probes: {startup: {initial: "   \
+    "0, "                                                                              \
+    "period: 0}, readiness: {period: 0}, liveness: {period: 0}}"
+
+/* Killed at 70. The pass that begins at 162 finds a refused connection, asks engine 1
+ * from 162 to 193, and ends there: request 3, at 100, was still sent to engine 0,
+ * request 5, at 200, is not. Up again at 70 + 200; the pass of 293 asks engine 0 until
+ * 324 and engine 1 until 355. */
+static void acceptance_428_out_and_back_at_the_end_of_a_pass(void)
+{
+    struct record record = {0};
+    struct sim_summary summary;
+    run_passes("", "{at: 70us, engine_crash: a/0, for: 190us}", "boot: 10us, " AT_ONCE,
+               &record, &summary);
+    expect_failed(&record, 3, 100);
+    EXPECT_U64(outcome_of(&record, 5)->engine, 1);
+    EXPECT_U64(summary.failed, 1);
+    EXPECT(told(&record, "193 EndpointRemoved router\n"));
+    EXPECT(told(&record, "355 EndpointAdded router\n"));
+    text_fini(&record.events);
+}
+
+/* One that hangs lengthens the pass by the timeout: 162 + 40 + 31. Request 5, at 200,
+ * hangs there, too. */
+static void acceptance_428_a_hanging_backend_lengthens_the_pass(void)
+{
+    struct record record = {0};
+    struct sim_summary summary;
+    run_passes("", "{at: 70us, engine_hang: a/0}", "boot: 10us, " AT_ONCE, &record,
+               &summary);
+    expect_failed(&record, 3, 110);
+    expect_failed(&record, 5, 210);
+    EXPECT_U64(summary.failed, 2);
+    EXPECT(told(&record, "233 EndpointRemoved router\n"));
+    text_fini(&record.events);
+}
+
+/* Nobody is asked before the first pass has ended: request 1 is sent to an engine that
+ * is down from the beginning. Both are down at 62: request 3 finds nobody. */
+static void acceptance_428_all_are_well_before_the_first_pass(void)
+{
+    struct record record = {0};
+    struct sim_summary summary;
+    run_passes("",
+               "{at: 0, engine_crash: a/0, for: 1s}, {at: 0, engine_crash: a/1, "
+               "for: 1s}",
+               "boot: 10us, " AT_ONCE, &record, &summary);
+    EXPECT(outcome_of(&record, 1)->status == OUTCOME_FAILED);
+    EXPECT(outcome_of(&record, 2)->status == OUTCOME_REJECTED);
+    EXPECT_U64(summary.rejected, 10);
+    text_fini(&record.events);
+}
+
+/* An engine that works and has no room answers too late. Engine 1 is asked at 31,
+ * behind request 2 (10 to 110) and request 4: out of the list at 71. Its requests end
+ * as they would; the probe is gone. */
+static void acceptance_428_a_busy_engine_fails_its_probe(void)
+{
+    for (int step_by_step = 0; step_by_step < 2; step_by_step++) {
+        struct record record = {0};
+        struct sim_summary summary;
+        const struct fleet fleet = {
+            .routing = "",
+            .deployment = "",
+            .rest = "discovery: {mode: static, health_checks: true, check_time: 1us, "
+                    "check_interval: 1ms, check_timeout: 40us}",
+            .sequences = 1};
+        run_with(&fleet, step_by_step == 1, &record, &summary);
+        expect_times(&record, 2, 20, 110);
+        expect_times(&record, 4, 120, 210);
+        EXPECT(told(&record, "71 EndpointRemoved router\n"));
+        text_fini(&record.events);
+    }
+}
+
+/* A crash under a probe resets its connection: engine 0, asked at 0, at 15; engine 1 is
+ * asked at 16 and answers at 47. */
+static void acceptance_428_a_probe_ends_with_its_engine(void)
+{
+    struct record record = {0};
+    struct sim_summary summary;
+    run_passes("", "{at: 15us, engine_crash: a/0, for: 1s}", "boot: 10us, " AT_ONCE,
+               &record, &summary);
+    EXPECT(told(&record, "47 EndpointRemoved router\n"));
+    text_fini(&record.events);
+}
+
+HARNESS_MAIN("analytic.acceptance", TEST(acceptance_430_each_type_is_a_load_of_its_own),
+             TEST(acceptance_430_score_is_never_well_at_the_tag),
+             TEST(acceptance_428_out_and_back_at_the_end_of_a_pass),
+             TEST(acceptance_428_a_hanging_backend_lengthens_the_pass),
+             TEST(acceptance_428_all_are_well_before_the_first_pass),
+             TEST(acceptance_428_a_busy_engine_fails_its_probe),
+             TEST(acceptance_428_a_probe_ends_with_its_engine))
