@@ -13,9 +13,9 @@
 
 struct load_panel {
     const char *title;
-    const char *axis;
+    const char *axis; /* "s" turns to "ms" where all is shorter than one */
     enum metric metric;
-    double scale;
+    double scale; /* of the metric's own unit, which the CSV has */
 };
 
 static const struct load_panel all_panels[] = {
@@ -49,41 +49,42 @@ static struct span add_rows(const struct load_curves *load,
         for (size_t at = 0; at < load->lines[i].point_count; at++) {
             const struct load_point *const point = &load->lines[i].points[at];
             const struct estimate value = load_point_estimate(point, panel->metric);
-            const double mean = value.mean * panel->scale;
             /* A latency is never negative, whatever Student says. */
-            const double low = fmax(value.interval.low, 0.0) * panel->scale;
-            const double high = value.interval.high * panel->scale;
+            const double low = fmax(value.interval.low, 0.0);
             plot_add_field(csv, load->lines[i].name);
             text_printf(csv, ",%s,%.9g,%zu,%.6g,%.6g,%.6g\n",
-                        metric_info(panel->metric)->name, point->x, value.count, mean,
-                        isnan(value.interval.low) ? (double)NAN : low, high);
-            widen(&span, mean);
+                        metric_info(panel->metric)->name, point->x, value.count,
+                        value.mean, isnan(value.interval.low) ? (double)NAN : low,
+                        value.interval.high);
+            widen(&span, value.mean * panel->scale);
         }
     }
     return span;
 }
 
-static void add_panel(const struct load_curves *load, size_t line, bool has_key,
-                      struct text *out)
+static void add_panel(const struct load_curves *load, const struct load_panel *panel,
+                      size_t line, bool has_key, struct text *out)
 {
     size_t first = line;
     const char *lead = "plot ";
     for (size_t i = 0; i < load->line_count; i++) {
         const size_t last = first + load->lines[i].point_count - 1;
-        text_printf(out,
-                    "%sdata using 3:6:7 every ::%zu::%zu with filledcurves fs "
-                    "transparent solid 0.18 noborder lc rgb '%s' notitle",
-                    lead, first, last, plot_colour(i));
+        text_printf(
+            out,
+            "%sdata using 3:(%g*$6):(%g*$7) every ::%zu::%zu with filledcurves fs "
+            "transparent solid 0.18 noborder lc rgb '%s' notitle",
+            lead, panel->scale, panel->scale, first, last, plot_colour(i));
         lead = ", ";
         first = last + 1;
     }
     first = line;
     for (size_t i = 0; i < load->line_count; i++) {
         const size_t last = first + load->lines[i].point_count - 1;
-        text_printf(out,
-                    ", data using 3:5 every ::%zu::%zu with linespoints lw 2 pt 7 ps "
-                    "0.5 dt %s lc rgb '%s' ",
-                    first, last, plot_dash(i), plot_colour(i));
+        text_printf(
+            out,
+            ", data using 3:(%g*$5) every ::%zu::%zu with linespoints lw 2 pt 7 ps "
+            "0.5 dt %s lc rgb '%s' ",
+            panel->scale, first, last, plot_dash(i), plot_colour(i));
         if (has_key) {
             text_add(out, "title ");
             plot_add_quoted(out, load->lines[i].name);
@@ -96,7 +97,7 @@ static void add_panel(const struct load_curves *load, size_t line, bool has_key,
 }
 
 static size_t known_panels(const struct load_curves *load,
-                           const struct load_panel *known[PANELS_MAX])
+                           struct load_panel known[PANELS_MAX])
 {
     size_t count = 0;
     for (size_t i = 0; i < PANELS_MAX; i++) {
@@ -104,7 +105,12 @@ static size_t known_panels(const struct load_curves *load,
         const struct span span = add_rows(load, &all_panels[i], &ignored);
         text_fini(&ignored);
         if (span.low <= span.high) {
-            known[count++] = &all_panels[i];
+            struct load_panel *panel = &known[count++];
+            *panel = all_panels[i];
+            if (strcmp(panel->axis, "s") == 0 && span.high < 1.0) {
+                panel->axis = "ms";
+                panel->scale *= 1e3;
+            }
         }
     }
     return count;
@@ -141,7 +147,7 @@ static bool make(const struct plot_runs *runs, struct text *csv,
                  struct plot_script *script)
 {
     const struct load_curves *const load = runs->load;
-    const struct load_panel *panels[PANELS_MAX];
+    struct load_panel panels[PANELS_MAX];
     const size_t count = load == NULL ? 0 : known_panels(load, panels);
     if (count == 0) {
         return false;
@@ -157,13 +163,13 @@ static bool make(const struct plot_runs *runs, struct text *csv,
     size_t line = 1;
     for (size_t i = 0; i < count; i++) {
         struct text *const out = &script->body;
-        const struct span span = add_rows(load, panels[i], csv);
+        const struct span span = add_rows(load, &panels[i], csv);
         plot_panels_place(out, &layout, i);
         text_printf(out, "set title '%s' offset 0,-0.6\nset ylabel '%s'\n",
-                    panels[i]->title, panels[i]->axis);
+                    panels[i].title, panels[i].axis);
         plot_add_value_axis(out, "y", span.low, span.high);
         text_add(out, i + 1 == count ? PLOT_KEY : "unset key\n");
-        add_panel(load, line, i + 1 == count, out);
+        add_panel(load, &panels[i], line, i + 1 == count, out);
         for (size_t at = 0; at < load->line_count; at++) {
             line += load->lines[at].point_count;
         }

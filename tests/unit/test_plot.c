@@ -68,7 +68,7 @@ static void without_gnuplot_data_and_scripts_are_left(void)
     REQUIRE_OK(write_with_path("/nonexistent", run, harness_temp("absent"), &set, &err),
                &err);
     EXPECT_HAS(set.note, "gnuplot was not found in $PATH; install it");
-    EXPECT_U64(set.count, 5);
+    EXPECT_U64(set.count, 6);
     for (size_t i = 0; i < set.count; i++) {
         harness_note("plot %s", set.files[i].name);
         EXPECT(!set.files[i].drawn);
@@ -159,7 +159,7 @@ static void gnuplot_draws_every_plot(void)
         struct err err;
         REQUIRE_OK(write_with_path(NULL, run, harness_temp(stem), &set, &err), &err);
         EXPECT_STR(set.note, "");
-        EXPECT_U64(set.count, 5);
+        EXPECT_U64(set.count, 6);
         for (size_t at = 0; at < set.count; at++) {
             harness_note("%u engines, plot %s", (unsigned)engines[i],
                          set.files[at].name);
@@ -251,6 +251,51 @@ static void distributions_are_exact_at_the_given_shares(void)
     run_record_delete(run);
 }
 
+/* 120 bins of 0.1 s. The first request: 1 s at the gateway, 1 s waiting, 2 s prefill, 8
+ * s decode. The second begins in the middle of the bin from 0.2 s, has its prompt
+ * computed apart from 3 to 4 s, gets its KV until 5 s and ends at 6 s. */
+static void stages_hold_the_mean_number_of_requests(void)
+{
+    const struct run_info info = {.name = "a"};
+    struct run_record *const run = run_record_new(&info);
+    const struct request_row rows[] = {
+        {.queued_ns = SAMPLE_S,
+         .scheduled_ns = 2 * SAMPLE_S,
+         .first_token_ns = 4 * SAMPLE_S,
+         .end_ns = 12 * SAMPLE_S},
+        {.arrival_ns = SAMPLE_S / 4,
+         .queued_ns = SAMPLE_S / 4,
+         .scheduled_ns = 3 * SAMPLE_S,
+         .first_token_ns = 5 * SAMPLE_S,
+         .end_ns = 6 * SAMPLE_S},
+    };
+    const struct handover_row handover = {
+        .request = 1, .prefill_end_ns = 4 * SAMPLE_S, .kv_here_ns = 5 * SAMPLE_S};
+    struct plot_set set;
+    struct text csv = {0};
+    struct err err;
+    REQUIRE(run_add_request(run, &rows[0]) && run_add_request(run, &rows[1]));
+    REQUIRE(run_add_handover(run, &handover));
+    REQUIRE_OK(write_with_path("/nonexistent", run, harness_temp("stages"), &set, &err),
+               &err);
+    for (size_t i = 0; i < set.count; i++) {
+        if (strcmp(set.files[i].name, "stages") == 0) {
+            read_text(set.files[i].csv_path, &csv);
+        }
+    }
+    EXPECT_HAS(text_str(&csv), "run,time_s,gateway_requests,waiting_requests,"
+                               "prefill_requests,hand_over_requests,decode_requests\n"
+                               "a,0.05,1,0,0,0,0\n");
+    EXPECT_HAS(text_str(&csv), "\na,0.25,1,0.5,0,0,0\n");
+    EXPECT_HAS(text_str(&csv), "\na,1.05,0,2,0,0,0\n");
+    EXPECT_HAS(text_str(&csv), "\na,3.05,0,0,2,0,0\n");
+    EXPECT_HAS(text_str(&csv), "\na,4.55,0,0,0,1,1\n");
+    EXPECT_HAS(text_str(&csv), "\na,5.55,0,0,0,0,2\n");
+    EXPECT_HAS(text_str(&csv), "\na,11.95,0,0,0,0,1\n");
+    text_fini(&csv);
+    run_record_delete(run);
+}
+
 /* Ten runs, the slowest first: the picture has all of them, the fastest on top. */
 static void many_runs_have_a_picture_of_all(void)
 {
@@ -296,4 +341,5 @@ HARNESS_MAIN("plot", TEST(without_gnuplot_data_and_scripts_are_left),
              TEST(degenerate_runs_are_drawn),
              TEST(counts_turn_logarithmic_only_when_runs_differ_greatly),
              TEST(distributions_are_exact_at_the_given_shares),
+             TEST(stages_hold_the_mean_number_of_requests),
              TEST(many_runs_have_a_picture_of_all))
