@@ -278,8 +278,13 @@ static void record_engine(struct recorder *recorder, const struct sim *sim,
                           uint32_t engine, const struct scenario_pool *pool)
 {
     char description[3 * FACT_NAME_BYTES];
-    snprintf(description, sizeof description, "%s x %s, TP %" PRIu32, pool->gpu.name,
-             pool->model.name, pool->engine.tensor_parallel);
+    char stages[24] = "";
+    if (plan_stages(&pool->engine.parallel) > 1) {
+        snprintf(stages, sizeof stages, ", PP %" PRIu32,
+                 plan_stages(&pool->engine.parallel));
+    }
+    snprintf(description, sizeof description, "%s x %s, TP %" PRIu32 "%s",
+             pool->gpu.name, pool->model.name, pool->engine.tensor_parallel, stages);
     struct sim_engine_summary summary = {0};
     sim_engine_summarise(sim, engine, &summary);
     struct engine_row row = {
@@ -291,7 +296,7 @@ static void record_engine(struct recorder *recorder, const struct sim *sim,
         .prefix_query_tokens = summary.prefix_query_tokens,
         .prefix_hit_tokens = summary.prefix_hit_tokens,
         .busy_ns = summary.busy_ns,
-        .gpus = pool->engine.tensor_parallel,
+        .gpus = engine_gpus(&pool->engine),
         .power_w = pool->gpu.power_w,
         .power_idle_w = pool->gpu.power_idle_w > 0 ? pool->gpu.power_idle_w
                                                    : IDLE_PART * pool->gpu.power_w,

@@ -26,8 +26,14 @@ enum { MODELS = sizeof(models) / sizeof(models[0]) };
 
 struct cost {
     const struct cost_model *model;
-    void *state;
-    bool overlaps; /* host and GPU */
+    void *state; /* of the first stage, and of all where whole steps are shared out */
+    uint32_t stages;
+    void *stage_state[PARALLEL_STAGES_MAX]; /* by_stage: one each */
+    uint32_t stage_layers[PARALLEL_STAGES_MAX];
+    uint32_t layers;                          /* sum; >= 1 */
+    double send_s[PARALLEL_STAGES_MAX];       /* to the next stage, of no bytes */
+    double send_token_s[PARALLEL_STAGES_MAX]; /* and for each token */
+    bool overlaps;                            /* host and GPU */
     int64_t host_step_fx;
     int64_t host_sequence_fx;
     struct text description;
@@ -99,6 +105,103 @@ static bool format_is_known(const struct cost_setup *setup,
                      model->name, spec->format);
 }
 
+static struct rank_group group_of_stage(const struct cost_setup *setup, uint32_t index)
+{
+    const uint32_t tp = setup->engine->tensor_parallel;
+    return (struct rank_group){setup->placement, index * tp, tp};
+}
+
+static bool state_new(void **out, const struct cost *cost,
+                      const struct cost_setup *setup, struct err *err)
+{
+    void *state = mem_alloc(1, cost->model->state_bytes);
+    if (!cost->model->init(state, setup, err)) {
+        mem_free(state);
+        return false;
+    }
+    *out = state;
+    return true;
+}
+
+static void states_delete(struct cost *cost)
+{
+    for (uint32_t i = 0; i < PARALLEL_STAGES_MAX; i++) {
+        if (cost->stage_state[i] != NULL && cost->model->fini != NULL) {
+            cost->model->fini(cost->stage_state[i]);
+        }
+        mem_free(cost->stage_state[i]);
+    }
+}
+
+/* Hidden states and residuals, 16 bits each (spec/vllm-engine.md 4.1). */
+static void sends_fill(struct cost *cost, const struct cost_setup *setup)
+{
+    const double token_bytes = 2.0 * 2.0 * setup->model->hidden;
+    for (uint32_t i = 0; i + 1 < cost->stages; i++) {
+        const struct rank_group from = group_of_stage(setup, i);
+        const struct rank_group to = group_of_stage(setup, i + 1);
+        const double none_s = topology_send_s(setup->gpu, &from, &to, 0.0);
+        const double many_s =
+            topology_send_s(setup->gpu, &from, &to, 1e6 * token_bytes);
+        cost->send_s[i] = none_s;
+        cost->send_token_s[i] = (many_s - none_s) / 1e6;
+    }
+}
+
+/* A model made for each stage, with the stage's layers alone, or one for whole steps.
+ */
+static bool stages_new(struct cost *cost, const struct cost_setup *setup,
+                       struct err *err)
+{
+    const struct cost_model *model = cost->model;
+    cost->stages = plan_stages(&setup->engine->parallel);
+    for (uint32_t i = 0; i < cost->stages; i++) {
+        const struct rank_group group = group_of_stage(setup, i);
+        struct cost_setup one = *setup;
+        one.stage = plan_stage(&setup->engine->parallel, setup->model, i);
+        one.group = group;
+        cost->stage_layers[i] = one.stage.layers;
+        cost->layers += one.stage.layers;
+        if (!model->by_stage && rank_group_nodes(&group) > 1) {
+            return conf_fail(setup->map, err,
+                             "cost: model %s knows all-reduces of one node only, and "
+                             "the tensor-parallel group spans %u; use model: roofline "
+                             "or ops, or more GPUs of each node",
+                             model->name, rank_group_nodes(&group));
+        }
+        if (!model->by_stage && i > 0) {
+            continue;
+        }
+        const struct model_spec part = stage_model(&one.stage, setup->model);
+        one.model = model->by_stage ? &part : setup->model;
+        if (!state_new(&cost->stage_state[i], cost, &one, err)) {
+            return false;
+        }
+    }
+    cost->state = cost->stage_state[0];
+    sends_fill(cost, setup);
+    return true;
+}
+
+static void description_fill(struct cost *cost, const struct cost_setup *setup)
+{
+    struct text *out = &cost->description;
+    text_printf(out, "%s, %s x %s, TP %u, ", cost->model->name, setup->gpu->name,
+                setup->model->name, setup->engine->tensor_parallel);
+    if (cost->stages > 1) {
+        text_printf(out, "PP %u (", cost->stages);
+        for (uint32_t i = 0; i < cost->stages; i++) {
+            text_printf(out, "%s%u", i == 0 ? "" : "+", cost->stage_layers[i]);
+        }
+        text_printf(out, " layers%s), ",
+                    cost->model->by_stage ? "" : ", whole steps shared out by them");
+    }
+    if (setup->model->format[0] != '\0') {
+        text_printf(out, "%s, ", setup->model->format);
+    }
+    cost->model->describe(cost->state, out);
+}
+
 bool cost_new(struct cost **out, const struct cost_setup *setup, struct err *err)
 {
     const struct cost_model *model = NULL;
@@ -108,21 +211,15 @@ bool cost_new(struct cost **out, const struct cost_setup *setup, struct err *err
     }
     struct cost *cost = mem_alloc(1, sizeof(*cost));
     cost->model = model;
-    cost->state = mem_alloc(1, model->state_bytes);
     cost->overlaps = setup->engine->async_scheduling;
     cost->host_step_fx = setup->engine->cpu_step_ns * COST_FX_PER_NS;
     cost->host_sequence_fx = setup->engine->cpu_sequence_ns * COST_FX_PER_NS;
-    if (!model->init(cost->state, setup, err)) {
-        mem_free(cost->state);
+    if (!stages_new(cost, setup, err)) {
+        states_delete(cost);
         mem_free(cost);
         return false;
     }
-    text_printf(&cost->description, "%s, %s x %s, TP %u, ", model->name,
-                setup->gpu->name, setup->model->name, setup->engine->tensor_parallel);
-    if (setup->model->format[0] != '\0') {
-        text_printf(&cost->description, "%s, ", setup->model->format);
-    }
-    model->describe(cost->state, &cost->description);
+    description_fill(cost, setup);
     *out = cost;
     return true;
 }
@@ -132,10 +229,7 @@ void cost_delete(struct cost *cost)
     if (cost == NULL) {
         return;
     }
-    if (cost->model->fini != NULL) {
-        cost->model->fini(cost->state);
-    }
-    mem_free(cost->state);
+    states_delete(cost);
     text_fini(&cost->description);
     mem_free(cost);
 }
@@ -145,6 +239,93 @@ static int64_t host_fx(const struct cost *cost, uint32_t sequences)
     return cost->host_step_fx + cost->host_sequence_fx * (int64_t)sequences;
 }
 
+static int64_t with_host_fx(const struct cost *cost, int64_t gpu_fx, uint32_t sequences)
+{
+    const int64_t cpu_fx = host_fx(cost, sequences);
+    if (!cost->overlaps) {
+        return gpu_fx + cpu_fx;
+    }
+    return gpu_fx > cpu_fx ? gpu_fx : cpu_fx;
+}
+
+/* ---- pipeline stages */
+
+/* The stage's part of a whole step; what does not divide is the last one's. */
+static int64_t share_fx(const struct cost *cost, int64_t whole_fx, uint32_t stage)
+{
+    int64_t before_fx = 0;
+    const int64_t layers = cost->layers;
+    for (uint32_t i = 0; i + 1 < cost->stages; i++) {
+        const int64_t own = cost->stage_layers[i];
+        const int64_t part_fx =
+            whole_fx / layers * own + whole_fx % layers * own / layers;
+        if (i == stage) {
+            return part_fx;
+        }
+        before_fx += part_fx;
+    }
+    return whole_fx - before_fx;
+}
+
+static int64_t model_fx(const struct cost *cost, const void *state,
+                        const struct batch_shape *shape)
+{
+    return shape->chunks > 0
+               ? cost->model->step_fx(state, shape)
+               : cost->model
+                     ->decode(state, shape->decodes, shape->decode_context,
+                              shape->decode_context_max)
+                     .first_fx;
+}
+
+static int64_t send_fx_of(const struct cost *cost, uint32_t stage, double tokens)
+{
+    return stage + 1 == cost->stages
+               ? 0
+               : cost_fx_of_s(cost->send_s[stage] + tokens * cost->send_token_s[stage]);
+}
+
+uint32_t cost_stages(const struct cost *cost)
+{
+    return cost->stages;
+}
+
+void cost_stage_times(const struct cost *cost, const struct batch_shape *shape,
+                      int64_t *work_fx, int64_t *send_fx)
+{
+    const double tokens = shape->decodes + (double)shape->chunk_tokens;
+    const int64_t whole_fx =
+        cost->model->by_stage ? 0 : model_fx(cost, cost->state, shape);
+    for (uint32_t i = 0; i < cost->stages; i++) {
+        work_fx[i] = cost->model->by_stage ? model_fx(cost, cost->stage_state[i], shape)
+                                           : share_fx(cost, whole_fx, i);
+        work_fx[i] += share_fx(cost, shape->extra_fx, i);
+        send_fx[i] = send_fx_of(cost, i, tokens);
+    }
+    work_fx[0] = with_host_fx(cost, work_fx[0], shape->decodes + shape->chunks);
+}
+
+static int64_t pipeline_step_fx(const struct cost *cost,
+                                const struct batch_shape *shape)
+{
+    int64_t work_fx[PARALLEL_STAGES_MAX];
+    int64_t send_fx[PARALLEL_STAGES_MAX];
+    int64_t sum_fx = 0;
+    cost_stage_times(cost, shape, work_fx, send_fx);
+    for (uint32_t i = 0; i < cost->stages; i++) {
+        sum_fx += work_fx[i] + send_fx[i];
+    }
+    return sum_fx;
+}
+
+/* Nobody skips through steps of a pipeline, so this one alone is promised. */
+static struct decode_cost pipeline_decode(const struct cost *cost,
+                                          const struct batch_shape *shape)
+{
+    return (struct decode_cost){.first_fx = pipeline_step_fx(cost, shape),
+                                .valid_steps = 1};
+}
+
 int64_t cost_step_fx(const struct cost *cost, const struct batch_shape *shape)
 {
     if (shape->chunks == 0 && shape->drafts == 0) {
@@ -152,12 +333,12 @@ int64_t cost_step_fx(const struct cost *cost, const struct batch_shape *shape)
                                   shape->decode_context, shape->decode_context_max)
             .first_fx;
     }
-    const int64_t gpu_fx = cost->model->step_fx(cost->state, shape) + shape->extra_fx;
-    const int64_t cpu_fx = host_fx(cost, shape->decodes + shape->chunks);
-    if (!cost->overlaps) {
-        return gpu_fx + cpu_fx;
+    if (cost->stages > 1) {
+        return pipeline_step_fx(cost, shape);
     }
-    return gpu_fx > cpu_fx ? gpu_fx : cpu_fx;
+    return with_host_fx(cost,
+                        cost->model->step_fx(cost->state, shape) + shape->extra_fx,
+                        shape->decodes + shape->chunks);
 }
 
 struct decode_cost cost_decode(const struct cost *cost, uint32_t decodes,
@@ -171,6 +352,13 @@ struct decode_cost cost_decode_beside(const struct cost *cost, int64_t extra_fx,
                                       uint32_t context_max)
 {
     CHECK(decodes > 0, "a step without sequences");
+    if (cost->stages > 1) {
+        const struct batch_shape shape = {.decodes = decodes,
+                                          .decode_context = context,
+                                          .decode_context_max = context_max,
+                                          .extra_fx = extra_fx};
+        return pipeline_decode(cost, &shape);
+    }
     struct decode_cost step =
         cost->model->decode(cost->state, decodes, context, context_max);
     step.first_fx += extra_fx;
@@ -201,15 +389,8 @@ static int64_t slowest_fx(const struct cost *cost, const struct batch_shape *sha
     int64_t most_fx = 0;
     for (uint32_t i = 0; i < ranks; i++) {
         const struct batch_shape *shape = &shapes[i];
-        int64_t fx = 0;
-        if (shape->chunks > 0) {
-            fx = cost->model->step_fx(cost->state, shape);
-        } else if (shape->decodes > 0) {
-            fx = cost->model
-                     ->decode(cost->state, shape->decodes, shape->decode_context,
-                              shape->decode_context_max)
-                     .first_fx;
-        }
+        const bool works = shape->chunks + shape->decodes > 0;
+        const int64_t fx = works ? model_fx(cost, cost->state, shape) : 0;
         most_fx = fx > most_fx ? fx : most_fx;
     }
     return most_fx;
@@ -227,11 +408,7 @@ int64_t cost_group_fx(const struct cost *cost, const struct batch_shape *shapes,
     const int64_t gpu_fx = cost->model->group_fx == NULL
                                ? slowest_fx(cost, shapes, ranks)
                                : cost->model->group_fx(cost->state, shapes, ranks);
-    const int64_t cpu_fx = host_fx(cost, sequences);
-    if (!cost->overlaps) {
-        return gpu_fx + cpu_fx;
-    }
-    return gpu_fx > cpu_fx ? gpu_fx : cpu_fx;
+    return with_host_fx(cost, gpu_fx, sequences);
 }
 
 bool cost_knows_drafts(const struct cost *cost)

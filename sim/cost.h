@@ -17,6 +17,7 @@
 
 #include "base/conf.h"
 #include "sim/engine_config.h"
+#include "sim/topology.h"
 
 #include <stdint.h>
 
@@ -53,11 +54,16 @@ struct cost_setup {
     const struct conf_node *map; /* `cost:` of the scenario, or NULL: roofline */
     const struct conf_node *fit; /* root of a fit file, for `affine`; NULL: by path */
     const char *fit_path;        /* where map's `fit` was found; NULL: as written */
+    const struct gpu_placement *placement; /* NULL: all GPUs on one node */
+    /* Of the call by cost.c to a model, whose `model` has this stage's layers alone. */
+    struct stage stage;
+    struct rank_group group; /* its tensor-parallel ranks */
 };
 
 /* map: `model: roofline|affine|table|linear` and the model's own keys
  * (docs/cost-models.md). Host work is included: added to the GPU's time, or its maximum
- * with it under async scheduling. */
+ * with it under async scheduling. With pipeline stages a step is their sum and what
+ * takes its activations from one to the next: how long one batch takes alone. */
 NODISCARD bool cost_new(struct cost **out, const struct cost_setup *setup,
                         struct err *err);
 void cost_delete(struct cost *cost);
@@ -73,6 +79,13 @@ struct decode_cost cost_decode(const struct cost *cost, uint32_t decodes,
 struct decode_cost cost_decode_beside(const struct cost *cost, int64_t extra_fx,
                                       uint32_t decodes, uint64_t context,
                                       uint32_t context_max);
+
+/* The same step stage by stage: how long each of them works on it, and how long its
+ * activations then take to the next one (the last one's is 0). Arrays of cost_stages.
+ * The host's work is the first stage's. */
+uint32_t cost_stages(const struct cost *cost);
+void cost_stage_times(const struct cost *cost, const struct batch_shape *shape,
+                      int64_t *work_fx, int64_t *send_fx);
 
 /* One step of data-parallel ranks that share every step boundary: as long as that of
  * the slowest. A rank without work has a shape of zeros; not all have. The model may

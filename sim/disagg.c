@@ -31,7 +31,7 @@ struct disagg *sim_disagg_new(struct sim *sim)
         const struct engine_config *engine = &sim->pool_of[i]->engine;
         CHECK(sim->group_of[i] == NULL, "engine %u is a rank and has a role", i);
         /* Every GPU of a group moves its own part over its own card. */
-        disagg->bytes_per_s[i] = config->nic_bytes_per_s * engine->tensor_parallel;
+        disagg->bytes_per_s[i] = config->nic_bytes_per_s * engine_gpus(engine);
         if (engine->max_model_len < disagg->model_len) {
             disagg->model_len = engine->max_model_len;
         }

@@ -183,16 +183,24 @@ static bool host_check(const struct engine_config *engine, const struct conf_nod
     return true;
 }
 
+bool engine_heads_check(const struct engine_config *engine,
+                        const struct model_spec *model, const struct conf_node *where,
+                        struct err *err)
+{
+    const uint32_t tp = engine->tensor_parallel;
+    return heads_split(model, tp) ||
+           conf_fail(where, err,
+                     "tensor_parallel: %u does not divide the %u query and %u KV heads "
+                     "of %s; use a divisor of both",
+                     tp, model->query_heads, model->kv_heads, model->name);
+}
+
 static bool ranges_check(const struct engine_config *engine,
                          const struct conf_node *map, const struct model_spec *model,
                          struct err *err)
 {
-    const uint32_t tp = engine->tensor_parallel;
-    if (!heads_split(model, tp)) {
-        return conf_fail(blame(map, "tensor_parallel"), err,
-                         "tensor_parallel: %u does not divide the %u query and %u KV "
-                         "heads of %s; use a divisor of both",
-                         tp, model->query_heads, model->kv_heads, model->name);
+    if (!engine_heads_check(engine, model, blame(map, "tensor_parallel"), err)) {
+        return false;
     }
     if (engine->max_model_len > model->max_position) {
         return conf_fail(blame(map, "max_model_len"), err,
@@ -275,34 +283,55 @@ struct memory {
     double drafter;
     double page; /* one KV block */
     double left; /* < 0: not even the weights fit */
+    struct stage stage;
 };
 
-static struct memory memory_split(const struct engine_config *engine,
-                                  const struct gpu_spec *gpu,
-                                  const struct model_spec *model, uint32_t tp)
+static struct memory memory_of_stage(const struct engine_config *engine,
+                                     const struct gpu_spec *gpu,
+                                     const struct model_spec *model, uint32_t tp,
+                                     uint32_t index)
 {
+    const struct stage stage = plan_stage(&engine->parallel, model, index);
+    const struct model_spec part = stage_model(&stage, model);
     struct memory memory = {
         .usable = (double)gpu->memory_bytes * engine->gpu_memory_utilization,
-        .weights = (double)model_weight_bytes(model, tp),
+        .weights = (double)stage_weight_bytes(&stage, model, tp),
         .reserve = reserve_bytes(engine),
-        .adapters = lora_slots_bytes(&engine->lora, model, tp),
+        .adapters = lora_slots_bytes(&engine->lora, &part, tp),
         .drafter = (double)engine->speculation.draft_bytes,
-        .page = (double)model_kv_bytes_per_token(model, tp) * engine->block_tokens,
+        .page = (double)model_kv_bytes_per_token(&part, tp) * engine->block_tokens,
+        .stage = stage,
     };
     if (engine->speculation.drops_block) {
-        memory.page +=
-            memory.page / model->layers; /* EAGLE and MTP have a layer, too */
+        memory.page += memory.page / part.layers; /* EAGLE and MTP have a layer, too */
     }
     memory.left = memory.usable - memory.weights - memory.reserve - memory.adapters -
                   memory.drafter;
     return memory;
 }
 
+/* Of the stage that holds the fewest blocks; block ids are common to all. */
+static struct memory memory_split(const struct engine_config *engine,
+                                  const struct gpu_spec *gpu,
+                                  const struct model_spec *model, uint32_t tp)
+{
+    struct memory least = memory_of_stage(engine, gpu, model, tp, 0);
+    for (uint32_t i = 1; i < plan_stages(&engine->parallel); i++) {
+        const struct memory memory = memory_of_stage(engine, gpu, model, tp, i);
+        if (memory.left / memory.page < least.left / least.page) {
+            least = memory;
+        }
+    }
+    return least;
+}
+
 /* Blocks for one request of full length beside the null block; its last token has no KV
- * (spec/vllm-engine.md 2.7). */
+ * (spec/vllm-engine.md 2.7), but a place where drafts may follow it. */
 static uint64_t blocks_needed(const struct engine_config *engine)
 {
-    const uint64_t tokens = engine->max_model_len - 1;
+    const uint64_t tokens = engine->speculation.lookahead > 0
+                                ? engine->max_model_len
+                                : engine->max_model_len - 1;
     return (tokens + engine->block_tokens - 1) / engine->block_tokens + 1;
 }
 
@@ -344,12 +373,18 @@ bool engine_kv_blocks(const struct engine_config *engine, const struct gpu_spec 
     const uint32_t tp = engine->tensor_parallel;
     const struct memory memory = memory_split(engine, gpu, model, tp);
     const double fit = memory.left / memory.page;
+    const uint32_t stages = plan_stages(&engine->parallel);
     char what[96];
     char beside[96] = "";
+    char who[96] = "";
     if (memory.adapters > 0 || memory.drafter > 0) {
         (void)snprintf(beside, sizeof beside,
                        " + %.1f GiB for LoRA slots and the drafter",
                        (memory.adapters + memory.drafter) / gib);
+    }
+    if (stages > 1) {
+        (void)snprintf(who, sizeof who, ", stage %u of %u with %u layers",
+                       memory.stage.index + 1, stages, memory.stage.layers);
     }
     if (engine->kv_blocks_override > 0) {
         *blocks = engine->kv_blocks_override;
@@ -357,10 +392,10 @@ bool engine_kv_blocks(const struct engine_config *engine, const struct gpu_spec 
         (void)advice(what, sizeof what, group_that_fits(engine, gpu, model));
         return conf_fail(
             where, err,
-            "%s does not fit %s at tensor_parallel %u: weights %.1f GiB + %.1f GiB for "
-            "activations and the like%s do not fit %.1f GiB (%.1f GiB x %.2f "
+            "%s does not fit %s at tensor_parallel %u%s: weights %.1f GiB + %.1f GiB "
+            "for activations and the like%s do not fit %.1f GiB (%.1f GiB x %.2f "
             "gpu_memory_utilization); %s",
-            model->name, gpu->name, tp, memory.weights / gib, memory.reserve / gib,
+            model->name, gpu->name, tp, who, memory.weights / gib, memory.reserve / gib,
             beside, memory.usable / gib, (double)gpu->memory_bytes / gib,
             engine->gpu_memory_utilization, what);
     } else {
@@ -368,14 +403,15 @@ bool engine_kv_blocks(const struct engine_config *engine, const struct gpu_spec 
     }
     if (*blocks < blocks_needed(engine)) {
         (void)advice(what, sizeof what, group_that_fits(engine, gpu, model));
-        return conf_fail(
-            where, err,
-            "max_model_len: one request of %u tokens needs %" PRIu64 " KV blocks of %u "
-            "tokens, but %s leaves %u for %s at tensor_parallel %u; set max_model_len "
-            "to %" PRIu64 " or less, or %s",
-            engine->max_model_len, blocks_needed(engine), engine->block_tokens,
-            gpu->name, *blocks, model->name, tp,
-            (uint64_t)(*blocks - 1) * engine->block_tokens + 1, what);
+        return conf_fail(where, err,
+                         "max_model_len: one request of %u tokens needs %" PRIu64
+                         " KV blocks of %u "
+                         "tokens, but %s leaves %u for %s at tensor_parallel %u%s; set "
+                         "max_model_len "
+                         "to %" PRIu64 " or less, or %s",
+                         engine->max_model_len, blocks_needed(engine),
+                         engine->block_tokens, gpu->name, *blocks, model->name, tp, who,
+                         (uint64_t)(*blocks - 1) * engine->block_tokens + 1, what);
     }
     return true;
 }

@@ -9,6 +9,7 @@
 #include "policies/order.h"
 #include "sim/facts.h"
 #include "sim/lora.h"
+#include "sim/parallel.h"
 #include "sim/speculation_config.h"
 
 /* Whose behaviour (spec/vllm-engine.md, conventions). */
@@ -17,6 +18,7 @@ enum engine_compat { ENGINE_V085, ENGINE_V010, ENGINE_V019, ENGINE_HEAD };
 struct engine_config {
     enum engine_compat compat;
     uint32_t tensor_parallel;
+    struct parallel_plan parallel;         /* pipeline stages, data-parallel ranks */
     uint32_t max_num_seqs;                 /* requests in one step */
     uint32_t max_num_batched_tokens;       /* token budget of one step */
     uint32_t max_model_len;                /* tokens, prompt + output */
@@ -44,7 +46,20 @@ NODISCARD bool engine_config_load(struct engine_config *engine,
                                   const struct gpu_spec *gpu,
                                   const struct model_spec *model, struct err *err);
 
-/* KV blocks of the pool, the null block included (spec/vllm-engine.md 2.7). Fails with
+/* GPUs of one engine: its pipeline stages' groups together. */
+static inline uint32_t engine_gpus(const struct engine_config *engine)
+{
+    return engine->tensor_parallel * plan_stages(&engine->parallel);
+}
+
+/* Whether tensor_parallel deals both kinds of heads out evenly; `where` (may be NULL)
+ * is the node to blame. */
+NODISCARD bool engine_heads_check(const struct engine_config *engine,
+                                  const struct model_spec *model,
+                                  const struct conf_node *where, struct err *err);
+
+/* KV blocks of the pool, the null block included (spec/vllm-engine.md 2.7): what the
+ * pipeline stage with the least room holds. Fails with
  * the arithmetic spelt out when weights or one full-length request do not fit. `where`
  * (may be NULL) is the node to blame. */
 NODISCARD bool engine_kv_blocks(const struct engine_config *engine,

@@ -239,8 +239,7 @@ static bool allreduce_read(const struct conf_node *map, struct gpu_spec *gpu,
     return true;
 }
 
-/* `sources:` says where figures come from, under any names. */
-static bool sources_read(const struct conf_node *map, struct err *err)
+bool fact_sources_read(const struct conf_node *map, struct err *err)
 {
     const struct conf_node *sources = NULL;
     if (!conf_map(map, "sources", &sources, err)) {
@@ -305,7 +304,7 @@ bool gpu_spec_load(struct gpu_spec *gpu, const char *path, struct err *err)
     *gpu = (struct gpu_spec){0};
     const struct conf_node *map = conf_root(conf);
     const bool ok =
-        sources_read(map, err) && gpu_read(map, gpu, err) && conf_done(map, err);
+        fact_sources_read(map, err) && gpu_read(map, gpu, err) && conf_done(map, err);
     conf_delete(conf);
     return ok;
 }
@@ -441,8 +440,8 @@ bool model_spec_load(struct model_spec *model, const char *path, struct err *err
     }
     *model = (struct model_spec){0};
     const struct conf_node *map = conf_root(conf);
-    const bool ok =
-        sources_read(map, err) && model_read(map, model, err) && conf_done(map, err);
+    const bool ok = fact_sources_read(map, err) && model_read(map, model, err) &&
+                    conf_done(map, err);
     conf_delete(conf);
     return ok;
 }

@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct conf_node;
+
 enum { FACT_NAME_BYTES = 64, FACT_POINTS_MAX = 16, FACT_TP_MAX = 4 };
 
 /* Points of a measured curve, ascending in x; linear in log2(x) between, constant
@@ -86,6 +88,9 @@ struct model_spec {
     bool int8;                    /* products at the GPU's rate for whole numbers */
     char format[FACT_NAME_BYTES]; /* for people; "" = as the model's file says */
 };
+
+/* `sources:` of any file of facts: where figures come from, under any names. */
+NODISCARD bool fact_sources_read(const struct conf_node *map, struct err *err);
 
 NODISCARD bool gpu_spec_load(struct gpu_spec *gpu, const char *path, struct err *err);
 NODISCARD bool model_spec_load(struct model_spec *model, const char *path,

@@ -227,7 +227,8 @@ static double pipeline_ns(const struct replica *replica, const struct census *ce
         return 0;
     }
     const double rest_ns = (double)(run_end_ns(replica, census->ended + 1) - now_ns);
-    const double ahead_ns = replica->depth > 1 ? decode_ns(replica, census, 0, 0) : 0;
+    const double ahead_ns =
+        replica->engine.async_scheduling ? decode_ns(replica, census, 0, 0) : 0;
     return rest_ns + ahead_ns;
 }
 

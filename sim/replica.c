@@ -5,7 +5,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "policies/adapters.h"
-#include "sim/replica_state.h"
+#include "sim/pipeline.h"
 #include "sim/speculation.h"
 
 #include <string.h>
@@ -136,7 +136,7 @@ void replica_boundary(struct replica *replica, int64_t now_ns)
     while (replica->step_count < replica->depth) {
         /* A call that preempted and then scheduled nobody is followed by another one,
          * unless a step is under way: the victims' tokens in it must come first. */
-        if (!step_form(replica, now_ns) &&
+        if (!step_form(replica, now_ns) && !pipeline_pass(replica) &&
             (!replica->preempted || replica->step_count > 0)) {
             break;
         }
@@ -144,6 +144,19 @@ void replica_boundary(struct replica *replica, int64_t now_ns)
     if (replica->step_count > 0) {
         run_plan(replica);
     }
+}
+
+static void steps_shift(struct replica *replica)
+{
+    replica->step_count--;
+    if (!replica->pipelined) {
+        replica->steps[0] = replica->steps[1];
+        return;
+    }
+    memmove(replica->steps, replica->steps + 1,
+            replica->step_count * sizeof replica->steps[0]);
+    stages_end(&replica->stages);
+    pipeline_drop_empty(replica);
 }
 
 void replica_step_done(struct replica *replica)
@@ -157,8 +170,7 @@ void replica_step_done(struct replica *replica)
     replica->start_ns += end_fx / COST_FX_PER_NS;
     replica->start_rest = end_fx % COST_FX_PER_NS;
     replica->returned = step.index;
-    replica->steps[0] = replica->steps[1];
-    replica->step_count--;
+    steps_shift(replica);
     if (replica->setup.tiers != NULL) {
         tiers_step_ended(replica->setup.tiers, step.index, replica->start_ns);
     }
@@ -181,6 +193,9 @@ static void wake(struct replica *replica, int64_t now_ns)
 {
     replica->start_ns = now_ns;
     replica->start_rest = 0;
+    if (replica->pipelined) {
+        stages_wake(&replica->stages);
+    }
     replica_boundary(replica, now_ns);
 }
 
@@ -213,6 +228,8 @@ void replica_submit(struct replica *replica, struct request *request, int64_t no
 {
     request_move(request, REQUEST_WAITING);
     request->engine = replica->setup.id;
+    request->batch = 0; /* whatever it was in at another engine */
+    request->batch_before = 0;
     if (idle(replica)) {
         request->queued_ns = now_ns;
         running_queue(replica, request, false);
@@ -332,6 +349,12 @@ uint32_t replica_output_tokens(const struct replica *replica, struct request *re
                       ? decode_set_produced(&replica->decodes, request)
                       : request->produced;
         flying = speculation_flying(request, ended);
+    } else if (replica->pipelined && (request->state == REQUEST_DECODING ||
+                                      request->state == REQUEST_DRAINING)) {
+        sampled = request->state == REQUEST_DECODING
+                      ? decode_set_produced(&replica->decodes, request)
+                      : request->produced;
+        flying = pipeline_flying(request, ended);
     } else if (request->state == REQUEST_DECODING) {
         sampled = decode_set_produced(&replica->decodes, request) +
                   (formed - replica->decodes.formed);
@@ -424,6 +447,16 @@ struct replica *replica_new(const struct replica_setup *setup)
         replica->engine.order = order_policy_find("fcfs");
     }
     replica->depth = engine->async_scheduling ? 2 : 1;
+    replica->stages.count = plan_stages(&engine->parallel);
+    if (replica->stages.count > 1) {
+        replica->pipelined = true;
+        replica->setup.step_by_step = true;
+        replica->depth = pipeline_depth(engine);
+        CHECK(cost_stages(setup->cost) == replica->stages.count,
+              "engine %u has %u stages, its cost model %u", setup->id,
+              replica->stages.count, cost_stages(setup->cost));
+        CHECK(!setup->lockstep, "engine %u is a rank and has stages", setup->id);
+    }
     CHECK(setup->kv_blocks >= 2, "engine %u has %u KV blocks", setup->id,
           setup->kv_blocks);
     const struct kvpool_config pool = {

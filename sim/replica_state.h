@@ -2,16 +2,18 @@
  *
  * replica_state.h: the inside of one engine, shared by the files that make it up:
  * running.c (who holds what), step_form.c (the scheduler), decode_run.c (many equal
- * steps at once), outlook.c (what would become of a newcomer) and replica.c (step
- * boundaries and the outer interface). Nobody else includes it.
+ * steps at once), pipeline.c (batches that follow each other through stages), outlook.c
+ * (what would become of a newcomer) and replica.c (step boundaries and the outer
+ * interface). Nobody else includes it.
  */
 #ifndef STACKSIM_SIM_REPLICA_STATE_H
 #define STACKSIM_SIM_REPLICA_STATE_H
 
 #include "sim/decode_set.h"
 #include "sim/replica.h"
+#include "sim/stages.h"
 
-enum { DEPTH_MAX = 2 };
+enum { DEPTH_MAX = STAGES_UNDER_WAY_MAX };
 
 struct kv_hold {
     struct kv_hold *next;
@@ -33,6 +35,7 @@ struct step {
     uint64_t version;     /* of the decode set, when it was formed */
     bool decode_only;
     bool slowed; /* it was formed while the engine was slow */
+    bool empty;  /* a place in the queue of a pipeline, and no step */
     struct batch_shape shape;
     struct request *emitting; /* prompts that end in it, through emit_next */
 };
@@ -72,7 +75,10 @@ struct replica {
     struct adapter_slots *adapters; /* NULL: the base model alone */
     uint64_t speculation_key;       /* of the draws */
     bool shows_drafts;              /* the cost model knows what they are */
-    double slow; /* factor of its step times; 1 = as the cost model says */
+    double slow;     /* factor of its step times; 1 = as the cost model says */
+    bool pipelined;  /* there are stages; steps are formed one by one */
+    uint64_t places; /* steps formed so far, a pipeline's empty places, too */
+    struct stages stages;
     struct replica_stats stats;
 };
 

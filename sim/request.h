@@ -73,6 +73,9 @@ struct request {
     uint32_t lost_tokens;  /* computed at the last preemption, to be computed again */
     uint32_t length_place; /* in the decode set's heap of lengths */
     uint64_t skipped_step; /* last step that left it out while DECODING; 0 = none */
+    uint64_t batch;        /* pipeline: last step that made a token of it; 0 = none */
+    uint64_t batch_before; /* and the one before that */
+    uint64_t batch_place;  /* of the last one, empty places counted */
     struct flight flights[2]; /* by step index modulo 2; with speculation */
     uint32_t reach;   /* tokens that it has had blocks for, if beyond computed */
     bool cancel;      /* the client has hung up */

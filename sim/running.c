@@ -4,6 +4,7 @@
  */
 #include "base/check.h"
 #include "base/mem.h"
+#include "sim/pipeline.h"
 #include "sim/speculation.h"
 
 /* ---- blocks ---------------------------------------------------------------------- */
@@ -24,6 +25,9 @@ static uint32_t registrable_tokens(const struct replica *replica,
         request->prompt_tokens + decode_set_produced(&replica->decodes, request);
     uint64_t flying = replica->decodes.formed - replica->returned;
     flying -= request->skipped_step > replica->returned ? 1 : 0;
+    if (replica->pipelined) {
+        flying = pipeline_flying(request, replica->returned);
+    }
     known -= (uint32_t)flying;
     return computed < known ? computed : known;
 }

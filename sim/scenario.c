@@ -12,6 +12,7 @@
 #include "sim/scenario_adapters.h"
 #include "sim/scenario_control.h"
 #include "sim/scenario_disagg.h"
+#include "sim/scenario_parallel.h"
 #include "sim/scenario_tiers.h"
 
 #include <assert.h>
@@ -42,9 +43,10 @@ static bool fact_path(const struct search *search, const struct conf_node *pool,
     if (!conf_require(pool, key, err) || !conf_str(pool, key, &name, err)) {
         return false;
     }
-    const char *folder = strcmp(key, "gpu") == 0   ? "gpus"
-                         : strcmp(key, "fit") == 0 ? "fits"
-                                                   : "models";
+    const char *folder = strcmp(key, "gpu") == 0    ? "gpus"
+                         : strcmp(key, "fit") == 0  ? "fits"
+                         : strcmp(key, "node") == 0 ? "nodes"
+                                                    : "models";
     if (strchr(name, '/') == NULL && strstr(name, ".yaml") == NULL) {
         if (config_path_find(search->config_dir, folder, name, path)) {
             return true;
@@ -87,6 +89,17 @@ static bool pool_name(const struct conf_node *node, uint32_t index,
     return true;
 }
 
+/* Of `placement:`, whose other keys are sim/scenario_parallel.h's. */
+static bool node_read(const struct search *search, const struct conf_node *pool,
+                      struct scenario_pool *out, struct err *err)
+{
+    const struct conf_node *placement = NULL;
+    char path[PATH_MAX];
+    return conf_map(pool, "placement", &placement, err) &&
+           (placement == NULL || (fact_path(search, placement, "node", path, err) &&
+                                  node_facts_load(&out->placement.node, path, err)));
+}
+
 static bool pool_read(struct scenario *scenario, const struct scenario_options *options,
                       const struct conf_node *node, struct err *err)
 {
@@ -110,6 +123,8 @@ static bool pool_read(struct scenario *scenario, const struct scenario_options *
         !conf_map(node, "cost", &cost, err) ||
         !quantization_apply(&pool->model, &pool->gpu, engine, err) ||
         !engine_config_load(&pool->engine, engine, &pool->gpu, &pool->model, err) ||
+        !node_read(&search, node, pool, err) ||
+        !scenario_parallel_read(pool, node, err) ||
         !engine_kv_blocks(&pool->engine, &pool->gpu, &pool->model, node,
                           &pool->kv_blocks, err) ||
         !scenario_tiers_read(pool, node, err)) {
@@ -118,7 +133,12 @@ static bool pool_read(struct scenario *scenario, const struct scenario_options *
     pool->role = (enum pool_role)role;
     pool->engines = pool->replicas;
     struct cost_setup setup = {
-        .gpu = &pool->gpu, .model = &pool->model, .engine = &pool->engine, .map = cost};
+        .gpu = &pool->gpu,
+        .model = &pool->model,
+        .engine = &pool->engine,
+        .map = cost,
+        .placement = &pool->placement,
+    };
     if (conf_get(cost, "fit") != NULL) {
         if (!fact_path(&search, cost, "fit", path, err)) {
             return false;

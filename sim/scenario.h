@@ -33,6 +33,7 @@ struct scenario_pool {
     struct gpu_spec gpu;
     struct model_spec model;
     struct engine_config engine;
+    struct gpu_placement placement;
     uint32_t kv_blocks; /* per replica, null block included */
     struct cost *cost;  /* owned by the scenario */
     enum pool_role role;

@@ -114,7 +114,7 @@ static bool deployment_read(struct scenario *scenario, struct control_pool *pool
     /* Data-parallel ranks are one pod. */
     const uint32_t replicas = fleet->lockstep ? 1 : fleet->replicas;
     const uint32_t gpus =
-        fleet->engine.tensor_parallel * (fleet->lockstep ? fleet->replicas : 1);
+        engine_gpus(&fleet->engine) * (fleet->lockstep ? fleet->replicas : 1);
     *pool = (struct control_pool){
         .name = fleet->name,
         .replicas = replicas,

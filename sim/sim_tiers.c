@@ -77,8 +77,10 @@ struct tiers *sim_tiers_of(struct sim *sim, uint32_t engine,
     CHECK(!pool->lockstep, "engine %u is a rank and has tiers", engine);
     struct reporter *reporter = &fleet->reporters[engine];
     *reporter = (struct reporter){{reporter, on_chunk}, sim->reports, engine};
+    const struct model_spec part =
+        plan_largest_part(&pool->engine.parallel, &pool->model);
     const uint64_t rank_bytes =
-        model_kv_bytes_per_token(&pool->model, pool->engine.tensor_parallel);
+        model_kv_bytes_per_token(&part, pool->engine.tensor_parallel);
     const bool reports = sim->reports != NULL && sim->scenario->kv_reports_tiers;
     const struct tiers_setup setup = {
         .config = &pool->tiers,
@@ -87,7 +89,7 @@ struct tiers *sim_tiers_of(struct sim *sim, uint32_t engine,
             model_kv_bytes_per_token(&pool->model, 1) * pool->tiers.chunk_tokens,
         .rank_bytes = rank_bytes * pool->tiers.chunk_tokens,
         .salt = hash_pair(hash_xxh64(pool->model.name, strlen(pool->model.name), 0),
-                          pool->engine.tensor_parallel),
+                          engine_gpus(&pool->engine)),
         .server = fleet->server,
         .listener = reports ? &reporter->listener : NULL,
     };

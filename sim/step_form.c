@@ -10,6 +10,7 @@
  * the free blocks are enough for everybody. The step-by-step mode knows only the first.
  */
 #include "sim/forming.h"
+#include "sim/pipeline.h"
 #include "sim/speculation.h"
 
 /* Books a prefill chunk: blocks are already taken. */
@@ -93,7 +94,7 @@ static bool walk_allocate(struct replica *replica, const struct request *request
 {
     const bool marked = replica->engine.speculation.tokens > 0; /* all along */
     while (need > kvpool_free_blocks(replica->pool)) {
-        if (!replica->preempted && !marked) {
+        if (!replica->preempted && !replica->pipelined && !marked) {
             walk_mark_decodes(replica, request);
         }
         struct request *victim = running_victim(replica);
@@ -127,8 +128,8 @@ static struct request *walk_schedule(struct replica *replica, struct forming *fo
             need = speculation_need(replica, request, tokens);
         } else if (decodes) {
             computed = decode_set_computed(&replica->decodes, request);
-            tokens = 1;
-            need = computed % block_tokens == 0 ? 1 : 0;
+            tokens = pipeline_ready(replica, request) ? 1 : 0;
+            need = tokens > 0 && computed % block_tokens == 0 ? 1 : 0;
         } else if (request->state == REQUEST_PREFILLING) {
             tokens =
                 chunk_wanted(replica, replica_known_tokens(request) - computed, budget);
@@ -141,7 +142,7 @@ static struct request *walk_schedule(struct replica *replica, struct forming *fo
         if (speculates) {
             speculation_take(replica, request, tokens);
             request->step_tokens = tokens;
-        } else if (decodes && !replica->preempted) {
+        } else if (decodes && !replica->preempted && !replica->pipelined) {
             shape_add_decode(&shape, computed);
         } else {
             request->step_tokens = tokens;
@@ -163,7 +164,8 @@ static void walk_commit_prefills(struct replica *replica, struct forming *formin
     }
 }
 
-/* After a preemption, when only step_tokens tells who is left. */
+/* After a preemption, and with pipeline stages, when only step_tokens tells who is in
+ * the step. */
 static void walk_commit_marked(struct replica *replica, struct forming *forming)
 {
     struct decode_set *set = &replica->decodes;
@@ -176,6 +178,7 @@ static void walk_commit_marked(struct replica *replica, struct forming *forming)
             at->step_tokens = 0;
             step_note_adapter(replica, at, 1);
             shape_add_decode(&forming->shape, decode_set_computed(set, at));
+            pipeline_take(replica, at, set->formed + 1);
         } else {
             decode_set_skip(set, at);
         }
@@ -208,7 +211,7 @@ static void step_walk(struct replica *replica, struct forming *forming)
     if (replica->engine.speculation.tokens > 0) {
         speculation_commit(replica, forming);
         rest = NULL;
-    } else if (replica->preempted) {
+    } else if (replica->preempted || replica->pipelined) {
         walk_commit_marked(replica, forming);
         rest = NULL;
     } else if (replica->adapters != NULL) {
@@ -456,6 +459,9 @@ static void step_admit(struct replica *replica, struct forming *forming)
          replica->running.count < replica->engine.max_num_seqs;
          at = next) {
         next = at->next;
+        if (pipeline_awaited(replica, at)) {
+            return;
+        }
         if (stays_aside(replica, forming, at)) {
             continue;
         }
@@ -492,6 +498,7 @@ static void prefills_promote(struct replica *replica, struct step *step)
         }
         running_prefill_remove(replica, at);
         at->produced++;
+        pipeline_take(replica, at, step->index);
         *tail = at;
         at->emit_next = NULL;
         tail = &at->emit_next;
@@ -524,6 +531,17 @@ void step_retire_decodes(struct replica *replica)
     }
 }
 
+/* With what it waits for beside the forward pass. */
+static int64_t step_length_fx(struct replica *replica, const struct batch_shape *shape,
+                              int64_t stall_ns)
+{
+    const int64_t stall_fx = stall_ns * COST_FX_PER_NS;
+    return replica->pipelined
+               ? pipeline_length_fx(replica, shape, stall_fx)
+               : stall_fx +
+                     replica_slowed(replica, cost_step_fx(replica->setup.cost, shape));
+}
+
 bool step_form(struct replica *replica, int64_t now_ns)
 {
     struct decode_set *set = &replica->decodes;
@@ -554,6 +572,8 @@ bool step_form(struct replica *replica, int64_t now_ns)
     if (!advanced) {
         if (speculates) {
             speculation_skip(replica);
+        } else if (replica->pipelined) {
+            pipeline_skip_all(replica);
         }
         decode_set_advance(set, 1);
     }
@@ -581,11 +601,10 @@ bool step_form(struct replica *replica, int64_t now_ns)
         .shape = forming.shape,
         .extra_fx = forming.shape.extra_fx,
         .stall_ns = stall_ns,
-        .length_fx =
-            stall_ns * COST_FX_PER_NS +
-            replica_slowed(replica, cost_step_fx(replica->setup.cost, &forming.shape)),
+        .length_fx = step_length_fx(replica, &forming.shape, stall_ns),
     };
     prefills_promote(replica, step);
+    replica->places++;
     step_retire_decodes(replica);
     replica->stats.steps++;
     return true;

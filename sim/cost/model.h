@@ -29,6 +29,8 @@ struct cost_model {
     enum cost_drafts drafts;
     enum cost_formats formats;
     bool reads_fit; /* `fit: FILE`, which is found before the model is asked */
+    bool by_stage; /* init heeds setup->stage and group: made once per stage. Else whole
+                      steps are shared out by layers, and a group is on one node. */
     /* state arrives zeroed. map may be NULL. */
     bool (*init)(void *state, const struct cost_setup *setup, struct err *err);
     void (*fini)(void *state); /* NULL when there is nothing to give back */

@@ -44,6 +44,9 @@ struct ops {
     struct layer_shape shape;
     struct graph_sizes graphs;
     uint32_t tensor_parallel;
+    struct stage stage; /* whose layers `model` has */
+    struct rank_group group;
+    struct gpu_placement placement;
     bool fused; /* narrow products find their input quantised */
     double scale_decode;
     double scale_mixed;
@@ -220,8 +223,8 @@ static double allreduce_s(const struct ops *ops, double bytes)
         return 0.0;
     }
     const struct profile_curve *curve = &ops->allreduce;
-    if (curve->count == 0) {
-        return gpu_allreduce_s(&ops->gpu, ops->tensor_parallel, bytes);
+    if (curve->count == 0 || rank_group_nodes(&ops->group) > 1) {
+        return topology_allreduce_s(&ops->gpu, &ops->group, bytes);
     }
     const double last = curve->x[curve->count - 1];
     return s_per_us * (bytes <= last ? profile_curve_at(curve, bytes)
@@ -249,14 +252,19 @@ static double tokens_s(const struct ops *ops, uint32_t tokens)
         layer_s += rising_at(&ops->products[i], padded);
     }
     layer_s = fmax(layer_s, graph_sizes_layer_s(&ops->graphs, tokens));
-    return ops->model.layers * layer_s + gpu_small_s(&ops->gpu, 2.0 * message) +
-           allreduce_s(ops, message);
+    const double layers_s = ops->model.layers * layer_s;
+    return ops->stage.embeds ? layers_s + gpu_small_s(&ops->gpu, 2.0 * message) +
+                                   allreduce_s(ops, message)
+                             : layers_s;
 }
 
 static double rows_s(const struct ops *ops, uint32_t rows)
 {
-    return rising_at(&ops->products[ops->shape.count], rows) + sampler_s +
-           gpu_gather_logits_s(&ops->gpu, &ops->model, ops->tensor_parallel, rows);
+    return ops->stage.samples
+               ? rising_at(&ops->products[ops->shape.count], rows) + sampler_s +
+                     topology_allgather_s(&ops->gpu, &ops->group,
+                                          gpu_logits_bytes(&ops->model, rows))
+               : 0.0;
 }
 
 /* Attention of n decodes, scaled: a point per measured context, integers between.
@@ -391,6 +399,12 @@ static bool ops_init(void *state, const struct cost_setup *setup, struct err *er
     ops->gpu = *setup->gpu;
     ops->model = *setup->model;
     ops->tensor_parallel = setup->engine->tensor_parallel;
+    ops->stage = setup->stage;
+    ops->group = setup->group;
+    if (setup->placement != NULL) {
+        ops->placement = *setup->placement;
+        ops->group.placement = &ops->placement;
+    }
     ops->graphs = graph_sizes_of(setup->engine);
     ops->scale_decode = 1.0;
     ops->scale_mixed = 1.0;
@@ -493,6 +507,7 @@ const struct cost_model cost_model_ops = {
     .formats = FORMATS_FP8,
     .state_bytes = sizeof(struct ops),
     .reads_fit = true,
+    .by_stage = true,
     .init = ops_init,
     .fini = ops_fini,
     .step_fx = ops_step_fx,

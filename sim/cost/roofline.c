@@ -34,6 +34,9 @@ struct roofline {
     struct model_spec model;
     struct layer_shape shape; /* for its attention, the same in all layers */
     uint32_t tensor_parallel;
+    struct stage stage; /* whose layers `model` has */
+    struct rank_group group;
+    struct gpu_placement placement;
     struct graph_sizes graphs;
     double scale_decode;
     double scale_mixed;
@@ -188,8 +191,8 @@ static double layer_s(const struct roofline *roofline, double tokens, bool route
         seconds += experts_s(roofline, &shape, tokens);
     }
     if (roofline->tensor_parallel > 1) {
-        seconds += 2.0 * gpu_allreduce_s(&roofline->gpu, roofline->tensor_parallel,
-                                         tokens * hidden * ACTIVATION_BYTES);
+        seconds += 2.0 * topology_allreduce_s(&roofline->gpu, &roofline->group,
+                                              tokens * hidden * ACTIVATION_BYTES);
     }
     return seconds;
 }
@@ -200,13 +203,12 @@ static double tokens_s(const struct roofline *roofline, uint32_t tokens)
     const double message = (double)padded * roofline->model.hidden * ACTIVATION_BYTES;
     double embedding_s = gpu_small_s(&roofline->gpu, 2.0 * message);
     if (roofline->tensor_parallel > 1) {
-        embedding_s +=
-            gpu_allreduce_s(&roofline->gpu, roofline->tensor_parallel, message);
+        embedding_s += topology_allreduce_s(&roofline->gpu, &roofline->group, message);
     }
     const double routed = layer_shape_routed(&roofline->model);
     const double plain = roofline->model.layers - routed;
     const double least_s = graph_sizes_layer_s(&roofline->graphs, tokens);
-    double seconds = embedding_s;
+    double seconds = roofline->stage.embeds ? embedding_s : 0.0;
     if (plain > 0.0) {
         seconds += plain * fmax(layer_s(roofline, padded, false), least_s);
     }
@@ -221,9 +223,12 @@ static double rows_s(const struct roofline *roofline, uint32_t rows)
 {
     const double tp = roofline->tensor_parallel;
     const double columns = roofline->model.vocabulary / tp;
+    if (!roofline->stage.samples) {
+        return 0.0;
+    }
     return product_s(roofline, rows, roofline->model.hidden, columns, BITS_16) +
-           gpu_gather_logits_s(&roofline->gpu, &roofline->model,
-                               roofline->tensor_parallel, rows) +
+           topology_allgather_s(&roofline->gpu, &roofline->group,
+                                gpu_logits_bytes(&roofline->model, rows)) +
            sampler_s;
 }
 
@@ -339,6 +344,12 @@ static bool roofline_init(void *state, const struct cost_setup *setup, struct er
     roofline->gpu = *setup->gpu;
     roofline->model = *setup->model;
     roofline->tensor_parallel = setup->engine->tensor_parallel;
+    roofline->stage = setup->stage;
+    roofline->group = setup->group;
+    if (setup->placement != NULL) {
+        roofline->placement = *setup->placement;
+        roofline->group.placement = &roofline->placement;
+    }
     roofline->scale_decode = 1.0;
     roofline->scale_mixed = 1.0;
     if (!conf_f64(setup->map, "scale_decode", &roofline->scale_decode, 0.01, 100.0,
@@ -476,6 +487,7 @@ const struct cost_model cost_model_roofline = {
     .drafts = DRAFTS_KNOWN,
     .formats = FORMATS_ALL,
     .state_bytes = sizeof(struct roofline),
+    .by_stage = true,
     .init = roofline_init,
     .fini = roofline_fini,
     .step_fx = roofline_step_fx,

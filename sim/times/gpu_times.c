@@ -57,15 +57,9 @@ double gpu_allreduce_s(const struct gpu_spec *gpu, uint32_t ranks, double bytes)
     return gpu->link_latency_s + 2.0 * (n - 1.0) / n * bytes / gpu->link_bytes_per_s;
 }
 
-double gpu_gather_logits_s(const struct gpu_spec *gpu, const struct model_spec *model,
-                           uint32_t ranks, double rows)
+double gpu_logits_bytes(const struct model_spec *model, double rows)
 {
-    if (ranks == 1) {
-        return 0.0;
-    }
-    const double n = ranks;
-    const double bytes = rows * (n - 1.0) / n * model->vocabulary * LOGIT_BYTES;
-    return gpu->link_latency_s + bytes / gpu->link_bytes_per_s;
+    return rows * model->vocabulary * LOGIT_BYTES;
 }
 
 struct graph_sizes graph_sizes_of(const struct engine_config *engine)

@@ -24,9 +24,8 @@ double gpu_layer_small_s(const struct gpu_spec *gpu, const struct layer_shape *s
 double gpu_message_s(const struct fact_curve *curve, double bytes);
 /* Of one message, after the measured table of the group's size, else a ring. */
 double gpu_allreduce_s(const struct gpu_spec *gpu, uint32_t ranks, double bytes);
-/* The logits of so many rows, gathered from the group; 0 on a single GPU. */
-double gpu_gather_logits_s(const struct gpu_spec *gpu, const struct model_spec *model,
-                           uint32_t ranks, double rows);
+/* The logits of so many rows, which a tensor-parallel group gathers. */
+double gpu_logits_bytes(const struct model_spec *model, double rows);
 
 /* Sizes of captured CUDA graphs: 1, 2, 4, then every 8 (v019 and head: every 16 beyond
  * 256) up to a limit. */

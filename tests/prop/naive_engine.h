@@ -18,7 +18,13 @@
 
 #include <string.h>
 
-enum { NAIVE_BLOCKS = 512, NAIVE_REQUESTS = 64, NAIVE_CHAIN = 512, NAIVE_FLYING = 4 };
+enum {
+    NAIVE_BLOCKS = 512,
+    NAIVE_REQUESTS = 64,
+    NAIVE_CHAIN = 512,
+    NAIVE_FLYING = 6,
+    NAIVE_STAGES = 4
+};
 
 struct naive_block {
     uint64_t hash; /* 0 = none */
@@ -49,6 +55,7 @@ struct naive_request {
     int64_t aside_since_ns; /* -1: not set aside */
     uint32_t known_then;    /* tokens known when it was scheduled last */
     bool cut;               /* drafts behind its last token were right */
+    uint64_t place; /* in the batch queue, of the last step that made a token of it */
     struct request_outcome outcome;
 };
 
@@ -58,6 +65,8 @@ struct naive_step {
     uint32_t wasted[NAIVE_REQUESTS];  /* drafts that do not count */
     uint32_t count;
     int64_t length_fx;
+    int64_t end_fx; /* pipelines: since time 0 */
+    bool empty;     /* a place in the batch queue that nobody was ready for */
 };
 
 struct naive_engine {
@@ -83,6 +92,9 @@ struct naive_engine {
     struct naive_adapters adapters;
     uint64_t speculation_key;
     struct speculation_stats speculation;
+    uint64_t places;                  /* in the batch queue so far */
+    int64_t stage_free[NAIVE_STAGES]; /* 2^-16 ns since time 0 */
+    int64_t stage_busy[NAIVE_STAGES];
 };
 
 static inline void list_drop(uint32_t *list, uint32_t *count, uint32_t value)
@@ -293,6 +305,30 @@ static inline bool naive_last_in_flight(const struct naive_request *request)
     return request->produced == request->output;
 }
 
+static inline uint32_t naive_stages(const struct naive_engine *engine)
+{
+    return plan_stages(&engine->config->parallel);
+}
+
+/* A queue of batches with one place more than there are stages. */
+static inline bool naive_looks_ahead(const struct naive_engine *engine)
+{
+    return naive_stages(engine) > 1 && engine->config->async_scheduling &&
+           engine->config->compat == ENGINE_HEAD;
+}
+
+/* With stages a request waits until its token is back, or, where the engine looks
+ * ahead, until as many places as there are stages lie between. */
+static inline bool naive_waits_for_token(const struct naive_engine *engine,
+                                         const struct naive_request *request)
+{
+    if (naive_stages(engine) == 1 || request->produced == request->known) {
+        return false;
+    }
+    return !naive_looks_ahead(engine) ||
+           engine->places - request->place < naive_stages(engine);
+}
+
 static inline void naive_preempt(struct naive_engine *engine,
                                  struct naive_forming *forming, uint32_t id)
 {
@@ -411,6 +447,9 @@ static inline void naive_phase_1(struct naive_engine *engine,
         const uint32_t id = engine->running[i];
         struct naive_request *request = &engine->request[id];
         const bool drafts = speculation->tokens > 0 && request->decoding;
+        if (naive_waits_for_token(engine, request)) {
+            continue;
+        }
         if (drafts ? naive_ends_in_flight(engine, id) : naive_last_in_flight(request)) {
             continue;
         }
@@ -572,6 +611,35 @@ static inline void naive_verify(struct naive_engine *engine, uint32_t id,
     step->request[step->count++] = id;
 }
 
+/* Stage by stage: when the one before has sent it, and when the stage is free. */
+static inline void naive_pass_stages(struct naive_engine *engine, int64_t now_fx,
+                                     const struct batch_shape *shape,
+                                     struct naive_step *step)
+{
+    const uint32_t stages = naive_stages(engine);
+    int64_t work_fx[PARALLEL_STAGES_MAX];
+    int64_t send_fx[PARALLEL_STAGES_MAX];
+    cost_stage_times(engine->cost, shape, work_fx, send_fx);
+    work_fx[0] += step->length_fx; /* what it waits for before */
+    int64_t here_fx = now_fx;
+    /* One that was formed ahead waits for the one as many places before it. */
+    if (engine->steps > stages) {
+        here_fx = engine->step[engine->steps - 1 - stages].end_fx;
+    }
+    for (uint32_t i = 0; i < stages; i++) {
+        if (here_fx < engine->stage_free[i]) {
+            here_fx = engine->stage_free[i];
+        }
+        here_fx += work_fx[i];
+        engine->stage_free[i] = here_fx;
+        engine->stage_busy[i] += work_fx[i];
+        if (i + 1 < stages) {
+            here_fx += send_fx[i];
+        }
+    }
+    step->end_fx = here_fx;
+}
+
 /* The shape of what was decided; then books it. `decoding` says who was in the middle
  * of decoding before the step. */
 static inline int64_t naive_commit(struct naive_engine *engine,
@@ -602,6 +670,7 @@ static inline int64_t naive_commit(struct naive_engine *engine,
         request->computed += tokens;
         if (request->computed == request->record->prompt_tokens + request->produced) {
             request->produced++;
+            request->place = engine->places;
             request->decoding = true;
             samplers++;
             step->got[step->count] = 1;
@@ -613,6 +682,12 @@ static inline int64_t naive_commit(struct naive_engine *engine,
         shape.extra_fx += (engine->config->speculation.draft_ns +
                            engine->config->speculation.draft_sequence_ns * samplers) *
                           COST_FX_PER_NS;
+    }
+    if (naive_stages(engine) > 1) {
+        naive_pass_stages(engine,
+                          engine->start_ns * COST_FX_PER_NS + engine->start_rest,
+                          &shape, step);
+        return 0;
     }
     return cost_step_fx(engine->cost, &shape);
 }
@@ -647,6 +722,9 @@ static inline bool naive_form(struct naive_engine *engine, int64_t now_ns,
            engine->running_count < engine->config->max_num_seqs) {
         const uint32_t id = engine->waiting[at];
         struct naive_request *request = &engine->request[id];
+        if (naive_stages(engine) > 1 && request->produced > request->known) {
+            break; /* preempted, and its token is not back yet */
+        }
         const struct naive_mix mix = naive_mix_of(engine, &forming);
         if (!naive_slot_free(&mix, request->record, engine->config->lora.max_loras)) {
             request->aside_since_ns =
@@ -683,16 +761,29 @@ static inline bool naive_form(struct naive_engine *engine, int64_t now_ns,
     }
     step->length_fx += naive_commit(engine, &forming, decoding, step, extra_fx);
     engine->formed++;
+    engine->places++;
     return true;
 }
 
 static inline void naive_fill(struct naive_engine *engine, int64_t now_ns)
 {
-    const uint32_t depth = engine->config->async_scheduling ? 2 : 1;
+    uint32_t depth = engine->config->async_scheduling ? 2 : 1;
+    if (naive_stages(engine) > 1) {
+        depth = naive_stages(engine) + (naive_looks_ahead(engine) ? 1 : 0);
+    }
     while (engine->steps < depth) {
         bool preempted = false;
-        if (!naive_form(engine, now_ns, &preempted) &&
-            (!preempted || engine->steps > 0)) {
+        if (naive_form(engine, now_ns, &preempted)) {
+            continue;
+        }
+        if (naive_looks_ahead(engine) && engine->steps > 0) {
+            const int64_t end_fx = engine->step[engine->steps - 1].end_fx;
+            engine->step[engine->steps++] =
+                (struct naive_step){.end_fx = end_fx, .empty = true};
+            engine->places++;
+            continue;
+        }
+        if (!preempted || engine->steps > 0) {
             break;
         }
     }
@@ -703,19 +794,35 @@ static inline int64_t naive_next_ns(const struct naive_engine *engine)
     if (engine->steps == 0) {
         return INT64_MAX;
     }
+    if (naive_stages(engine) > 1) {
+        return engine->step[0].end_fx / COST_FX_PER_NS;
+    }
     return engine->start_ns +
            (engine->start_rest + engine->step[0].length_fx) / COST_FX_PER_NS;
+}
+
+static inline void naive_pop(struct naive_engine *engine)
+{
+    memmove(&engine->step[0], &engine->step[1],
+            (NAIVE_FLYING - 1) * sizeof(struct naive_step));
+    engine->steps--;
 }
 
 static inline void naive_step_done(struct naive_engine *engine)
 {
     const struct naive_step step = engine->step[0];
-    const int64_t end_fx = engine->start_rest + step.length_fx;
-    engine->start_ns += end_fx / COST_FX_PER_NS;
-    engine->start_rest = end_fx % COST_FX_PER_NS;
-    memmove(&engine->step[0], &engine->step[1],
-            (NAIVE_FLYING - 1) * sizeof(struct naive_step));
-    engine->steps--;
+    if (naive_stages(engine) > 1) {
+        engine->start_ns = step.end_fx / COST_FX_PER_NS;
+        engine->start_rest = step.end_fx % COST_FX_PER_NS;
+    } else {
+        const int64_t end_fx = engine->start_rest + step.length_fx;
+        engine->start_ns += end_fx / COST_FX_PER_NS;
+        engine->start_rest = end_fx % COST_FX_PER_NS;
+    }
+    naive_pop(engine);
+    while (engine->steps > 0 && engine->step[0].empty) {
+        naive_pop(engine);
+    }
     for (uint32_t i = 0; i < step.count; i++) {
         struct naive_request *request = &engine->request[step.request[i]];
         if (request->known == 0) {

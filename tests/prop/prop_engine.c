@@ -3,7 +3,8 @@
  * prop_engine.c: one engine against the naive one, in both modes, on random small
  * loads: tiny pools that preempt, shared prefixes, sessions that quote outputs of
  * requests still running, priorities, thresholds, chunking on and off, synchronous and
- * not, adapters with few slots, drafts. Every time of every request must be the same.
+ * not, adapters with few slots, drafts, one to four pipeline stages. Every time of
+ * every request must be the same.
  */
 #include "base/rng.h"
 #include "sim/replica.h"
@@ -12,7 +13,7 @@
 
 #include <stdlib.h>
 
-enum { SEEDS = 1500, SEGMENTS_MAX = 8 };
+enum { SEEDS = 2500, SEGMENTS_MAX = 8, LAYERS = 7 };
 
 struct load_case {
     struct engine_config engine;
@@ -64,6 +65,8 @@ static void draw_engine(struct rng *rng, struct load_case *load)
         .long_prefill_token_threshold = rng_below(rng, 4) == 0 ? draw(rng, 1, 30) : 0,
     };
     draw_order(rng, engine);
+    plan_split(&engine->parallel,
+               rng_below(rng, 5) > 1 ? 1 : draw(rng, 2, NAIVE_STAGES), LAYERS);
     engine->max_num_batched_tokens =
         engine->chunked_prefill ? draw(rng, engine->max_num_seqs, 80) : model_len;
     const uint32_t least =
@@ -78,7 +81,7 @@ static void draw_adapters(struct rng *rng, struct load_case *load)
 {
     struct engine_config *engine = &load->engine;
     load->adapters = (struct adapter_costs){.adapter = load->adapter};
-    if (coin(rng)) {
+    if (coin(rng) || engine->parallel.stages > 1) {
         return;
     }
     load->adapters.count = draw(rng, 1, NAIVE_ADAPTERS);
@@ -99,11 +102,12 @@ static void draw_adapters(struct rng *rng, struct load_case *load)
     engine->lora.max_cpu_loras = engine->lora.max_loras + draw(rng, 0, 3);
 }
 
-/* A third of the engines speculate, some without ever being wrong, or right. */
+/* A third of the engines without stages speculate, some without ever being wrong, or
+ * right. */
 static void draw_speculation(struct rng *rng, struct engine_config *engine)
 {
     struct speculation_config *config = &engine->speculation;
-    if (rng_below(rng, 3) > 0) {
+    if (rng_below(rng, 3) > 0 || engine->parallel.stages > 1) {
         return;
     }
     config->tokens = draw(rng, 1, 5);
@@ -162,6 +166,9 @@ static void draw_load(struct rng *rng, struct load_case *load)
     draw_engine(rng, load);
     draw_adapters(rng, load);
     draw_speculation(rng, &load->engine);
+    if (load->engine.speculation.lookahead > 0) {
+        load->kv_blocks++; /* or a lone request of full length comes back for ever */
+    }
     load->count = draw(rng, 1, 40);
     int64_t now_ns = 0;
     const uint64_t pace = draw(rng, 1, 40);
@@ -295,8 +302,9 @@ static struct cost *cost_linear(const struct engine_config *engine)
     struct conf *conf = NULL;
     struct cost *cost = NULL;
     REQUIRE_OK(conf_parse(&conf, "cost", text, sizeof(text) - 1, &err), &err);
-    struct gpu_spec gpu = {.name = "none"};
-    struct model_spec model = {.name = "none"};
+    struct gpu_spec gpu = {
+        .name = "none", .link_latency_s = 1e-6, .link_bytes_per_s = 1e9};
+    struct model_spec model = {.name = "none", .layers = LAYERS, .hidden = 16};
     const struct cost_setup setup = {
         .gpu = &gpu, .model = &model, .engine = engine, .map = conf_root(conf)};
     REQUIRE_OK(cost_new(&cost, &setup, &err), &err);
@@ -306,9 +314,11 @@ static struct cost *cost_linear(const struct engine_config *engine)
 
 static uint64_t preempted_cases;
 static uint64_t hit_cases;
-static uint64_t load_cases;  /* more loads than adapters: some were put out */
-static uint64_t right_cases; /* drafts were right */
-static uint64_t aside_cases; /* requests waited for a slot */
+static uint64_t load_cases;        /* more loads than adapters: some were put out */
+static uint64_t right_cases;       /* drafts were right */
+static uint64_t aside_cases;       /* requests waited for a slot */
+static uint64_t pipelined_cases;   /* where somebody was preempted */
+static uint64_t overlapping_cases; /* stages worked at the same time */
 
 static bool seed_agrees(uint64_t seed)
 {
@@ -333,6 +343,13 @@ static bool seed_agrees(uint64_t seed)
     preempted_cases += naive->preemptions > 0 ? 1 : 0;
     load_cases += naive->adapters.loads > load->adapters.count ? 1 : 0;
     right_cases += naive->speculation.accepted_tokens > 0 ? 1 : 0;
+    if (naive_stages(naive) > 1) {
+        pipelined_cases += naive->preemptions > 0 ? 1 : 0;
+        overlapping_cases += naive->stage_busy[0] + naive->stage_busy[1] >
+                                     naive->start_ns * COST_FX_PER_NS
+                                 ? 1
+                                 : 0;
+    }
     bool hit = false;
     bool aside = false;
     for (uint32_t i = 0; i < load->count; i++) {
@@ -363,9 +380,11 @@ static void engine_agrees_with_the_naive_one(void)
     /* The cases must be of the hard kind, or the test shows nothing. */
     EXPECT(preempted_cases > SEEDS / 5);
     EXPECT(hit_cases > SEEDS / 5);
-    EXPECT(load_cases > SEEDS / 5);
-    EXPECT(aside_cases > SEEDS / 5);
-    EXPECT(right_cases > SEEDS / 5);
+    EXPECT(load_cases > SEEDS / 8);
+    EXPECT(aside_cases > SEEDS / 8);
+    EXPECT(right_cases > SEEDS / 10);
+    EXPECT(pipelined_cases > SEEDS / 10);
+    EXPECT(overlapping_cases > SEEDS / 20);
 }
 
 HARNESS_MAIN("engine", TEST(engine_agrees_with_the_naive_one))

@@ -46,6 +46,7 @@ enum { SEEDS = 1000, TEXT_BYTES = 4096 };
     X(KV_LOST, "KV was lost before its reader had it")                                 \
     X(SLEPT, "engines slept")                                                          \
     X(RELOADED, "the router's policy began anew")                                      \
+    X(STAGES, "batches followed each other through pipeline stages")                   \
     X(SKIPPED, "decode runs saved events")
 
 enum fact {
@@ -187,16 +188,35 @@ static void write_slots(uint64_t seed, struct text *out)
 }
 
 /* A sixth of the scenarios speculate. */
-static void write_speculation(uint64_t seed, struct text *out)
+static bool write_speculation(uint64_t seed, struct text *out)
 {
     static const char *const rates[] = {"0", "0.6", "0.9", "1"};
     struct rng rng;
     rng_init(&rng, seed, "prop_step_by_step/speculation", 0);
-    if (rng_below(&rng, 6) == 0) {
-        text_printf(out,
-                    "        speculative: {method: eagle, tokens: %" PRIu64
-                    ", rate: %s}\n",
-                    draw(&rng, 1, 5), pick(&rng, rates, 4));
+    if (rng_below(&rng, 6) > 0) {
+        return false;
+    }
+    text_printf(out,
+                "        speculative: {method: eagle, tokens: %" PRIu64 ", rate: %s}\n",
+                draw(&rng, 1, 5), pick(&rng, rates, 4));
+    return true;
+}
+
+/* A quarter of those that may have pipeline stages do, on one node or several. */
+static void write_stages(uint64_t seed, struct text *out)
+{
+    struct rng rng;
+    rng_init(&rng, seed, "prop_step_by_step/stages", 0);
+    if (rng_below(&rng, 4) > 0) {
+        return;
+    }
+    const uint64_t stages = draw(&rng, 2, 5);
+    text_printf(out, "      parallel: {pp: %" PRIu64 "}\n", stages);
+    if (rng_below(&rng, 2) == 0) {
+        text_printf(
+            out,
+            "      placement: {node: hgx_h100, nodes: 5, gpus_per_node: %" PRIu64 "}\n",
+            draw(&rng, 1, 3));
     }
 }
 
@@ -248,6 +268,7 @@ static bool write_pool(struct rng *rng, bool apart, uint64_t seed, struct text *
     static const char *const orders[] = {"fcfs", "priority", "shortest_prefill_first",
                                          "earliest_deadline"};
     static const char *const sizes[] = {"1", "4", "16", "32"};
+    struct rng own;
     const char *scheduling = pick(rng, booleans, 2);
     text_printf(out, "      replicas: %" PRIu64 "\n", draw(rng, 1, 3));
     write_cost(rng, out);
@@ -276,7 +297,9 @@ static bool write_pool(struct rng *rng, bool apart, uint64_t seed, struct text *
                     draw(rng, 5, 100));
     }
     write_slots(seed, out);
-    write_speculation(seed, out);
+    if (!write_speculation(seed, out) && adapters_of(&own, seed) == 0) {
+        write_stages(seed, out);
+    }
     return write_tiers(seed, compat, strtoull(size, NULL, 10), out);
 }
 
@@ -607,6 +630,7 @@ static void note_facts(const struct scenario *scenario,
     facts[FACT_LOADED] = summary->adapters.stall_ns > 0;
     facts[FACT_DRAFTS_RIGHT] = summary->speculation.accepted_tokens > 0;
     facts[FACT_ASIDE] = summary->adapters.aside_ns > 0;
+    facts[FACT_STAGES] = plan_stages(&engine->parallel) > 1;
     facts[FACT_LOST] = summary->failed > 0;
     facts[FACT_FAILOVER] = summary->failovers > 0;
     facts[FACT_RETRIED] = summary->retries > 0;
