@@ -404,6 +404,52 @@ static void predicted_lengths_are_the_true_ones(void)
     }
 }
 
+/* What the gateway learns of a request, and no more than that, is another. */
+static void clients_may_cap_their_answers_and_hide_their_session(void)
+{
+#define SINGLE                                                                         \
+    "generate:\n"                                                                      \
+    "  - arrival: {kind: poisson, rate_per_s: 10}\n"                                   \
+    "    prefix: {groups: 3, tokens: 100}\n"                                           \
+    "    input: 10\n"                                                                  \
+    "    output: {kind: uniform, min: 3, max: 500}\n"                                  \
+    "    requests: 20\n"
+#define CHAT                                                                           \
+    "generate:\n"                                                                      \
+    "  - program: chat\n"                                                              \
+    "    preset: moon-conv\n"                                                          \
+    "    warm_up: 0s\n"                                                                \
+    "    requests: 20\n"
+#define QA                                                                             \
+    "generate:\n"                                                                      \
+    "  - program: multi_round_qa\n"                                                    \
+    "    users: 30\n"                                                                  \
+    "    rounds: 3\n"                                                                  \
+    "    time: 60s\n"                                                                  \
+    "    runs: [{qps: 4}]\n"                                                           \
+    "    requests: 20\n"
+#define HIDDEN "    capped: true\n    session: false\n"
+    static const char *const texts[][2] = {
+        {SINGLE, SINGLE HIDDEN}, {CHAT, CHAT HIDDEN}, {QA, QA HIDDEN}};
+    for (size_t form = 0; form < 3; form++) {
+        struct fixture *const open = fixture_conf(texts[form][0], 1);
+        struct fixture *const closed = fixture_conf(texts[form][1], 1);
+        REQUIRE(open->count == 20 && closed->count == 20);
+        for (size_t i = 0; i < open->count; i++) {
+            const struct trace_record *const shown = &open->rows[i].record;
+            const struct trace_record *const hidden = &closed->rows[i].record;
+            EXPECT(shown->session != 0);
+            EXPECT_U64(hidden->session, 0);
+            EXPECT_U64(shown->output_tokens_max, form == 2 ? shown->output_tokens : 0);
+            EXPECT_U64(hidden->output_tokens_max, shown->output_tokens);
+            EXPECT_U64(hidden->output_tokens, shown->output_tokens);
+            EXPECT_I64(hidden->arrival_ns, shown->arrival_ns);
+        }
+        fixture_free(open);
+        fixture_free(closed);
+    }
+}
+
 HARNESS_MAIN("workload_generate", TEST(single_requests_have_content_of_their_own),
              TEST(seeds_decide_everything),
              TEST(populations_do_not_disturb_one_another),
@@ -416,5 +462,6 @@ HARNESS_MAIN("workload_generate", TEST(single_requests_have_content_of_their_own
              TEST(chat_begins_with_conversations_under_way),
              TEST(chat_keeps_below_its_prompt_limit),
              TEST(predicted_lengths_are_the_true_ones),
+             TEST(clients_may_cap_their_answers_and_hide_their_session),
              TEST(wrong_keys_are_told_with_their_line),
              TEST(trace_of_a_scenario_is_found_beside_it))

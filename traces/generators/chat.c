@@ -320,6 +320,7 @@ static void fill_record(struct chat *chat, struct session *session)
         .tenant = population->tenant,
         .adapter = population->adapter,
     };
+    population_finish(population, &chat->record);
     session->last_id = chat->record.id;
     session->last_emitted = true;
     session->emitted++;

@@ -178,6 +178,7 @@ static const struct trace_record *request_of(struct multi_round_qa *qa,
     record->parents[0] = user->last_id;
     record->think_ns = 0;
     record->cancel_ns = qa->begin_ns + run->time_ns - now_ns;
+    population_finish(&qa->population, record);
     user->last_id = record->id;
     qa->drawn++;
     return record;

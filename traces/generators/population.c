@@ -17,6 +17,7 @@ bool population_read(struct population *population, const struct conf_node *map,
     const char *adapter = NULL;
     double priority = 0;
     population->duration_ns = INT64_MAX;
+    population->session = true;
     if (!conf_str(map, "name", &name, err) ||
         !conf_u64(map, "requests", &population->requests_max, err) ||
         !conf_duration_ns(map, "duration", &population->duration_ns, err) ||
@@ -24,7 +25,9 @@ bool population_read(struct population *population, const struct conf_node *map,
         !conf_str(map, "model", &model, err) ||
         !conf_str(map, "tenant", &tenant, err) ||
         !conf_str(map, "adapter", &adapter, err) ||
-        !conf_bool(map, "predicted", &population->predicted, err)) {
+        !conf_bool(map, "predicted", &population->predicted, err) ||
+        !conf_bool(map, "capped", &population->capped, err) ||
+        !conf_bool(map, "session", &population->session, err)) {
         return false;
     }
     if (population->requests_max >= UINT64_C(1) << POPULATION_SHIFT) {
@@ -36,6 +39,16 @@ bool population_read(struct population *population, const struct conf_node *map,
     population->tenant = tenant != NULL ? mem_strdup(tenant) : NULL;
     population->adapter = adapter != NULL ? mem_strdup(adapter) : NULL;
     return true;
+}
+
+void population_finish(const struct population *population, struct trace_record *record)
+{
+    if (population->capped) {
+        record->output_tokens_max = record->output_tokens;
+    }
+    if (!population->session) {
+        record->session = 0;
+    }
 }
 
 void population_fini(struct population *population)

@@ -26,6 +26,8 @@ struct population {
     char *tenant;   /* NULL = none */
     char *adapter;  /* LoRA; NULL = the base model */
     bool predicted; /* the gateway is told the output length */
+    bool capped;    /* the client asks for that many tokens at most */
+    bool session;   /* requests carry their session's key */
 };
 
 /* Reads `program` and all that belongs to it from one map of `generate:`. */
@@ -36,6 +38,9 @@ NODISCARD bool population_open(struct source **out, const struct conf_node *map,
 NODISCARD bool population_read(struct population *population,
                                const struct conf_node *map, struct err *err);
 void population_fini(struct population *population);
+/* What every program's record gets at last: `capped` and `session`. */
+void population_finish(const struct population *population,
+                       struct trace_record *record);
 static inline uint64_t population_id(const struct population *population, uint64_t id)
 {
     return (population->number << POPULATION_SHIFT) | id;

@@ -93,6 +93,7 @@ single_next(struct source *source, const struct trace_record **out, struct err *
     if (single->group != NULL) {
         add_prefix(single);
     }
+    population_finish(population, record);
     *out = record;
     return WORKLOAD_RECORD;
 }
