@@ -24,6 +24,8 @@ json saturate-seeds saturate "${small[@]}" --tolerance 20 --seeds 2
 json plan plan "${small[@]}" --attain 50 --gpus h100_sxm,l40s --tp 1 --engines-max 4
 json regress regress --baseline seeds.db --candidate seeds.db
 json explain explain run.db slowest
+json defects defects --only pinning,kvaware-fails --seeds 2 --quiet
+json defects-fleet defects demo --set end.requests=100 --seeds 1 --quiet
 json helm-explain helm explain "$STACKSIM_SOURCE/configs/helm/lora_pinned.yaml" --gpu h100_sxm \
     --compat tag
 cat >sweep.yaml <<'END'
@@ -52,7 +54,7 @@ for path in glob.glob(folder + "/*.json"):
         schema = json.load(file)
     Validator.check_schema(schema)
     schemas[os.path.basename(path)[:-5]] = Validator(schema)
-also = {"report": "compare", "saturate-seeds": "saturate", "nothing": "run"}
+also = {"defects-fleet": "defects", "report": "compare", "saturate-seeds": "saturate", "nothing": "run"}
 wrong = 0
 used = set()
 
