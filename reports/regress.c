@@ -177,7 +177,6 @@ static struct regress_row *row_add(struct regress_result *result,
     if (!grown) {
         return NULL;
     }
-    result->counts[row->verdict]++;
     result->rows[result->count] = *row;
     return &result->rows[result->count++];
 }
@@ -193,7 +192,7 @@ static enum regress_verdict verdict_of(const struct regress_row *row,
                                        double significance)
 {
     const double worse = worse_by(row->metric, row->baseline, row->candidate);
-    const bool chance = !isnan(row->p) && row->p >= significance;
+    const bool chance = !isnan(row->p_adjusted) && row->p_adjusted >= significance;
     if (chance || fabs(worse) <= row->allowed) {
         return REGRESS_SAME;
     }
@@ -224,8 +223,7 @@ static void metric_compare(struct regress_result *result, struct regress_row *ro
     mem_free(before);
     mem_free(after);
     if (known > 0 || lost > 0) {
-        row->verdict =
-            lost > 0 ? REGRESS_MISSING : verdict_of(row, rules->significance);
+        row->verdict = lost > 0 ? REGRESS_MISSING : REGRESS_SAME; /* so far */
         row->arm = mem_strdup(row->arm);
         (void)row_add(result, row);
     }
@@ -249,7 +247,8 @@ static void arm_compare(struct regress_result *result, const struct regress_side
                                                     .arm = mem_strdup(arm),
                                                     .metric = METRIC_COUNT,
                                                     .verdict = REGRESS_MISSING,
-                                                    .p = (double)NAN});
+                                                    .p = (double)NAN,
+                                                    .p_adjusted = (double)NAN});
     }
     for (size_t i = 0; pairs.count > 0 && i < METRIC_COUNT; i++) {
         if (!rules->limits[i].ignored) {
@@ -260,6 +259,26 @@ static void arm_compare(struct regress_result *result, const struct regress_side
     }
     mem_free(pairs.baseline);
     mem_free(pairs.candidate);
+}
+
+/* Of a hundred figures that did not change five are below 5 % by chance, so that a gate
+ * that asks each by itself would cry at nothing. */
+static void judge(struct regress_result *result, double significance)
+{
+    double *p = mem_alloc(result->count + 1, sizeof *p);
+    for (size_t i = 0; i < result->count; i++) {
+        p[i] = result->rows[i].p;
+    }
+    adjust_fdr(p, result->count);
+    for (size_t i = 0; i < result->count; i++) {
+        struct regress_row *row = &result->rows[i];
+        row->p_adjusted = p[i];
+        if (row->verdict == REGRESS_SAME) {
+            row->verdict = verdict_of(row, significance);
+        }
+        result->counts[row->verdict]++;
+    }
+    mem_free(p);
 }
 
 void regress_compare(struct regress_result *result, const struct regress_side *baseline,
@@ -283,9 +302,11 @@ void regress_compare(struct regress_result *result, const struct regress_side *b
                                                         .arm = mem_strdup(arm),
                                                         .metric = METRIC_COUNT,
                                                         .verdict = REGRESS_NEW,
-                                                        .p = (double)NAN});
+                                                        .p = (double)NAN,
+                                                        .p_adjusted = (double)NAN});
         }
     }
+    judge(result, rules->significance);
 }
 
 void regress_result_fini(struct regress_result *result)

@@ -5,7 +5,7 @@
  * Runs are matched by scenario and name; runs that differ in the seed alone
  * ("session@7") are one arm. A metric of an arm is worse when it moved to the bad side
  * by more than the rules allow and, where both sides have the same two seeds or more,
- * the difference is not chance (paired t over seeds).
+ * the difference is not chance (paired t over seeds, adjusted for all that was asked).
  */
 #ifndef STACKSIM_REPORTS_REGRESS_H
 #define STACKSIM_REPORTS_REGRESS_H
@@ -23,7 +23,7 @@ struct regress_limit {
 
 struct regress_rules {
     struct regress_limit limits[METRIC_COUNT];
-    double significance; /* p below which a difference is not chance */
+    double significance; /* adjusted p below which a difference is not chance */
 };
 
 /* 1 % on every headline metric that has a better side; significance 5 %. */
@@ -51,6 +51,7 @@ struct regress_row {
     double change_ratio; /* candidate / baseline - 1; NaN against zero */
     double allowed;      /* in the metric's unit */
     double p;            /* NaN with fewer than two seeds in common */
+    double p_adjusted;   /* over all figures of all arms (adjust_fdr) */
 };
 
 struct regress_result {

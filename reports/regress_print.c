@@ -68,6 +68,17 @@ static void put_change(struct table *table, const struct regress_row *row)
                   6, shown);
 }
 
+static void put_p(struct table *table, double p)
+{
+    char shown[SHOWN_BYTES] = "-";
+    if (p < 1e-4) {
+        snprintf(shown, sizeof shown, "<0.0001");
+    } else if (!isnan(p)) {
+        snprintf(shown, sizeof shown, "%.4f", p);
+    }
+    table_put_f64(table, p, 4, shown);
+}
+
 /* all: also what stayed the same. */
 static struct table *rows_table(const struct regress_result *result, bool all)
 {
@@ -81,6 +92,7 @@ static struct table *rows_table(const struct regress_result *result, bool all)
         {"candidate", NULL, NULL, NULL, false},
         {"change", NULL, NULL, "candidate / baseline - 1", false},
         {"p", NULL, NULL, "of no difference, over seeds", false},
+        {"p_adjusted", "adjusted", NULL, "for the number of figures", false},
     };
     struct table *table = table_new(columns, sizeof columns / sizeof columns[0]);
     for (size_t i = 0; i < result->count; i++) {
@@ -96,7 +108,8 @@ static struct table *rows_table(const struct regress_result *result, bool all)
         put_value(table, row, row->baseline);
         put_value(table, row, row->candidate);
         put_change(table, row);
-        table_put_f64(table, row->p, 4, NULL);
+        put_p(table, row->p);
+        put_p(table, row->p_adjusted);
     }
     return table;
 }

@@ -10,6 +10,7 @@
 #include <gsl/gsl_cdf.h>
 #include <gsl/gsl_statistics_double.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static struct interval unknown_interval(void)
@@ -91,6 +92,31 @@ void adjust_holm(double *p, size_t count)
         done[at] = true;
     }
     mem_free(done);
+}
+
+static int descending(const void *left, const void *right)
+{
+    const double a = **(const double *const *)left;
+    const double b = **(const double *const *)right;
+    return (a < b) - (a > b);
+}
+
+void adjust_fdr(double *p, size_t count)
+{
+    double **order = mem_alloc(count + 1, sizeof(double *));
+    size_t known = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!isnan(p[i])) {
+            order[known++] = &p[i];
+        }
+    }
+    qsort(order, known, sizeof(double *), descending);
+    double least = 1;
+    for (size_t i = 0; i < known; i++) {
+        least = fmin(least, *order[i] * ((double)known / (double)(known - i)));
+        *order[i] = least;
+    }
+    mem_free(order);
 }
 
 size_t warmup_mser5(const double *values, size_t count, bool *settled)

@@ -2,6 +2,7 @@
  *
  * Rules, matching and verdicts of regress.
  */
+#include "base/rng.h"
 #include "reports/regress.h"
 #include "tests/harness.h"
 
@@ -160,6 +161,51 @@ static void seeds_are_one_arm_and_chance_is_no_regression(void)
     drop(&candidate);
 }
 
+/* 0 to 40, bell-shaped. */
+static double scatter(struct rng *rng)
+{
+    return 10 * (rng_unit(rng) + rng_unit(rng) + rng_unit(rng) + rng_unit(rng));
+}
+
+/* Three arms of five seeds, two figures each, and nothing but chance differs. Asked one
+ * by one some figure is below 5 % in 26 of 100 comparisons (1 - 0.95^6); over 200 the
+ * gate may cry in 5 % and three standard errors. */
+static void a_gate_over_many_figures_seldom_cries_at_chance(void)
+{
+    enum { COMPARISONS = 200, ARMS = 3, SEEDS = 5 };
+    size_t cries = 0;
+    size_t alone = 0;
+    struct rng rng;
+    rng_init(&rng, 1, "chance", 0);
+    for (size_t i = 0; i < COMPARISONS; i++) {
+        struct side sides[2] = {0};
+        for (size_t run = 0; run < (size_t)ARMS * SEEDS; run++) {
+            char name[16];
+            snprintf(name, sizeof name, "%c@%d", (char)('a' + run / SEEDS),
+                     (int)(run % SEEDS));
+            for (size_t side = 0; side < 2; side++) {
+                add(&sides[side], name, run % SEEDS, 80 + scatter(&rng),
+                    80 + scatter(&rng));
+            }
+        }
+        struct regress_result result;
+        bool cried = false;
+        judge(&result, &sides[0], &sides[1], NULL);
+        for (size_t row = 0; row < result.count; row++) {
+            cried = cried || result.rows[row].p < 0.05;
+            EXPECT(result.rows[row].p_adjusted >= result.rows[row].p);
+        }
+        cries += regress_failed(&result) || result.counts[REGRESS_BETTER] > 0 ? 1 : 0;
+        alone += cried ? 1 : 0;
+        regress_result_fini(&result);
+        drop(&sides[0]);
+        drop(&sides[1]);
+    }
+    harness_note("%zu cries, asked one by one %zu", cries, alone);
+    EXPECT(cries <= 19);
+    EXPECT(alone >= 30);
+}
+
 static void what_is_gone_counts_as_worse(void)
 {
     struct side baseline = {0};
@@ -191,4 +237,5 @@ HARNESS_MAIN("unit.regress", TEST(each_metric_has_its_bad_side),
              TEST(rules_widen_narrow_and_ignore),
              TEST(wrong_rules_are_told_with_their_line),
              TEST(seeds_are_one_arm_and_chance_is_no_regression),
+             TEST(a_gate_over_many_figures_seldom_cries_at_chance),
              TEST(what_is_gone_counts_as_worse))

@@ -56,6 +56,22 @@ static void several_questions_make_each_answer_worth_less(void)
     EXPECT_NEAR(large[1], 1, 0);
 }
 
+/* Benjamini and Hochberg: 0.039 * 4/3 is less than 0.041 * 4/4, which is what the last
+ * one is worth; 0.01 * 4/2 is less than 0.008 * 4/1, so both are worth 0.02. */
+static void many_questions_share_their_false_alarms(void)
+{
+    double p[] = {0.041, 0.008, (double)NAN, 0.039, 0.01};
+    adjust_fdr(p, 5);
+    EXPECT_NEAR(p[1], 0.02, 1e-12);
+    EXPECT_NEAR(p[4], 0.02, 1e-12);
+    EXPECT_NEAR(p[3], 0.041, 1e-12);
+    EXPECT_NEAR(p[0], 0.041, 1e-12);
+    EXPECT(isnan(p[2]));
+    double one[] = {0.3};
+    adjust_fdr(one, 1);
+    EXPECT_NEAR(one[0], 0.3, 0);
+}
+
 static void a_series_that_settles_is_cut_where_it_does(void)
 {
     enum { COUNT = 2000, SETTLED = 300 };
@@ -143,6 +159,7 @@ static void no_difference_is_seldom_found(void)
 
 HARNESS_MAIN("unit.replicate", TEST(mean_and_interval_are_students),
              TEST(pairs_are_compared_by_their_differences),
+             TEST(many_questions_share_their_false_alarms),
              TEST(several_questions_make_each_answer_worth_less),
              TEST(a_series_that_settles_is_cut_where_it_does),
              TEST(intervals_hold_the_truth_as_often_as_they_say),
