@@ -213,15 +213,28 @@ const struct json *json_at(const struct json *array, size_t index)
     return (const struct json *)cJSON_GetArrayItem(inside_const(array), (int)index);
 }
 
-const struct json *json_member(const struct json *object, size_t index,
-                               const char **name)
+const struct json *json_first(const struct json *array)
 {
-    if (!cJSON_IsObject(inside_const(object)) || index >= json_count(object)) {
-        return NULL;
-    }
-    const cJSON *member = cJSON_GetArrayItem(inside_const(object), (int)index);
-    *name = member->string;
-    return (const struct json *)member;
+    return cJSON_IsArray(inside_const(array))
+               ? (const struct json *)inside_const(array)->child
+               : NULL;
+}
+
+const struct json *json_first_member(const struct json *object)
+{
+    return cJSON_IsObject(inside_const(object))
+               ? (const struct json *)inside_const(object)->child
+               : NULL;
+}
+
+const struct json *json_next(const struct json *value)
+{
+    return (const struct json *)inside_const(value)->next;
+}
+
+const char *json_name(const struct json *member)
+{
+    return inside_const(member)->string;
 }
 
 bool json_is_null(const struct json *value)

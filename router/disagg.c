@@ -68,21 +68,17 @@ static void refuse_prefill(struct proxy *proxy, int64_t now_ns, struct exchange 
     text_fini(&words);
 }
 
-static bool put_member(const struct json *params, size_t index, struct text *out)
+static void put_member(const struct json *member, struct text *out)
 {
-    const char *name = NULL;
-    const struct json *value = json_member(params, index, &name);
-    if (value == NULL) {
-        return false;
+    const char *name = json_name(member);
+    if (strcmp(name, "remote_host") == 0) {
+        return;
     }
-    if (strcmp(name, "remote_host") != 0) {
-        char *text = json_print(value, false);
-        text_add(out, out->bytes[out->length - 1] == '{' ? "" : ",");
-        body_add_string(out, name, strlen(name));
-        text_printf(out, ":%s", text);
-        mem_free(text);
-    }
-    return true;
+    char *text = json_print(member, false);
+    text_add(out, out->bytes[out->length - 1] == '{' ? "" : ",");
+    body_add_string(out, name, strlen(name));
+    text_printf(out, ":%s", text);
+    mem_free(text);
 }
 
 /* The first answer's kv_transfer_params, with the host that the router reached, as a
@@ -107,7 +103,9 @@ static void carry_kv(struct proxy *proxy, struct exchange *parent,
     struct text added = {0};
     struct text body = {0};
     text_add(&added, "\"kv_transfer_params\":{");
-    for (size_t i = 0; put_member(params, i, &added); i++) {
+    for (const struct json *member = json_first_member(params); member != NULL;
+         member = json_next(member)) {
+        put_member(member, &added);
     }
     text_add(&added, added.bytes[added.length - 1] == '{' ? "\"remote_host\":"
                                                           : ",\"remote_host\":");

@@ -126,10 +126,9 @@ static void apply(struct proxy *proxy, int64_t now_ns)
 /* Adapters have a parent; they are asked for with the engines' own lists. */
 static size_t read_models(const struct json *tree, const char **names)
 {
-    const struct json *data = json_get(tree, "data");
     size_t count = 0;
-    for (size_t i = 0; i < json_count(data) && count < MODELS_MAX; i++) {
-        const struct json *card = json_at(data, i);
+    for (const struct json *card = json_first(json_get(tree, "data"));
+         card != NULL && count < MODELS_MAX; card = json_next(card)) {
         const char *id = json_str(json_get(card, "id"));
         if (id != NULL && json_str(json_get(card, "parent")) == NULL) {
             names[count++] = id;

@@ -136,9 +136,9 @@ static bool read_field(const char *path, const struct json *value, size_t field,
 static bool read_fields(const char *path, const struct json *tree,
                         struct config_text *text, struct err *err)
 {
-    const char *key = NULL;
-    for (size_t i = 0; json_member(tree, i, &key) != NULL; i++) {
-        const struct json *value = json_member(tree, i, &key);
+    for (const struct json *value = json_first_member(tree); value != NULL;
+         value = json_next(value)) {
+        const char *key = json_name(value);
         size_t field = 0;
         while (field < sizeof FIELDS / sizeof FIELDS[0] &&
                strcmp(FIELDS[field].name, key) != 0) {

@@ -53,13 +53,14 @@ static bool read_event(const struct json *value, struct kv_event *event,
         return false;
     }
     *blocks = mem_alloc(count, sizeof **blocks);
-    for (size_t i = 0; i < count; i++) {
-        if (!read_hash(json_at(list, i), &(*blocks)[i])) {
+    event->blocks = *blocks;
+    event->block_count = 0;
+    for (const struct json *hash = json_first(list); hash != NULL;
+         hash = json_next(hash)) {
+        if (!read_hash(hash, &(*blocks)[event->block_count++])) {
             return false;
         }
     }
-    event->blocks = *blocks;
-    event->block_count = (uint32_t)count;
     return true;
 }
 
@@ -71,10 +72,11 @@ static bool take_events(struct proxy *proxy, int64_t now_ns, struct backend *bac
     int64_t number = 0;
     bool good = json_i64(json_get(message, "message"), &number) && number >= 0 &&
                 events != NULL;
-    for (size_t i = 0; good && i < json_count(events); i++) {
+    for (const struct json *value = json_first(events); good && value != NULL;
+         value = json_next(value)) {
         struct kv_event event = {.message = (uint64_t)number};
         uint64_t *blocks = NULL;
-        good = read_event(json_at(events, i), &event, &blocks);
+        good = read_event(value, &event, &blocks);
         if (good && tell) {
             fleet_kv_event(proxy->fleet, now_ns, backend, &event);
         }

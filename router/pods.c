@@ -113,13 +113,14 @@ static bool all_ready(const struct json *object)
 {
     const struct json *states =
         json_get(json_get(object, "status"), "containerStatuses");
-    for (size_t i = 0; i < json_count(states); i++) {
+    for (const struct json *state = json_first(states); state != NULL;
+         state = json_next(state)) {
         bool ready = false;
-        if (!json_bool(json_get(json_at(states, i), "ready"), &ready) || !ready) {
+        if (!json_bool(json_get(state, "ready"), &ready) || !ready) {
             return false;
         }
     }
-    return json_count(states) > 0;
+    return json_first(states) != NULL;
 }
 
 static bool is_ready(const struct pods *pods, const struct json *object)
@@ -251,9 +252,9 @@ bool pods_list_page(struct pods *pods, const char *json, size_t byte_count,
         return err_set(err, ERR_INPUT, "the answer is no list of pods");
     }
     bool good = true;
-    const struct json *items = json_get(tree, "items");
-    for (size_t i = 0; good && i < json_count(items); i++) {
-        good = take(pods, json_at(items, i), false, err);
+    for (const struct json *item = json_first(json_get(tree, "items"));
+         good && item != NULL; item = json_next(item)) {
+        good = take(pods, item, false, err);
     }
     const char *token = text_at(tree, "metadata", "continue");
     next->length = 0;

@@ -209,9 +209,8 @@ static void list_done(struct proxy *proxy, int64_t now_ns, struct exchange *exch
     }
     const char *names[ADAPTERS_MAX];
     size_t count = 0;
-    const struct json *data = json_get(tree, "data");
-    for (size_t i = 0; i < json_count(data) && count < ADAPTERS_MAX; i++) {
-        const struct json *card = json_at(data, i);
+    for (const struct json *card = json_first(json_get(tree, "data"));
+         card != NULL && count < ADAPTERS_MAX; card = json_next(card)) {
         const char *id = json_str(json_get(card, "id"));
         if (id != NULL && json_str(json_get(card, "parent")) != NULL) {
             names[count++] = id;

@@ -47,9 +47,10 @@ static double jitter_of(const struct json *lengths)
     double sum = 0.0;
     double square = 0.0;
     const size_t count = json_count(lengths);
-    for (size_t i = 0; i < count; i++) {
+    for (const struct json *each = json_first(lengths); each != NULL;
+         each = json_next(each)) {
         double length = 0.0;
-        (void)json_f64(json_at(lengths, i), &length);
+        (void)json_f64(each, &length);
         sum += length;
         square += length * length;
     }

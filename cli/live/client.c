@@ -145,10 +145,10 @@ static bool fetch(const struct client *client, const char *path, struct text *an
 static const char *pick_model(const struct json *root, const char *wanted,
                               struct text *known)
 {
-    const struct json *data = json_get(root, "data");
     const char *first = NULL;
-    for (size_t i = 0; i < json_count(data); i++) {
-        const char *id = json_str(json_get(json_at(data, i), "id"));
+    for (const struct json *card = json_first(json_get(root, "data")); card != NULL;
+         card = json_next(card)) {
+        const char *id = json_str(json_get(card, "id"));
         if (id == NULL) {
             continue;
         }

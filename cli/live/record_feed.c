@@ -94,8 +94,9 @@ static bool add_hashes(struct feed *feed, const struct json *list, size_t at,
         return fail(feed, err, "more hashes than a prompt has");
     }
     feed->hashes = array;
-    for (size_t i = 0; i < count; i++) {
-        feed->hashes[at + i] = word(json_at(list, i), 16);
+    for (const struct json *hash = json_first(list); hash != NULL;
+         hash = json_next(hash)) {
+        feed->hashes[at++] = word(hash, 16);
     }
     return true;
 }
@@ -176,12 +177,14 @@ static bool read_params(const struct json *line, struct gateway_setup *setup,
     const struct json *params = json_get(line, "params");
     setup->param_names = names;
     setup->param_values = values;
-    setup->param_count = json_count(params);
-    for (size_t i = 0; i < setup->param_count; i++) {
-        if (i == POLICY_PARAMS_MAX ||
-            !json_f64(json_member(params, i, &names[i]), &values[i])) {
+    setup->param_count = 0;
+    for (const struct json *param = json_first_member(params); param != NULL;
+         param = json_next(param)) {
+        const size_t i = setup->param_count++;
+        if (i == POLICY_PARAMS_MAX || !json_f64(param, &values[i])) {
             return false;
         }
+        names[i] = json_name(param);
     }
     return true;
 }

@@ -94,6 +94,29 @@ static void reals_survive_the_round_trip(void)
     }
 }
 
+static void lists_are_walked_in_order(void)
+{
+    struct json *object = parse("{\"b\":[3,1,2],\"a\":{},\"c\":[]}");
+    char names[4] = "";
+    int64_t number = 0;
+    int64_t digits = 0;
+    size_t count = 0;
+    for (const struct json *each = json_first(json_get(object, "b")); each != NULL;
+         each = json_next(each)) {
+        EXPECT(json_i64(each, &number));
+        digits = 10 * digits + number;
+    }
+    EXPECT_I64(digits, 312);
+    for (const struct json *each = json_first_member(object); each != NULL;
+         each = json_next(each)) {
+        names[count++] = json_name(each)[0];
+    }
+    EXPECT_STR(names, "bac");
+    EXPECT(json_first_member(json_get(object, "a")) == NULL);
+    EXPECT(json_first(json_get(object, "c")) == NULL);
+    json_delete(object);
+}
+
 static void reading_refuses_other_types(void)
 {
     struct json *object =
@@ -119,6 +142,9 @@ static void reading_refuses_other_types(void)
     EXPECT_U64(json_count(json_get(object, "a")), 2);
     EXPECT_U64(json_count(NULL), 0);
     EXPECT(json_at(json_get(object, "a"), 2) == NULL);
+    EXPECT(json_first(object) == NULL);
+    EXPECT(json_first_member(json_get(object, "a")) == NULL);
+    EXPECT(json_first(NULL) == NULL);
     EXPECT(json_at(object, 0) == NULL);
     EXPECT(json_get(object, "S") == NULL);
     json_delete(object);
@@ -174,5 +200,5 @@ static void depth_has_an_exact_ceiling(void)
 
 HARNESS_MAIN("json", TEST(printed_object_keeps_order_and_values),
              TEST(integers_survive_the_round_trip), TEST(reals_survive_the_round_trip),
-             TEST(reading_refuses_other_types), TEST(errors_tell_line_and_column),
-             TEST(depth_has_an_exact_ceiling))
+             TEST(lists_are_walked_in_order), TEST(reading_refuses_other_types),
+             TEST(errors_tell_line_and_column), TEST(depth_has_an_exact_ceiling))
