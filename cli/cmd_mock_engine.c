@@ -29,6 +29,7 @@ struct mock_args {
     double time_scale;
     uint64_t answer_tokens;
     bool flat_errors;
+    const char *kv_events;
 };
 
 static const struct opt MOCK_OPTIONS[] = {
@@ -59,6 +60,9 @@ static const struct opt MOCK_OPTIONS[] = {
     {"--answer-tokens", "N", OPT_U64, offsetof(struct mock_args, answer_tokens), "128",
      "Length of an answer that ends by itself, in tokens. Requests with ignore_eos are "
      "answered up to their max_tokens. Example: --answer-tokens 400"},
+    {"--kv-events", "ENDPOINT", OPT_STR, offsetof(struct mock_args, kv_events), "none",
+     "Publish what the prefix cache stores and forgets over ZeroMQ, as vLLM does with "
+     "--kv-events-config. Example: --kv-events tcp://127.0.0.1:5557"},
     {"--flat-errors", NULL, OPT_FLAG, offsetof(struct mock_args, flat_errors), "off",
      "Errors in the form of vLLM before 0.10.1. Example: --flat-errors"},
     {"--config-dir", "DIR", OPT_STR, offsetof(struct mock_args, config_dir),
@@ -197,6 +201,7 @@ static int run_mock_engine(int argc, char *const *argv)
         .time_scale = args.time_scale,
         .answer_tokens = (uint32_t)args.answer_tokens,
         .flat_errors = args.flat_errors,
+        .kv_events = args.kv_events,
     };
     struct interrupt interrupt;
     interrupt_hold(&interrupt);

@@ -135,6 +135,7 @@ static bool fill_backends(struct config *config, const struct config_text *text,
     const struct list models = split(config->arena, text->static_models);
     const struct list labels = split(config->arena, text->static_model_labels);
     const struct list types = split(config->arena, text->static_model_types);
+    const struct list events = split(config->arena, text->static_kv_events);
     if (urls.count == 0 || models.count == 0) {
         return err_set(err, ERR_USAGE,
                        "static discovery needs --static-backends and --static-models");
@@ -149,7 +150,8 @@ static bool fill_backends(struct config *config, const struct config_text *text,
                        models.count, urls.count, CONFIG_BACKENDS_MAX);
     }
     if (!same_length("--static-model-labels", labels.count, urls.count, err) ||
-        !same_length("--static-model-types", types.count, urls.count, err)) {
+        !same_length("--static-model-types", types.count, urls.count, err) ||
+        !same_length("--static-kv-events", events.count, urls.count, err)) {
         return false;
     }
     config->backends = arena_alloc(config->arena, urls.count, sizeof *config->backends);
@@ -158,6 +160,7 @@ static bool fill_backends(struct config *config, const struct config_text *text,
             .url = urls.items[i],
             .model = models.items[i],
             .label = labels.count > 0 ? labels.items[i] : "default",
+            .kv_events = events.count > 0 ? events.items[i] : NULL,
         };
         if (types.count > 0 && !find_type(types.items[i], &backend.type, err)) {
             return false;

@@ -44,7 +44,8 @@ struct config_backend {
     const char *model;
     const char *label; /* "default" unless given */
     enum model_type type;
-    const char *pod; /* of Kubernetes; NULL: configured by hand */
+    const char *pod;       /* of Kubernetes; NULL: configured by hand */
+    const char *kv_events; /* where it publishes them, or NULL */
 };
 struct config_alias {
     const char *alias;
@@ -59,6 +60,7 @@ struct config_text {
     const char *static_aliases;
     const char *static_model_labels;
     const char *static_model_types;
+    const char *static_kv_events; /* ours */
     const char *routing_logic;
     const char *session_key;
     const char *prefill_model_labels;

@@ -39,6 +39,11 @@
     X(probes_failed, "health probes that failed")                                      \
     X(scrapes, "engine metrics asked for")                                             \
     X(scrapes_failed, "engine metrics that could not be had")                          \
+    X(kv_events, "events of engines' KV caches heard")                                 \
+    X(kv_batches_unreadable, "messages about KV caches that could not be read")        \
+    X(kv_blocks_unplaced, "blocks stored behind ones that were never heard of")        \
+    X(tokenizations, "prompts that an engine tokenised for us")                        \
+    X(tokenizations_failed, "prompts that no engine tokenised")                        \
     X(reloads, "dynamic configurations applied")                                       \
     X(reloads_failed, "dynamic configurations refused")
 

@@ -197,6 +197,7 @@ static void fill_lists(struct config_text *text, const struct config_text *from)
               text->static_backends);
     fill_list(&text->static_model_types, from->static_model_types,
               text->static_backends);
+    fill_list(&text->static_kv_events, from->static_kv_events, text->static_backends);
     if (!text->health_checks_given && text->static_model_types != NULL) {
         text->health_checks = from->health_checks;
     }

@@ -125,6 +125,15 @@ static void dequeue(struct proxy *proxy, struct exchange *exchange)
     proxy->queued_count--;
 }
 
+void exchange_go_on(struct proxy *proxy, int64_t now_ns, struct exchange *exchange)
+{
+    if (fleet_config(proxy->fleet)->disaggregation != DISAGGREGATION_NONE) {
+        disagg_start(proxy, now_ns, exchange);
+        return;
+    }
+    exchange_try(proxy, now_ns, exchange);
+}
+
 static void admit(struct proxy *proxy, int64_t now_ns, struct exchange *exchange)
 {
     proxy->active_count++;
@@ -132,11 +141,9 @@ static void admit(struct proxy *proxy, int64_t now_ns, struct exchange *exchange
     if (proxy->retry_tokens < retry_tokens_max) {
         proxy->retry_tokens += proxy->setup.limits.retry_ratio;
     }
-    if (fleet_config(proxy->fleet)->disaggregation != DISAGGREGATION_NONE) {
-        disagg_start(proxy, now_ns, exchange);
-        return;
+    if (!exchange->wants_ids || !tokenize_start(proxy, now_ns, exchange)) {
+        exchange_go_on(proxy, now_ns, exchange);
     }
-    exchange_try(proxy, now_ns, exchange);
 }
 
 void exchange_admit_waiting(struct proxy *proxy, int64_t now_ns)

@@ -156,6 +156,16 @@ static const struct opt OPTIONS[] = {
      "Take what engines tell about their prefix caches by POST /kv_events?id=ENGINE; "
      "for "
      "kvaware, dynamo_kv and weighted_sum's precise scorer."},
+    {"--kv-events-port", "PORT", OPT_U64, AT(kv_events_port), "none",
+     "Hear the KV events of every engine on this port, where vLLM publishes them over "
+     "ZeroMQ (--kv-events-config). Example: --kv-events-port 5557"},
+    {"--static-kv-events", "ENDPOINTS", OPT_STR, AT(static_kv_events), "none",
+     "The same for each static backend, in their order. Example: --static-kv-events "
+     "tcp://10.0.0.1:5557,tcp://10.0.0.2:5557"},
+    {"--tokenize", NULL, OPT_FLAG, AT(tokenizes), "off; on with the two above",
+     "Ask an engine for the token ids of a prompt that is text, when the policy "
+     "matches "
+     "blocks; else four bytes of text count as a token."},
     {"--lora-adapters", NULL, OPT_FLAG, AT(lists_adapters), "off",
      "Ask engines for their models now and then, and route requests for a LoRA adapter "
      "to those that list it."},
@@ -454,6 +464,7 @@ static bool check_ranges(const struct flags *flags, struct err *err)
                     seconds_max, err) &&
            in_range("--backend-health-check-timeout-seconds",
                     flags->backend_health_check_timeout_s, 1, seconds_max, err) &&
+           in_range("--kv-events-port", flags->kv_events_port, 0, UINT16_MAX, err) &&
            in_range("--max-connections", flags->clients_max, 1, 1 << 20, err) &&
            in_range("--max-requests", flags->requests_max, 1, 1 << 20, err) &&
            in_range("--max-queue", flags->queue_max, 0, 1 << 20, err) &&

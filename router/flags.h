@@ -88,6 +88,9 @@ struct flags { /* NOLINT(clang-analyzer-optin.performance.Padding) */
     const char *record_log;
     const char *access_log;
     bool takes_kv_events;
+    uint64_t kv_events_port; /* 0 = none */
+    const char *static_kv_events;
+    bool tokenizes;
     bool lists_adapters;
     const char *k8s_api;
     const char *k8s_token;

@@ -46,6 +46,7 @@ void flags_config_text(const struct flags *flags, struct config_text *text)
         .health_timeout_s = flags->health_timeout_s,
         .prefix_min_match_length = flags->prefix_min_match_length,
         .routing_params = flags->routing_params,
+        .static_kv_events = flags->static_kv_events,
     };
 }
 
@@ -88,6 +89,7 @@ void flags_server_setup(const struct flags *flags, struct server_setup *setup)
                  strcmp(flags->log_level, "trace") != 0,
         .drain_ns = flags->drain_ns,
         .reload_interval_ns = 10 * ns_per_s,
+        .kv_events_port = (uint16_t)flags->kv_events_port,
         .tls_listen = {.server = true,
                        .cert_path = flags->tls_cert,
                        .key_path = flags->tls_key},
@@ -109,6 +111,8 @@ void flags_server_setup(const struct flags *flags, struct server_setup *setup)
                   .root_path = flags->root_path,
                   .version = STACKSIM_VERSION,
                   .takes_kv_events = flags->takes_kv_events,
+                  .tokenizes = flags->tokenizes || flags->kv_events_port != 0 ||
+                               flags->static_kv_events != NULL,
                   /* Pods come with whatever adapters they have. */
                   .lists_adapters = flags->lists_adapters || flags_want_pods(flags),
                   .dynamic_config = flags->dynamic_config_json},

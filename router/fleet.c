@@ -78,6 +78,8 @@ void fleet_give(struct fleet *fleet, struct backend *backend)
     mem_free(backend->model);
     mem_free(backend->label);
     mem_free(backend->name);
+    mem_free(backend->kv_events);
+    engine_events_delete(backend->events);
     forget_adapters(backend);
     mem_free(backend);
 }
@@ -136,6 +138,8 @@ static struct backend *backend_new(struct fleet *fleet, int64_t now_ns,
     backend->url = mem_strdup(config->url);
     backend->model = mem_strdup(config->model);
     backend->label = mem_strdup(config->label);
+    backend->kv_events =
+        config->kv_events != NULL ? mem_strdup(config->kv_events) : NULL;
     backend->type = config->type;
     make_engine_id(backend->engine_id, config);
     backend->added_unix_s = (now_ns + fleet->setup.unix_offset_ns) / 1000000000;

@@ -18,6 +18,7 @@
 #include "policies/gateway.h"
 #include "policies/request_stats.h"
 #include "router/config.h"
+#include "router/engine_events.h"
 #include "router/origin.h"
 
 struct fleet;
@@ -31,7 +32,9 @@ struct backend {
     enum model_type type;
     char engine_id[37]; /* a UUID made of url and model: the same after a restart */
     struct origin *origin;
-    char **adapters; /* LoRA adapters that it listed last */
+    char *kv_events;              /* where it publishes them, or NULL */
+    struct engine_events *events; /* of its cache, in our hashes; NULL = none came */
+    char **adapters;              /* LoRA adapters that it listed last */
     size_t adapter_count;
     int64_t added_unix_s;
     uint32_t slot; /* dense; its request statistics */
@@ -41,6 +44,8 @@ struct backend {
     bool healthy;
     bool asleep;
     bool accepting;           /* what the gateway was told last */
+    bool deaf;                /* we are: its KV events cannot be heard */
+    bool babbles;             /* it sent KV events that could not be read */
     bool scraped;             /* the last scrape succeeded; metrics are of it */
     uint32_t failures;        /* of transport, in a row */
     uint32_t ejections;       /* in a row */

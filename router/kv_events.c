@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * kv_events.c: what engines tell about their prefix caches, by POST /kv_events.
+ * kv_events.c: what engines tell about their prefix caches: published as vLLM does, or
+ * by POST /kv_events as JSON.
  *
- * vLLM publishes such events over ZeroMQ; whoever subscribes there can pass them on as
- * JSON. Hashes are those of request.c, so the sender must know the texts; they are 16
+ * Hashes in JSON are those of request.c, so the sender must know the texts; they are 16
  * hex digits. Off unless asked for, since it changes decisions.
  */
 #include "base/json.h"
@@ -117,4 +117,43 @@ void kv_events_answer(struct proxy *proxy, int64_t now_ns, struct exchange *exch
                                .type = "application/json",
                                .body = SUCCESS,
                                .body_bytes = sizeof SUCCESS - 1});
+}
+
+/* --- published -------------------------------------------------------------------- */
+
+struct teller {
+    struct proxy *proxy;
+    struct backend *backend;
+    int64_t now_ns;
+};
+
+static void on_event(void *context, const struct kv_event *event)
+{
+    const struct teller *teller = context;
+    teller->proxy->counters.kv_events++;
+    fleet_kv_event(teller->proxy->fleet, teller->now_ns, teller->backend, event);
+}
+
+void proxy_on_kv_batch(struct proxy *proxy, int64_t now_ns, struct backend *backend,
+                       const struct kv_batch *batch)
+{
+    struct teller teller = {proxy, backend, now_ns};
+    const struct engine_events_sink sink = {&teller, on_event};
+    struct err err = {0};
+    if (!backend->member) {
+        return;
+    }
+    if (backend->events == NULL) {
+        backend->events = engine_events_new(REQUEST_BLOCK_TOKENS);
+    }
+    const uint64_t unplaced = engine_events_unplaced(backend->events);
+    const bool good = engine_events_take(backend->events, batch, &sink, &err);
+    proxy->counters.kv_blocks_unplaced +=
+        engine_events_unplaced(backend->events) - unplaced;
+    proxy->counters.kv_batches_unreadable += good ? 0 : 1;
+    if (!good && !backend->babbles) {
+        backend->babbles = true;
+        proxy_warn(proxy, "%s: KV events that cannot be read: %s", backend->url,
+                   err.text);
+    }
 }

@@ -84,7 +84,8 @@ struct proxy_setup {
     struct sentry *sentry; /* NULL = errors are reported to nobody; borrowed */
     struct discovery *discovery; /* NULL = no pods are watched; borrowed */
     bool access_log;
-    bool takes_kv_events;       /* POST /kv_events */
+    bool takes_kv_events; /* POST /kv_events */
+    bool tokenizes; /* asks an engine for token ids where the policy wants blocks */
     bool lists_adapters;        /* asks engines for their LoRA adapters, too */
     const char *dynamic_config; /* path shown in /health, or NULL; borrowed */
 };
@@ -108,6 +109,11 @@ void proxy_on_drained(struct proxy *proxy, int64_t now_ns, uint32_t conn);
 /* Call about every PROXY_TICK_NS: all waiting is measured in these. */
 #define PROXY_TICK_NS INT64_C(50000000)
 void proxy_on_tick(struct proxy *proxy, int64_t now_ns);
+
+/* A batch that an engine published (router/engine_events.h). What is none is counted,
+ * and said once for each backend. */
+void proxy_on_kv_batch(struct proxy *proxy, int64_t now_ns, struct backend *backend,
+                       const struct kv_batch *batch);
 
 /* No new connections or requests from now on; proxy_idle once all requests ended. */
 void proxy_drain(struct proxy *proxy, int64_t now_ns);

@@ -77,14 +77,15 @@ struct engine_conn {
 };
 
 enum exchange_kind {
-    EXCHANGE_PROXY,   /* a client's request, routed by the policy */
-    EXCHANGE_PREFILL, /* first leg of a disaggregated request: routed, kept here */
-    EXCHANGE_PROBE,   /* health of a backend */
-    EXCHANGE_SCRAPE,  /* metrics of a backend */
-    EXCHANGE_LIST,    /* models and adapters of a backend */
-    EXCHANGE_REPORT,  /* an error, to Sentry */
-    EXCHANGE_CLUSTER, /* the Kubernetes API, or one of its pods */
-    EXCHANGE_ADMIN,   /* sleep and wake: forwarded to one backend, answered by us */
+    EXCHANGE_PROXY,    /* a client's request, routed by the policy */
+    EXCHANGE_PREFILL,  /* first leg of a disaggregated request: routed, kept here */
+    EXCHANGE_PROBE,    /* health of a backend */
+    EXCHANGE_SCRAPE,   /* metrics of a backend */
+    EXCHANGE_LIST,     /* models and adapters of a backend */
+    EXCHANGE_REPORT,   /* an error, to Sentry */
+    EXCHANGE_TOKENIZE, /* a prompt's token ids, before its request is routed */
+    EXCHANGE_CLUSTER,  /* the Kubernetes API, or one of its pods */
+    EXCHANGE_ADMIN,    /* sleep and wake: forwarded to one backend, answered by us */
 };
 
 /* Of a disaggregated request: which backends it may go to. */
@@ -139,6 +140,7 @@ struct exchange {
     uint32_t prompt_tokens;
     uint32_t output_tokens_max;
     int32_t priority;
+    bool wants_ids; /* of its prompt, which is text */
     bool wants_stream;
     bool http10;     /* the client speaks HTTP/1.0 */
     bool keep_alive; /* of the client's connection, after this */
@@ -269,6 +271,13 @@ void exchange_refuse(struct proxy *proxy, int64_t now_ns, struct exchange *excha
  * failure by `done`. */
 void exchange_try(struct proxy *proxy, int64_t now_ns, struct exchange *exchange);
 
+/* A request that was held up before its first try goes on. */
+void exchange_go_on(struct proxy *proxy, int64_t now_ns, struct exchange *exchange);
+
+/* --- tokenize.c --- */
+/* False: there is nobody to ask. Else exchange_go_on follows, later or at once. */
+bool tokenize_start(struct proxy *proxy, int64_t now_ns, struct exchange *parent);
+
 /* --- disagg.c --- */
 /* The prefill leg of this request; its decode leg follows by exchange_try. */
 void disagg_start(struct proxy *proxy, int64_t now_ns, struct exchange *parent);
@@ -276,6 +285,9 @@ void disagg_start(struct proxy *proxy, int64_t now_ns, struct exchange *parent);
 /* --- request.c --- */
 /* Fills the exchange from its body. False: refused, the answer is on its way. */
 bool request_read(struct proxy *proxy, int64_t now_ns, struct exchange *exchange);
+/* The prompt's token ids are these: hashes and length, anew. */
+void request_hash_ids(const struct proxy *proxy, struct exchange *exchange,
+                      const uint32_t *ids, size_t count);
 void request_view_of(const struct exchange *exchange, struct request_view *view);
 /* Head and framing for the engine, into out. */
 void request_write_head(const struct proxy *proxy, const struct exchange *exchange,

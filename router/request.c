@@ -63,6 +63,7 @@ static void hash_prompt(struct exchange *exchange, const struct body_facts *fact
     if (chunks_max + blocks_max == 0) {
         return;
     }
+    mem_free(exchange->hashes);
     exchange->hashes = mem_alloc(chunks_max + blocks_max, sizeof *exchange->hashes);
     if (chunks) {
         const size_t count = facts->of_ids
@@ -73,6 +74,16 @@ static void hash_prompt(struct exchange *exchange, const struct body_facts *fact
     }
     exchange->block_count = (uint32_t)chain_blocks(
         facts, exchange->hashes + exchange->chunk_count, blocks_max);
+}
+
+void request_hash_ids(const struct proxy *proxy, struct exchange *exchange,
+                      const uint32_t *ids, size_t count)
+{
+    const struct body_facts facts = {.of_ids = true, .ids = ids, .id_count = count};
+    exchange->chunk_count = 0;
+    exchange->block_count = 0;
+    exchange->prompt_tokens = count < UINT32_MAX ? (uint32_t)count : UINT32_MAX;
+    hash_prompt(exchange, &facts, fleet_needs(proxy->fleet), proxy->setup.access_log);
 }
 
 /* --- reading ---------------------------------------------------------------------- */
@@ -175,6 +186,9 @@ bool request_read(struct proxy *proxy, int64_t now_ns, struct exchange *exchange
     exchange->output_tokens_max = facts.output_tokens_max;
     exchange->priority = facts.priority;
     exchange->wants_stream = facts.stream;
+    exchange->wants_ids = proxy->setup.tokenizes && !facts.of_ids &&
+                          facts.text_bytes > 0 &&
+                          (fleet_needs(proxy->fleet) & NEED_BLOCK_HASHES) != 0;
     hash_prompt(exchange, &facts, fleet_needs(proxy->fleet), proxy->setup.access_log);
     if (model != facts.model) {
         replace_alias(exchange, &facts, model);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * server.c: the loop around the proxy core: listening, signals, clocks, log files. With
- * server_link.c the only user of <uv.h>.
+ * server_link.c and server_events.c the only user of <uv.h>.
  *
  * One thread runs everything but name look-ups, which libuv gives to its own.
  */
@@ -158,6 +158,7 @@ static void on_tick(uv_timer_t *timer)
     struct server *server = timer->data;
     const int64_t now_ns = server_now();
     proxy_on_tick(server->proxy, now_ns);
+    events_on_tick(server);
     for (struct link *link = server->links; link != NULL; link = link->next) {
         if (link->state == LINK_LINGERING && link->linger_until_ns <= now_ns) {
             link_close(link);
@@ -290,12 +291,14 @@ static void close_handle(uv_handle_t *handle, void *context)
 static void stop(struct server *server)
 {
     proxy_delete(server->proxy);
+    events_stop(server);
     fleet_delete(server->fleet);
     config_delete(server->config);
     uv_walk(&server->loop, close_handle, server);
     (void)uv_run(&server->loop, UV_RUN_DEFAULT);
     const int code = uv_loop_close(&server->loop);
     CHECK(code == 0, "uv_loop_close: %s", uv_strerror(code));
+    events_fini(server);
     tls_context_delete(server->tls_listen);
     tls_context_delete(server->tls_engines);
     tls_context_delete(server->tls_cluster);

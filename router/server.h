@@ -21,8 +21,9 @@ struct server_setup {
     const char *record_log;
     const char *access_log;
     bool decision_scores;
-    bool quiet;       /* warnings and statistics only */
-    int64_t drain_ns; /* after SIGTERM, before connections are cut */
+    uint16_t kv_events_port; /* of every engine; 0 = those named by the config only */
+    bool quiet;              /* warnings and statistics only */
+    int64_t drain_ns;        /* after SIGTERM, before connections are cut */
     /* Asked every reload_interval_ns for a new configuration; NULL = no change, or none
      * that is valid (then it has said why through warn). */
     struct config *(*reload)(void *context, bool *failed, struct err *err);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * server_state.h: what the two files around libuv share; nobody else includes it.
+ * server_state.h: what the files around libuv share; nobody else includes it.
  */
 #ifndef STACKSIM_ROUTER_SERVER_STATE_H
 #define STACKSIM_ROUTER_SERVER_STATE_H
@@ -14,6 +14,8 @@ enum { READ_BYTES = 64 * 1024, LINGER_NS = 1000000000 };
 
 enum link_state { LINK_OPEN, LINK_LINGERING, LINK_CLOSING };
 
+struct bus;
+struct ear;
 struct server;
 
 /* One socket. `conn` is the proxy's number for it until one side let go. */
@@ -66,6 +68,10 @@ struct server {
     struct tls_context *tls_engines;
     struct tls_context *tls_cluster;
     char *read_buffer;
+    struct bus *bus;  /* NULL until an engine publishes */
+    struct ear *ears; /* of server_events.c */
+    struct text part; /* scratch */
+    uint64_t heard_generation;
     int64_t drain_until_ns; /* 0 = not draining */
     bool stopped;
 };
@@ -85,5 +91,12 @@ uv_buf_t link_lend(const char *bytes, size_t byte_count);
 /* Tells the proxy of links that failed inside its own actions. */
 void link_on_check(uv_check_t *check);
 void link_fill_rim(struct server *server, struct proxy_rim *rim);
+
+/* --- server_events.c --- */
+void events_on_tick(struct server *server);
+/* While the loop still runs; before the fleet goes. */
+void events_stop(struct server *server);
+/* After the loop. */
+void events_fini(struct server *server);
 
 #endif

@@ -32,6 +32,8 @@ pc:cunit libcunit1-dev
 pc:libuv libuv1-dev
 pc:openssl libssl-dev
 pc:libcurl libcurl4-openssl-dev
+pc:libzmq libzmq3-dev
+pc:mpack libmpack-dev
 file:/usr/share/llhttp/llhttp.c node-llhttp
 header:csv.h libcsv-dev
 header:jsmn.h libjsmn-dev

@@ -75,13 +75,14 @@ static void on_end(void *context, struct request *request, int64_t now_ns,
 }
 
 struct live_engine *live_engine_new(const struct scenario_pool *pool,
-                                    const struct live_events *events)
+                                    const struct live_events *events,
+                                    const struct kv_listener *listener)
 {
     struct live_engine *engine = mem_alloc(1, sizeof *engine);
     engine->pool = pool;
     engine->events = *events;
     engine->table = request_table_new();
-    engine->blocks = prompt_blocks_new(pool->engine.block_tokens);
+    engine->blocks = prompt_blocks_new(pool->engine.block_tokens, listener != NULL);
     engine->first_free = UINT32_MAX;
     const struct replica_setup setup = {
         .engine = &pool->engine,
@@ -89,10 +90,16 @@ struct live_engine *live_engine_new(const struct scenario_pool *pool,
         .kv_blocks = pool->kv_blocks,
         .table = engine->table,
         .events = {engine, on_first_token, on_end},
+        .cache_listener = listener,
         .step_by_step = true,
     };
     engine->replica = replica_new(&setup);
     return engine;
+}
+
+const struct prompt_blocks *live_engine_blocks(const struct live_engine *engine)
+{
+    return engine->blocks;
 }
 
 void live_engine_delete(struct live_engine *engine)

@@ -39,9 +39,12 @@ struct live_order {
     int32_t priority;
 };
 
-/* pool is borrowed for ever. */
+/* pool and listener are borrowed for ever; listener: of the prefix cache, or NULL. */
 struct live_engine *live_engine_new(const struct scenario_pool *pool,
-                                    const struct live_events *events);
+                                    const struct live_events *events,
+                                    const struct kv_listener *listener);
+/* The prompts that came by, with their ids if there is a listener. */
+const struct prompt_blocks *live_engine_blocks(const struct live_engine *engine);
 void live_engine_delete(struct live_engine *engine);
 
 /* Prompt and output must fit the context. Returns a handle for live_engine_cancel,

@@ -14,6 +14,7 @@
 #include "cli/live/live_engine.h"
 #include "cli/live/mock_adapters.h"
 #include "cli/live/mock_ask.h"
+#include "cli/live/mock_events.h"
 #include "cli/live/mock_metrics.h"
 #include "cli/live/openai.h"
 #include "cli/live/web.h"
@@ -56,6 +57,7 @@ struct mock_engine {
     struct mock_limits limits;
     struct web *web;
     struct live_engine *engine;
+    struct mock_events *events; /* NULL = published nowhere */
     struct body_reader *reader;
     struct mock_metrics metrics;
     struct mock_ask ask; /* scratch */
@@ -222,7 +224,8 @@ static void submit(struct mock_engine *mock, struct answer *answer)
         .owner = answer,
         .prompt = {.ids = ask->ids,
                    .count = ask->id_count,
-                   .salt = ask->cache_salt ^ hash_xxh64(name, strlen(name), 0)},
+                   .salt = ask->cache_salt ^ hash_xxh64(name, strlen(name), 0),
+                   .apart = ask->cache_salt != 0 || answer->adapter != NULL},
         .output_id = answer->output_id,
         .output_tokens = ask->output_tokens,
         .priority = ask->priority,
@@ -507,8 +510,20 @@ bool mock_engine_new(struct mock_engine **out, const struct mock_engine_setup *s
         mem_free(mock);
         return false;
     }
+    if (setup->kv_events != NULL &&
+        !mock_events_new(&mock->events, setup->kv_events,
+                         setup->pool->engine.block_tokens, err)) {
+        web_close(mock->web);
+        mem_free(mock);
+        return false;
+    }
     const struct live_events events = {mock, on_tokens};
-    mock->engine = live_engine_new(setup->pool, &events);
+    mock->engine = live_engine_new(
+        setup->pool, &events,
+        mock->events != NULL ? mock_events_listener(mock->events) : NULL);
+    if (mock->events != NULL) {
+        mock_events_ids(mock->events, live_engine_blocks(mock->engine));
+    }
     mock->reader = body_reader_new();
     mock->start_ns = clock_wall_ns();
     mock->created_unix_s = clock_unix_s();
@@ -535,6 +550,7 @@ void mock_engine_delete(struct mock_engine *mock)
     }
     web_close(mock->web);
     live_engine_delete(mock->engine);
+    mock_events_delete(mock->events);
     body_reader_delete(mock->reader);
     mock_ask_fini(&mock->ask);
     text_fini(&mock->scratch);
@@ -550,5 +566,8 @@ uint16_t mock_engine_port(const struct mock_engine *mock)
 bool mock_engine_turn(struct mock_engine *mock, struct err *err)
 {
     live_engine_advance(mock->engine, engine_now_ns(mock));
+    if (mock->events != NULL) {
+        mock_events_flush(mock->events, (double)clock_unix_s());
+    }
     return web_turn(mock->web, wait_ns(mock), err);
 }

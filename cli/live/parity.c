@@ -15,6 +15,7 @@
 #include "cli/live/record_feed.h"
 #include "cli/live/server_child.h"
 #include "cli/progress.h"
+#include "policies/policy_set.h"
 #include "traces/workload.h"
 
 #include <inttypes.h>
@@ -99,13 +100,22 @@ bool parity_compare(const struct parity_files *files, struct parity_result *resu
 
 /* --- engines ---------------------------------------------------------------------- */
 
+static void name_events(const struct parity_setup *setup, uint32_t index,
+                        char endpoint[SERVER_PATH_BYTES])
+{
+    (void)snprintf(endpoint, SERVER_PATH_BYTES, "ipc://%s/engine-%" PRIu32 ".events",
+                   setup->folder, index);
+}
+
 static bool start_engine(struct parity *parity, uint32_t index, struct err *err)
 {
     const struct parity_setup *setup = &parity->setup;
     char scale[32];
     char log[SERVER_PATH_BYTES];
+    char events[SERVER_PATH_BYTES];
     (void)snprintf(scale, sizeof scale, "%g", setup->time_scale);
     (void)snprintf(log, sizeof log, "%s/engine-%" PRIu32 ".log", setup->folder, index);
+    name_events(setup, index, events);
     const char *argv[] = {
         parity->self,
         "mock-engine",
@@ -113,6 +123,8 @@ static bool start_engine(struct parity *parity, uint32_t index, struct err *err)
         "0",
         "--time-scale",
         scale,
+        "--kv-events",
+        events,
         "--model",
         setup->model,
         "--gpu",
@@ -182,6 +194,12 @@ static void name_files(const struct parity_setup *setup, const char *policy,
                    policy);
 }
 
+static bool listens(const struct parity_setup *setup, const char *name)
+{
+    const struct route_policy *policy = policy_set_find(setup->policies, name);
+    return policy != NULL && (policy->needs & NEED_KV_EVENTS) != 0;
+}
+
 static bool start_router(const struct parity *parity, const char *policy,
                          const struct router_files *files, struct server_child *router,
                          struct err *err)
@@ -190,12 +208,16 @@ static bool start_router(const struct parity *parity, const char *policy,
     struct text urls = {0};
     struct text models = {0};
     struct text labels = {0};
+    struct text events = {0};
     char seed[24];
     (void)snprintf(seed, sizeof seed, "%" PRIu64, setup->seed);
     for (uint32_t i = 0; i < setup->engines; i++) {
         text_printf(&urls, "%s%s", i == 0 ? "" : ",", parity->engines[i].url);
         text_printf(&models, "%s%s", i == 0 ? "" : ",", setup->model);
         text_add(&labels, i == 0 ? "prefill" : ",decode");
+        char endpoint[SERVER_PATH_BYTES];
+        name_events(setup, i, endpoint);
+        text_printf(&events, "%s%s", i == 0 ? "" : ",", endpoint);
     }
     const char *argv[ARGUMENTS_MAX] = {
         parity->router,
@@ -229,6 +251,10 @@ static bool start_router(const struct parity *parity, const char *policy,
         argv[count++] = "--policy-plugin";
         argv[count++] = setup->plugins[i];
     }
+    if (listens(setup, policy)) {
+        argv[count++] = "--static-kv-events";
+        argv[count++] = text_str(&events);
+    }
     if (parity_is_disaggregated(policy)) {
         argv[count++] = "--static-model-labels";
         argv[count++] = text_str(&labels);
@@ -239,6 +265,7 @@ static bool start_router(const struct parity *parity, const char *policy,
     text_fini(&urls);
     text_fini(&models);
     text_fini(&labels);
+    text_fini(&events);
     return good;
 }
 
@@ -288,6 +315,21 @@ static bool replay(const struct parity *parity, const char *policy, const char *
     return good;
 }
 
+/* Warm engines would tell a new listener of blocks behind ones that it never heard of:
+ * for one, engines start anew. */
+static bool refresh_engines(struct parity *parity, const char *policy, struct err *err)
+{
+    bool good = true;
+    if (!listens(&parity->setup, policy)) {
+        return true;
+    }
+    for (uint32_t i = 0; good && i < parity->setup.engines; i++) {
+        good =
+            server_child_stop(&parity->engines[i], err) && start_engine(parity, i, err);
+    }
+    return good;
+}
+
 bool parity_policy(struct parity *parity, const char *policy,
                    struct parity_result *result, struct err *err)
 {
@@ -295,7 +337,8 @@ bool parity_policy(struct parity *parity, const char *policy,
     struct server_child router = {0};
     struct err later = {0};
     name_files(&parity->setup, policy, &files);
-    if (!start_router(parity, policy, &files, &router, err)) {
+    if (!refresh_engines(parity, policy, err) ||
+        !start_router(parity, policy, &files, &router, err)) {
         return false;
     }
     const bool good = replay(parity, policy, router.url, result, err);

@@ -37,14 +37,24 @@ struct prompt_blocks {
     uint64_t chain; /* of its full blocks */
     uint32_t *tail; /* ids behind them; room for a block */
     uint32_t tail_tokens;
+    /* Ids by the engine's hashes; NULL and unused unless they are kept. */
+    struct map *ids_of;
+    uint32_t *ids; /* block_tokens each */
+    size_t ids_count;
+    size_t ids_capacity;
+    uint64_t *engine_hashes; /* of the prompt read last */
+    size_t engine_capacity;
+    uint64_t engine_chain; /* of its last full block */
+    bool apart;
 };
 
-struct prompt_blocks *prompt_blocks_new(uint32_t block_tokens)
+struct prompt_blocks *prompt_blocks_new(uint32_t block_tokens, bool keeps_ids)
 {
     struct prompt_blocks *blocks = mem_alloc(1, sizeof *blocks);
     blocks->block_tokens = block_tokens;
     blocks->map = map_new(1024, PROMPT_BLOCKS_MAX);
     blocks->tail = mem_alloc(block_tokens, sizeof *blocks->tail);
+    blocks->ids_of = keeps_ids ? map_new(1024, PROMPT_BLOCKS_MAX) : NULL;
     return blocks;
 }
 
@@ -55,6 +65,9 @@ void prompt_blocks_delete(struct prompt_blocks *blocks)
         mem_free(blocks->entries);
         mem_free(blocks->segments);
         mem_free(blocks->tail);
+        map_delete(blocks->ids_of);
+        mem_free(blocks->ids);
+        mem_free(blocks->engine_hashes);
         mem_free(blocks);
     }
 }
@@ -117,6 +130,79 @@ static void add_block(struct prompt_blocks *blocks, uint64_t hash, uint32_t toke
     }
 }
 
+/* --- ids -------------------------------------------------------------------------- */
+
+static void keep_ids(struct prompt_blocks *blocks, uint64_t hash, const uint32_t *ids)
+{
+    const uint32_t size = blocks->block_tokens;
+    uint32_t index = 0;
+    if (map_get(blocks->ids_of, hash, &index)) {
+        return;
+    }
+    if (blocks->ids_count == PROMPT_BLOCKS_MAX) {
+        map_clear(blocks->ids_of);
+        blocks->ids_count = 0;
+    }
+    void *array = blocks->ids;
+    const bool grown =
+        mem_grow(&array, &blocks->ids_capacity, (blocks->ids_count + 1) * size,
+                 sizeof *blocks->ids, (size_t)PROMPT_BLOCKS_MAX * size);
+    CHECK(grown, "ids of %zu blocks", blocks->ids_count);
+    blocks->ids = array;
+    memcpy(blocks->ids + blocks->ids_count * size, ids, size * sizeof *ids);
+    map_put(blocks->ids_of, hash, (uint32_t)blocks->ids_count++);
+}
+
+static void keep_prompt(struct prompt_blocks *blocks, const struct prompt_ids *prompt)
+{
+    const uint32_t size = blocks->block_tokens;
+    const size_t full = prompt->count / size;
+    blocks->apart = prompt->apart;
+    blocks->engine_chain = block_chain_start(0);
+    if (blocks->ids_of == NULL || prompt->apart || full == 0) {
+        return;
+    }
+    void *array = blocks->engine_hashes;
+    const bool grown = mem_grow(&array, &blocks->engine_capacity, full,
+                                sizeof *blocks->engine_hashes, TOKENS_MAX);
+    CHECK(grown, "%zu blocks of a prompt", full);
+    blocks->engine_hashes = array;
+    const size_t count = segment_block_hashes(blocks->segments, blocks->segment_count,
+                                              size, 0, blocks->engine_hashes, full);
+    for (size_t i = 0; i < count; i++) {
+        keep_ids(blocks, blocks->engine_hashes[i], prompt->ids + i * size);
+        blocks->engine_chain = blocks->engine_hashes[i];
+    }
+}
+
+/* The block of the answer that `pieces` make, whose ids are in the tail. */
+static void keep_answer(struct prompt_blocks *blocks, const struct block_entry *entry)
+{
+    struct block_run runs[2 * PIECES_MAX];
+    if (blocks->ids_of == NULL || blocks->apart) {
+        return;
+    }
+    struct segment pieces[PIECES_MAX];
+    memcpy(pieces, entry->pieces, sizeof pieces);
+    const size_t count = segment_normalise(pieces, entry->count);
+    const size_t run_count = block_runs_cut(pieces, count, blocks->block_tokens, runs);
+    CHECK(run_count == 1 && runs[0].blocks == 1, "an answer's block in %zu runs",
+          run_count);
+    blocks->engine_chain =
+        block_run_hashes(&runs[0], blocks->block_tokens, blocks->engine_chain, NULL);
+    keep_ids(blocks, blocks->engine_chain, blocks->tail);
+}
+
+const uint32_t *prompt_blocks_ids(const struct prompt_blocks *blocks, uint64_t hash)
+{
+    uint32_t index = 0;
+    return blocks->ids_of != NULL && map_get(blocks->ids_of, hash, &index)
+               ? blocks->ids + (size_t)index * blocks->block_tokens
+               : NULL;
+}
+
+/* --- prompts and answers ---------------------------------------------------------- */
+
 size_t prompt_blocks_read(struct prompt_blocks *blocks, const struct prompt_ids *prompt,
                           const struct segment **segments)
 {
@@ -145,6 +231,7 @@ size_t prompt_blocks_read(struct prompt_blocks *blocks, const struct prompt_ids 
         add_piece(blocks, &tail);
         blocks->segment_count--;
     }
+    keep_prompt(blocks, prompt);
     *segments = blocks->segments;
     return blocks->segment_count;
 }
@@ -167,6 +254,7 @@ void prompt_blocks_answer(struct prompt_blocks *blocks, uint64_t output_id,
         (void)token_text_ids(&entry.pieces[entry.count - 1], 1, blocks->tail + filled,
                              take);
         blocks->chain = chain_ids(blocks->chain, blocks->tail, size);
+        keep_answer(blocks, &entry);
         if (find(blocks, blocks->chain) == NULL) {
             remember(blocks, blocks->chain, &entry);
         }

@@ -40,6 +40,9 @@ for kind in setup join route first_token end metrics; do
 done
 grep -q '"how":"completed","had_first_token":true' keep/weighted_sum.record.jsonl ||
     fail "no request was completed"
+# Engines published what is in their caches, the router heard it and used it.
+grep -q '"kind":"kv_event"' keep/kv_aware.record.jsonl || fail "no engine told of its cache"
+awk -F, '$6 == "kv_hit"' keep/kv_aware.decisions.csv | grep -q . || fail "kv_aware hit nothing"
 awk -F, 'NR > 1 && $8 > 0' keep/prefix_aware.decisions.csv | grep -q . ||
     fail "prefix_aware matched no prefix"
 

@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "base/jsonl.h"
 #include "policies/decision_log.h"
+#include "router/msgpack.h"
 #include "router/proxy.h"
 #include "tests/dst/fake_net.h"
 
@@ -979,6 +980,92 @@ static void kv_events_draw_requests_to_who_holds_the_prompt(void)
     expect_clean(net);
 }
 
+/* One batch as vLLM 0.10 publishes it: 16 blocks of the ids 0 to 255, hashed by the
+ * engine as 100, 101, ... */
+static void put_batch(struct text *out)
+{
+    msgpack_put_array(out, 3);
+    msgpack_put_float(out, 1.5);
+    msgpack_put_array(out, 1);
+    msgpack_put_array(out, 7);
+    msgpack_put_str(out, "BlockStored");
+    msgpack_put_array(out, 16);
+    for (uint64_t i = 0; i < 16; i++) {
+        msgpack_put_uint(out, 100 + i);
+    }
+    msgpack_put_nil(out);
+    msgpack_put_array(out, 256);
+    for (uint64_t i = 0; i < 256; i++) {
+        msgpack_put_uint(out, i);
+    }
+    msgpack_put_uint(out, 16);
+    msgpack_put_nil(out);
+    msgpack_put_str(out, "GPU");
+    msgpack_put_nil(out);
+}
+
+static struct net *tokenizing(const char *backends)
+{
+    return net_new(&(struct net_setup){.backends = backends,
+                                       .models = "m,m",
+                                       .policy = "kv_aware",
+                                       .session_key = "s",
+                                       .tokenizes = true});
+}
+
+static void published_events_meet_tokenized_prompts(void)
+{
+    struct net *net = tokenizing("http://tok-a:1,http://tok-b:1");
+    static const struct kv_batch junk = {0, "junk", 4};
+    struct text bytes = {0};
+    put_batch(&bytes);
+    const struct kv_batch batch = {0, bytes.bytes, bytes.length};
+    proxy_on_kv_batch(net->proxy, net->now_ns, fleet_at(net->fleet, 1), &batch);
+    proxy_on_kv_batch(net->proxy, net->now_ns, fleet_at(net->fleet, 0), &junk);
+    proxy_on_kv_batch(net->proxy, net->now_ns, fleet_at(net->fleet, 0), &junk);
+    struct net_end *client = net_client(net);
+    for (int i = 0; i < 3; i++) {
+        net_post(client, "/v1/completions", BODY);
+        net_settle(net, 65536);
+    }
+    for (int i = 0; i < 3; i++) {
+        expect_has(client, "200 {\"engine\":\"tok-b\",\"got\":" BODY);
+    }
+    expect_metric(net, "stackrouter_tokenizations_total 3\n");
+    expect_metric(net, "stackrouter_tokenizations_failed_total 0\n");
+    expect_metric(net, "stackrouter_kv_events_total 1\n");
+    expect_metric(net, "stackrouter_kv_batches_unreadable_total 2\n");
+    text_fini(&bytes);
+    expect_clean(net);
+}
+
+/* Without an answer the text's own hashes stand, and the request goes its way. */
+static void a_silent_tokenizer_costs_ten_seconds(void)
+{
+    struct net *net = tokenizing("http://untok-a:1,http://untok-b:1");
+    struct net_end *client = net_client(net);
+    net_post(client, "/v1/completions", BODY);
+    net_wait(net, 9 * second_ns);
+    expect_answers(client, "");
+    net_wait(net, 2 * second_ns);
+    expect_has(client, "200 {\"engine\":\"untok-");
+    expect_metric(net, "stackrouter_tokenizations_failed_total 1\n");
+    expect_clean(net);
+}
+
+static void a_client_that_leaves_ends_the_question_for_tokens(void)
+{
+    struct net *net = tokenizing("http://untok-a:1,http://untok-b:1");
+    struct net_end *client = net_client(net);
+    net_post(client, "/v1/completions", BODY);
+    net_settle(net, 65536);
+    EXPECT_U64(net->requests_at_engines, 1);
+    net_lose(net, client, "closed by the peer");
+    net_wait(net, 11 * second_ns);
+    EXPECT_U64(net->requests_at_engines, 1);
+    expect_clean(net);
+}
+
 static void errors_are_reported_without_a_word_of_the_client(void)
 {
     struct sentry *sentry = NULL;
@@ -1332,6 +1419,9 @@ HARNESS_MAIN("router", TEST(requests_take_turns_and_connections_are_reused),
              TEST(adapters_are_listed_and_routed_to_who_has_them),
              TEST(a_sleeping_engine_gets_no_requests), TEST(the_access_log_is_a_trace),
              TEST(kv_events_draw_requests_to_who_holds_the_prompt),
+             TEST(published_events_meet_tokenized_prompts),
+             TEST(a_silent_tokenizer_costs_ten_seconds),
+             TEST(a_client_that_leaves_ends_the_question_for_tokens),
              TEST(errors_are_reported_without_a_word_of_the_client),
              TEST(without_an_address_nothing_is_reported),
              TEST(a_dead_reporter_holds_nothing_up),

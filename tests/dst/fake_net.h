@@ -125,6 +125,24 @@ static inline void net_ok(struct net_end *end)
     text_fini(&body);
 }
 
+/* Every prompt is the ids 0 to 255; "untok" never says so. */
+static inline void net_tokenizer(struct net_end *end)
+{
+    struct text body = {0};
+    const char *target = http_target(http_parser_head(end->script.parser));
+    if (strcmp(target, "/tokenize") != 0) {
+        net_ok(end);
+    } else if (net_plays(end, "tok")) {
+        text_add(&body, "{\"count\":256,\"tokens\":[");
+        for (int i = 0; i < 256; i++) {
+            text_printf(&body, "%s%d", i == 0 ? "" : ",", i);
+        }
+        text_add(&body, "]}");
+        net_answer(end, body.bytes, body.length, 200);
+    }
+    text_fini(&body);
+}
+
 /* A whole request arrived. */
 static inline void net_play(struct net *net, struct net_end *end)
 {
@@ -169,6 +187,8 @@ static inline void net_play(struct net *net, struct net_end *end)
         } else {
             net_ok(end);
         }
+    } else if (net_plays(end, "tok") || net_plays(end, "untok")) {
+        net_tokenizer(end);
     } else if (net_plays(end, "busy")) {
         net_answer(end, "{\"detail\":\"busy\"}", 17, 503);
     }
@@ -383,6 +403,7 @@ struct net_setup {
     bool lists_adapters;
     struct sentry *sentry;
     bool takes_kv_events;
+    bool tokenizes;
     bool access_log;
     struct proxy_limits limits; /* zeros take the defaults below */
     uint64_t seed;
@@ -475,6 +496,7 @@ static inline struct net *net_new(const struct net_setup *setup)
         .access_log = setup->access_log,
         .sentry = setup->sentry,
         .takes_kv_events = setup->takes_kv_events,
+        .tokenizes = setup->tokenizes,
         .lists_adapters = setup->lists_adapters,
         .scrape_interval_ns = setup->lists_adapters ? 1000000000 : 0,
     };

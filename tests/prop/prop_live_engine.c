@@ -121,7 +121,7 @@ static void live(const char *trace, uint64_t seed, struct fates *fates)
                &err);
     REQUIRE_OK(workload_open_trace(&workload, trace, &reading, &err), &err);
     const struct live_events events = {NULL, on_tokens};
-    struct live_engine *engine = live_engine_new(&scenario->pools[0], &events);
+    struct live_engine *engine = live_engine_new(&scenario->pools[0], &events, NULL);
     uint32_t *ids = mem_alloc(IDS_MAX, sizeof *ids);
     const struct trace_record *record = NULL;
     int64_t now_ns = 0;

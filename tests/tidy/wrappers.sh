@@ -13,12 +13,15 @@ zlib.h base/lines.c
 zstd.h base/lines.c
 xxhash.h base/hash.c
 md5.h base/hash.c
+sha1.h base/hash.c
 jsmn.h base/jsonl.c
 gsl/ stats/
 sqlite3.h reports/sql.c
 uv.h router/server
 llhttp.h router/http.c
 openssl/ router/tls.c
+zmq.h router/bus.c
+mpack.h router/msgpack.c
 curl/ cli/live/client.c
 pthread.h cli/
 time.h cli/

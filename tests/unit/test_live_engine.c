@@ -63,7 +63,7 @@ static void bed_init(struct bed *bed)
         scenario_parse(&bed->scenario, "test", YAML, strlen(YAML), &options, &err),
         &err);
     const struct live_events events = {&bed->heard, on_tokens};
-    bed->engine = live_engine_new(&bed->scenario->pools[0], &events);
+    bed->engine = live_engine_new(&bed->scenario->pools[0], &events, NULL);
     for (uint32_t i = 0; i < 1000; i++) {
         bed->ids[i] = 5000 + i;
     }

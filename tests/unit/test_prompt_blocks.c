@@ -15,7 +15,7 @@ enum { BLOCK = 16, IDS_MAX = 1 << 17, HASHES_MAX = IDS_MAX / BLOCK };
 static size_t hashes_of(struct prompt_blocks *blocks, const uint32_t *ids, size_t count,
                         uint64_t *hashes)
 {
-    const struct prompt_ids prompt = {ids, count, 0};
+    const struct prompt_ids prompt = {ids, count, 0, false};
     const struct segment *segments = NULL;
     const size_t pieces = prompt_blocks_read(blocks, &prompt, &segments);
     EXPECT_U64(segment_tokens(segments, pieces), count);
@@ -41,7 +41,7 @@ static void fill(uint32_t *ids, size_t count, uint64_t stream)
 
 static void equal_beginnings_share_whole_blocks_and_no_more(void)
 {
-    struct prompt_blocks *blocks = prompt_blocks_new(BLOCK);
+    struct prompt_blocks *blocks = prompt_blocks_new(BLOCK, false);
     static uint64_t a[HASHES_MAX];
     static uint64_t b[HASHES_MAX];
     uint32_t ids[100];
@@ -59,12 +59,12 @@ static void equal_beginnings_share_whole_blocks_and_no_more(void)
 
 static void salts_share_nothing(void)
 {
-    struct prompt_blocks *blocks = prompt_blocks_new(BLOCK);
+    struct prompt_blocks *blocks = prompt_blocks_new(BLOCK, false);
     uint32_t ids[32];
     fill(ids, 32, 1);
     const struct segment *segments = NULL;
-    const struct prompt_ids one = {ids, 32, 1};
-    const struct prompt_ids two = {ids, 32, 2};
+    const struct prompt_ids one = {ids, 32, 1, false};
+    const struct prompt_ids two = {ids, 32, 2, false};
     EXPECT_U64(prompt_blocks_read(blocks, &one, &segments), 1);
     EXPECT_U64(segments[0].offset, 0);
     EXPECT_U64(prompt_blocks_read(blocks, &two, &segments), 1);
@@ -80,11 +80,11 @@ static void a_prompt_that_quotes_an_answer_is_the_chain_that_the_engine_kept(voi
     static uint64_t next[HASHES_MAX];
     for (uint32_t prompt = 1; prompt <= 2 * BLOCK + 1; prompt++) {
         for (uint32_t output = 1; output <= 2 * BLOCK + 1; output++) {
-            struct prompt_blocks *blocks = prompt_blocks_new(BLOCK);
+            struct prompt_blocks *blocks = prompt_blocks_new(BLOCK, false);
             uint32_t ids[4 * BLOCK + 2];
             struct segment chain[8];
             fill(ids, prompt, 1);
-            const struct prompt_ids first = {ids, prompt, 0};
+            const struct prompt_ids first = {ids, prompt, 0, false};
             const struct segment *segments = NULL;
             size_t count = prompt_blocks_read(blocks, &first, &segments);
             for (size_t i = 0; i < count; i++) {
@@ -115,7 +115,7 @@ static void a_recorded_conversation_keeps_its_shared_prefixes(void)
                                    harness_source("traces/samples/chat.csv.zst"),
                                    &options, &err),
                &err);
-    struct prompt_blocks *blocks = prompt_blocks_new(BLOCK);
+    struct prompt_blocks *blocks = prompt_blocks_new(BLOCK, false);
     uint32_t *ids = mem_alloc(IDS_MAX, sizeof *ids);
     uint64_t *recorded = mem_alloc((size_t)400 * HASHES_MAX / 8, sizeof *recorded);
     uint64_t *live = mem_alloc((size_t)400 * HASHES_MAX / 8, sizeof *live);
