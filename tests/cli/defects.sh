@@ -49,6 +49,16 @@ holds connection-limit error_ratio cost 'x == 0'
 holds adapters-pile-up goodput_per_s cost_high 'x < 0'
 holds budget-without-selector goodput_per_s cost_high 'x < 0'
 
+holds kvaware-any-hit ttft_ms_p99 cost_low 'x > 1000'
+holds kvaware-first-owner goodput_per_s cost_high 'x < 0'
+holds routers-share-nothing goodput_per_s cost_high 'x < 0'
+# Two engines with 20 places each for what four of them serve well.
+holds static-reload ttft_ms_p99 without 'x < 100'
+holds static-reload goodput_per_s cost_high 'x < -10'
+holds claim-of-one-node ttft_ms_p99 without 'x < 100'
+holds claim-of-one-node goodput_per_s cost_high 'x < -5'
+holds disk-tier-ignored goodput_per_s cost_high 'x < 0'
+
 # Any number of threads, and any company, gives the same figures.
 exits 0 defects --seeds 3 --format csv --quiet --jobs 1 --only pinning --only ending-pods,pd-one-pair
 while read -r line; do
@@ -64,10 +74,31 @@ exits 0 defects --only shared-counter --seeds 1 --seed 2 --format csv --quiet
 [ "$first" != "$(csv shared-counter ttft_ms_p99 with)" ] || fail "--seed has no effect"
 
 # In somebody else's fleet: a sample of two pools without adapters or roles.
-exits 0 defects demo --set end.requests=500 --seeds 2 --quiet
+exits 0 defects demo --set end.requests=200 --seeds 1 --quiet
 grep -q '^shared-counter' out || fail "no shared counter in demo"
 grep -q 'pd-one-token: only in its own scenario' out || fail "pd-one-token in demo"
 grep -q 'All in demo' out || fail "the fleet is not named"
+
+# The demonstration of 8.1 engine by engine: 507 requests of 40 users to one of four, and with
+# --prefix-min-match-length users in turn.
+shares() { # OPTIONS: requests of each engine, the fewest first
+    exits 0 run defects/shared-start --quiet --format json --out shares.db "$@"
+    sed -n '/"engines"/,$s/.*"requests":.\([0-9]*\),/\1/p' out | sort -n | tr '\n' ' '
+}
+[ "$(shares)" = "0 0 0 507 " ] || fail "pinned: $(shares)"
+# shellcheck disable=SC2046
+set -- $(shares --set routing.params.prefix_min_match_length=4096)
+[ "$#" -eq 4 ] && [ "$1" -ge 110 ] && [ "$4" -le 145 ] || fail "cured: $*"
+
+# Every switch of a policy that the stack has on by mistake is switched by an entry.
+exits 0 policies --format json
+grep -o '"default_by_compat"\|"name":.*' out | awk -F'"' '
+    /default_by_compat/ { print name } { name = $4 }' >switches
+[ "$(wc -l <switches)" -ge 7 ] || fail "only these switches: $(cat switches)"
+exits 0 defects --list --format csv
+while read -r switch; do
+    grep -Eq "params[.]$switch=true" out || fail "no entry switches $switch"
+done <switches
 
 # Words, lists and pages.
 exits 0 defects --only kvaware-fails,kvaware-last-admitter --seeds 2 --quiet --out-html page.html
