@@ -45,11 +45,13 @@ bool scenario_args_given(const struct scenario_args *args,
                        "'%s' beside --helm %s: a run has one scenario; drop one", *path,
                        helm->values);
     }
-    if (helm->nodes != NULL || helm->compat != NULL || helm->release != NULL ||
-        helm->gpu != NULL || helm->model != NULL || helm->modelmaps.count > 0) {
-        return err_set(err, ERR_USAGE,
-                       "--compat, --nodes, --gpu, --release, --model and --model-file "
-                       "say how --helm VALUES.yaml is read; give it, or drop them");
+    if (helm->nodes != NULL || helm->resources.count > 0 || helm->compat != NULL ||
+        helm->release != NULL || helm->gpu != NULL || helm->model != NULL ||
+        helm->modelmaps.count > 0) {
+        return err_set(
+            err, ERR_USAGE,
+            "--compat, --crd, --nodes, --gpu, --release, --model and "
+            "--model-file say how --helm VALUES.yaml is read; give it, or drop them");
     }
     return *path != NULL ||
            err_set(err, ERR_USAGE,

@@ -109,13 +109,11 @@ bool scenario_nodes_read(struct scenario_control *control, const struct conf_nod
 static bool expression_read(const struct conf_node *map,
                             struct match_expression *expression, struct err *err)
 {
-    static const char *const operators[] = {"In", "NotIn", "Exists", "DoesNotExist",
-                                            NULL};
     const struct conf_node *values = NULL;
     uint32_t how = MATCH_IN;
     if (!conf_require(map, "key", err) ||
         !conf_str(map, "key", &expression->key, err) ||
-        !conf_enum(map, "operator", operators, &how, err) ||
+        !conf_enum(map, "operator", match_operator_names, &how, err) ||
         !conf_list(map, "values", &values, err)) {
         return false;
     }

@@ -73,6 +73,28 @@ void args_append(struct args *args, const struct args *other)
     }
 }
 
+const char *args_value(const struct args *args, const char *name,
+                       const struct conf_node **where)
+{
+    const size_t length = strlen(name);
+    const char *value = NULL;
+    for (size_t i = 0; i < args->count; i++) {
+        const char *word = args->items[i];
+        if (strncmp(word, name, length) != 0 ||
+            (word[length] != '=' && word[length] != '\0')) {
+            continue;
+        }
+        const char *next = i + 1 < args->count ? args->items[i + 1] : "";
+        value = word[length] == '='           ? word + length + 1
+                : strncmp(next, "--", 2) == 0 ? ""
+                                              : next;
+        if (where != NULL && args->where[i] != NULL) {
+            *where = args->where[i];
+        }
+    }
+    return value;
+}
+
 static bool is_plain(const char *word)
 {
     const char *plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"

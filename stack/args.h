@@ -34,6 +34,11 @@ void args_pair(struct args *args, const struct conf_node *where, const char *nam
 void args_list(struct args *args, const struct conf_node *list);
 /* All words of another one. */
 void args_append(struct args *args, const struct args *other);
+/* The last value given to a flag, as "--name value" or "--name=value": "" where another
+ * flag or nothing follows, NULL where it is not given. *where (may be NULL) gets its
+ * line, and stays where the chart wrote it. */
+const char *args_value(const struct args *args, const char *name,
+                       const struct conf_node **where);
 /* As a shell would need it, in one line without an end. */
 void args_print(const struct args *args, struct text *out);
 

@@ -232,6 +232,7 @@ static bool take_text(const struct reader *reader, const struct word *word)
         {"dtype", &flags->dtype},
         {"quantization", &flags->quantization},
         {"kv-cache-dtype", &flags->kv_cache_dtype},
+        {"download-dir", &flags->download_dir},
         {"distributed-executor-backend", &flags->executor},
         {"scheduling-policy", &flags->scheduling_policy},
         {"speculative-model", &flags->speculative},

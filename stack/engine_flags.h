@@ -22,6 +22,7 @@ struct engine_flags {
     const char *dtype;
     const char *quantization;
     const char *kv_cache_dtype;
+    const char *download_dir;
     const char *executor; /* --distributed-executor-backend */
     const char *scheduling_policy;
     const char *kv_transfer;  /* JSON */

@@ -94,9 +94,8 @@ static bool deployment_read(struct stack *stack, struct stack_engine *engine,
 {
     static const char *const strategies[] = {"RollingUpdate", "Recreate", NULL};
     static const char *const pass[] = {
-        "toleration",     "runtimeClass",   "shmSize",
-        "podAnnotations", "sidecarConfig",  "hfTokenSecret",
-        "hfTokenName",    "deployStrategy", NULL};
+        "runtimeClass",  "shmSize",     "podAnnotations", "sidecarConfig",
+        "hfTokenSecret", "hfTokenName", "deployStrategy", NULL};
     const struct conf_node *deployment = groups->deployment;
     const char *key = "deploymentStrategy";
     uint32_t strategy = 0;
@@ -107,11 +106,16 @@ static bool deployment_read(struct stack *stack, struct stack_engine *engine,
     engine->max_surge = strategy == 0 ? "25%" : NULL; /* Kubernetes' own default */
     engine->max_unavailable = "25%";
     engine->startup = (struct stack_probe){0};
+    engine->liveness = (struct stack_probe){240, 10, 3};
+    engine->readiness = (struct stack_probe){30, 20, 10};
+    engine->env.has_token = read_child(holder(groups, deployment, "hfTokenSecret"),
+                                       "hfTokenSecret") != NULL;
     if (stack->release == STACK_HEAD) {
         engine->startup = (struct stack_probe){120, 20, 100};
         if (!node_terms_read(stack, engine,
                              holder(groups, deployment, "nodeSelectorTerms"),
-                             "nodeSelectorTerms", err)) {
+                             "nodeSelectorTerms", err) ||
+            !tolerations_read(stack, engine, deployment, "toleration", err)) {
             return false;
         }
         read_pass(deployment, pass);
@@ -121,8 +125,8 @@ static bool deployment_read(struct stack *stack, struct stack_engine *engine,
     return true;
 }
 
-static bool storage_read(struct stack *stack, struct stack_engine *engine,
-                         const struct groups *groups, struct err *err)
+static bool storage_config_read(struct stack *stack, struct stack_engine *engine,
+                                const struct groups *groups, struct err *err)
 {
     const struct conf_node *storage = NULL;
     const struct conf_node *scaling = NULL;
@@ -314,6 +318,23 @@ static bool args_make(struct stack *stack, struct stack_engine *engine,
     return true;
 }
 
+/* Of release 0.1.3 its name alone; head hands on those of the object. */
+static const char *runtime_labels(struct stack *stack, const struct conf_node *root,
+                                  const char *name)
+{
+    const struct conf_node *own = conf_get(conf_get(root, "metadata"), "labels");
+    struct text labels = {0};
+    text_printf(&labels, "app=%.200s", name);
+    for (size_t i = 0; stack->release == STACK_HEAD && i < conf_count(own); i++) {
+        const char *value = conf_scalar(conf_at(own, i));
+        text_printf(&labels, ",%.255s=%.63s", conf_name(conf_at(own, i)),
+                    value != NULL ? value : "");
+    }
+    const char *made = arena_strdup(stack->arena, text_str(&labels));
+    text_fini(&labels);
+    return made;
+}
+
 bool runtime_read(struct stack *stack, const struct conf_node *root, struct err *err)
 {
     struct stack_engine *engine = NULL;
@@ -336,7 +357,7 @@ bool runtime_read(struct stack *stack, const struct conf_node *root, struct err 
         !read_text(groups.model, "modelURL", &engine->model_url, err) ||
         !image_read(stack, engine, &groups, err) || !size_read(engine, &groups, err) ||
         !deployment_read(stack, engine, &groups, err) ||
-        !storage_read(stack, engine, &groups, err) ||
+        !storage_config_read(stack, engine, &groups, err) ||
         !version_read(stack, engine, &groups, err) ||
         !args_make(stack, engine, &groups, err)) {
         return false;
@@ -344,6 +365,7 @@ bool runtime_read(struct stack *stack, const struct conf_node *root, struct err 
     if (engine->name == NULL || engine->model_url == NULL) {
         return conf_fail(root, err, "metadata.name and spec.model.modelURL are needed");
     }
+    engine->labels = runtime_labels(stack, root, engine->name);
     engine->object = engine->name;
     engine->service = engine->name;
     return true;

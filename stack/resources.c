@@ -88,6 +88,9 @@ static bool adapter_resource_read(struct stack *stack, const struct conf_node *r
                          "baseModel: is empty; name the pods' label model");
     }
     adapter->has_replicas = read_child(placement, "replicas") != NULL;
+    only_at(stack, STACK_TAG, spec, (const char *const[]){"deploymentConfig", NULL});
+    only_at(stack, STACK_HEAD, spec,
+            (const char *const[]){"loraAdapterDeploymentConfig", NULL});
     read_pass(source, pass);
     read_pass(placement, (const char *const[]){"algorithm", NULL});
     read_pass(spec, (const char *const[]){"vllmApiKey", NULL});

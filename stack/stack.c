@@ -135,9 +135,9 @@ static bool names_distinct(const struct stack *stack, struct err *err)
     return true;
 }
 
-static bool documents_read(struct stack *stack, struct err *err)
+static bool file_read(struct stack *stack, const struct conf_node *documents,
+                      struct err *err)
 {
-    const struct conf_node *documents = conf_root(stack->conf);
     bool holds_some = false;
     for (size_t i = 0; i < conf_count(documents); i++) {
         const struct conf_node *root = conf_at(documents, i);
@@ -146,21 +146,32 @@ static bool documents_read(struct stack *stack, struct err *err)
         }
         holds_some = holds_some || conf_kind(root) == CONF_MAP;
     }
-    if (!holds_some) {
-        return conf_fail(documents, err,
-                         "holds nothing; chart values or custom "
-                         "resources are needed");
+    return holds_some || conf_fail(documents, err,
+                                   "holds nothing; chart values or custom "
+                                   "resources are needed");
+}
+
+static bool documents_read(struct stack *stack, struct err *err)
+{
+    for (size_t i = 0; i < stack->conf_count; i++) {
+        if (!file_read(stack, conf_root(stack->confs[i]), err)) {
+            return false;
+        }
     }
     if (!names_distinct(stack, err)) {
         return false;
     }
-    read_warn_unknown(documents, &stack->findings);
+    for (size_t i = 0; i < stack->conf_count; i++) {
+        read_warn_unknown(conf_root(stack->confs[i]), &stack->findings);
+    }
     for (size_t i = 0; i < stack->engine_count; i++) {
         struct stack_engine *engine = &stack->engines[i];
         if (!engine_flags_read(&engine->flags, &engine->args, stack->arena,
                                &stack->findings, err)) {
             return false;
         }
+        env_apply(engine);
+        storage_find(engine);
     }
     return true;
 }
@@ -189,6 +200,10 @@ static bool stack_finish(struct stack **out, struct stack *stack, struct err *er
         stack_delete(stack);
         return false;
     }
+    if (!aliases_check(stack, err)) {
+        stack_delete(stack);
+        return false;
+    }
     traps_find(stack);
     router_traps_find(stack);
     findings_sort(&stack->findings);
@@ -200,9 +215,18 @@ bool stack_load(struct stack **out, const char *path,
                 const struct stack_options *options, struct err *err)
 {
     struct stack *stack = stack_new(options);
-    if (!conf_load_documents(&stack->conf, path, err)) {
+    if (options->more_count >= STACK_FILES_MAX) {
         stack_delete(stack);
-        return false;
+        return err_set(err, ERR_USAGE, "%zu files; %d at most", options->more_count + 1,
+                       STACK_FILES_MAX);
+    }
+    for (size_t i = 0; i <= options->more_count; i++) {
+        if (!conf_load_documents(&stack->confs[i], i == 0 ? path : options->more[i - 1],
+                                 err)) {
+            stack_delete(stack);
+            return false;
+        }
+        stack->conf_count++;
     }
     return stack_finish(out, stack, err);
 }
@@ -213,10 +237,11 @@ bool stack_parse(struct stack **out, const char *name, const char *text,
                  struct err *err)
 {
     struct stack *stack = stack_new(options);
-    if (!conf_parse_documents(&stack->conf, name, text, byte_count, err)) {
+    if (!conf_parse_documents(&stack->confs[0], name, text, byte_count, err)) {
         stack_delete(stack);
         return false;
     }
+    stack->conf_count = 1;
     return stack_finish(out, stack, err);
 }
 
@@ -230,7 +255,9 @@ void stack_delete(struct stack *stack)
     }
     args_fini(&stack->router.args);
     findings_fini(&stack->findings);
-    conf_delete(stack->conf);
+    for (size_t i = 0; i < stack->conf_count; i++) {
+        conf_delete(stack->confs[i]);
+    }
     arena_delete(stack->arena);
     mem_free(stack);
 }

@@ -16,7 +16,7 @@
 
 enum stack_release { STACK_TAG, STACK_HEAD };
 
-enum { STACK_ENGINES_MAX = 256, STACK_ADAPTERS_MAX = 1000 };
+enum { STACK_ENGINES_MAX = 256, STACK_ADAPTERS_MAX = 1000, STACK_FILES_MAX = 16 };
 
 /* What runs the pods of an engine. */
 enum stack_kind {
@@ -46,6 +46,32 @@ struct stack_probe {
     uint32_t failures;
 };
 
+/* Where a pod finds the model when it starts. */
+enum stack_cache_kind {
+    STACK_CACHE_NONE,  /* nowhere: every start downloads */
+    STACK_CACHE_CLAIM, /* on a volume that all pods share */
+    STACK_CACHE_HOST,  /* in a folder of its machine */
+};
+struct stack_cache {
+    enum stack_cache_kind kind;
+    const char *path;     /* where it is downloaded to */
+    bool one_node;        /* only one node can mount it */
+    uint64_t limit_bytes; /* more does not go there; 0 = not told */
+};
+
+/* Where the chart mounts its claim. */
+#define STACK_CLAIM_PATH "/data"
+
+/* Of a container's environment; 0, NULL, false: not set. */
+struct stack_env {
+    double cpu_gb;
+    double disk_gb;
+    uint32_t chunk_tokens;
+    const char *remote_url;
+    const char *hf_home;
+    bool has_token; /* for the model hub */
+};
+
 struct stack_lmcache {
     const struct conf_node *where; /* NULL = no such section */
     bool enabled;
@@ -62,12 +88,14 @@ struct stack_lmcache {
 struct stack_engine {
     const struct conf_node *where;
     enum stack_kind kind;
-    const char *name;      /* of the modelSpec item or VLLMRuntime; the pods' label */
-    const char *object;    /* "demo-chat8b-deployment-vllm" */
-    const char *service;   /* "demo-chat8b-engine-service" */
-    uint32_t service_port; /* 80 */
-    const char *image;     /* "vllm/vllm-openai:v0.8.5" */
-    uint32_t vllm;         /* 8005 = 0.8.5; 0 = not told by the image's tag */
+    const char *name;   /* of the modelSpec item or VLLMRuntime; the pods' label */
+    const char *labels; /* of its pods: "app=engines,model=chat8b" */
+    const char *never_starts; /* why no pod of it ever serves, or NULL */
+    const char *object;       /* "demo-chat8b-deployment-vllm" */
+    const char *service;      /* "demo-chat8b-engine-service" */
+    uint32_t service_port;    /* 80 */
+    const char *image;        /* "vllm/vllm-openai:v0.8.5" */
+    uint32_t vllm;            /* 8005 = 0.8.5; 0 = not told by the image's tag */
     const char *model_url;
     uint32_t replicas;  /* engines: routable endpoints */
     uint32_t pods;      /* of each engine: 1, or head and workers of a Ray cluster */
@@ -76,14 +104,21 @@ struct stack_engine {
     const char *gpu_resource;
     uint64_t cpu_milli; /* request of each pod */
     uint64_t memory_bytes;
+    uint64_t limit_bytes; /* limitMemory; 0 = none */
+    uint64_t head_cpu_milli;
+    uint64_t head_memory_bytes;
     uint64_t shm_bytes; /* mounted; 0 = not */
     uint32_t port;      /* containerPort */
     bool has_vllm_config;
     bool uses_v0; /* VLLM_USE_V1=0, on an engine that still has V0 */
     bool allows_lora_updates;
-    bool has_storage;    /* a volume claim keeps the model */
-    bool has_host_cache; /* a hostPath is mounted, which keeps what was downloaded */
-    bool storage_rwo;    /* which only one node can mount */
+    bool has_storage;   /* a volume claim is mounted */
+    bool storage_rwo;   /* by one node at a time */
+    bool has_budget;    /* a PodDisruptionBudget protects its pods */
+    const char *budget; /* "1", "25%": pods that may be missing; valid with it */
+    uint64_t storage_bytes;
+    struct stack_cache cache;
+    struct stack_env env;
     const char *node_name;
     const struct stack_expression *expressions;
     size_t expression_count;
@@ -91,7 +126,9 @@ struct stack_engine {
     size_t toleration_count;
     const char *max_surge;       /* "100%"; NULL = recreate */
     const char *max_unavailable; /* "0", "25%" */
-    struct stack_probe startup;  /* period 0 = none */
+    struct stack_probe startup;  /* period 0 = none; so the others */
+    struct stack_probe liveness;
+    struct stack_probe readiness;
     struct stack_lmcache lmcache;
     struct args args; /* behind "vllm serve MODEL" */
     struct engine_flags flags;
@@ -130,11 +167,14 @@ struct stack_options {
     enum stack_release release;
     const char *name;           /* of the Helm release; NULL = "stack" */
     const char *kube_namespace; /* NULL = "default" */
+    const char *const *more;    /* further files, with custom resources */
+    size_t more_count;
 };
 
 struct stack {
     struct arena *arena;
-    struct conf *conf;
+    struct conf *confs[STACK_FILES_MAX];
+    size_t conf_count;
     enum stack_release release;
     const char *name;
     const char *kube_namespace;
@@ -146,10 +186,12 @@ struct stack {
     size_t adapter_count;
     bool has_values; /* there were values of the chart */
     bool has_lora_controller;
+    bool has_api_key;         /* engines want one */
     struct findings findings; /* sorted by line */
 };
 
-/* Fails on what neither chart nor operator would take, with file and line. */
+/* Fails on what neither chart nor operator would take, with file and line. Chart values
+ * may stand in the first file alone. */
 NODISCARD bool stack_load(struct stack **out, const char *path,
                           const struct stack_options *options, struct err *err);
 /* name stands for the file in messages. */

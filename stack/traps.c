@@ -114,7 +114,7 @@ static void lora_traps(struct stack *stack, const struct stack_engine *engine)
 /* ---- GPUs and memory ---------------------------------------------------------------
  */
 
-static void ray_traps(struct stack *stack, const struct stack_engine *engine)
+static void ray_traps(struct stack *stack, struct stack_engine *engine)
 {
     const uint32_t tp = at_least_one(engine->flags.tensor_parallel);
     const uint32_t pp = at_least_one(engine->flags.pipeline_parallel);
@@ -128,6 +128,9 @@ static void ray_traps(struct stack *stack, const struct stack_engine *engine)
             "and %u workers have %u: the engine never starts; give more GPUs or "
             "smaller sizes",
             engine->name, tp, pp, tp * pp, engine->pods - 1, gpus);
+        engine->never_starts = stack_text(
+            stack, "it needs %u GPUs and has %u (tensor x pipeline parallel)", tp * pp,
+            gpus);
     } else if (pp != engine->pods) {
         findings_add(&stack->findings, FINDING_WARNING, "stages_and_pods", where,
                      "%s: %u pipeline stages on %u pods (replicaCount counts workers, "
@@ -141,7 +144,7 @@ static void ray_traps(struct stack *stack, const struct stack_engine *engine)
     }
 }
 
-static void gpu_traps(struct stack *stack, const struct stack_engine *engine)
+static void gpu_traps(struct stack *stack, struct stack_engine *engine)
 {
     const uint32_t tp = at_least_one(engine->flags.tensor_parallel);
     const uint32_t pp = at_least_one(engine->flags.pipeline_parallel);
@@ -166,6 +169,9 @@ static void gpu_traps(struct stack *stack, const struct stack_engine *engine)
             "pod has %u, and nothing checks it: the engine never starts; write "
             "requestGPU: %u",
             engine->name, tp, pp, dp, wanted, engine->gpus, wanted);
+        engine->never_starts = stack_text(
+            stack, "it needs %u GPUs and has %u (tensor x pipeline x data parallel)",
+            wanted, engine->gpus);
     } else if (wanted < engine->gpus) {
         findings_add(
             &stack->findings, FINDING_WARNING, "idle_gpus", where,
@@ -180,21 +186,37 @@ static void memory_traps(struct stack *stack, const struct stack_engine *engine)
     const uint32_t tp = at_least_one(engine->flags.tensor_parallel);
     const double gib = 1024.0 * 1024.0 * 1024.0;
     const double buffers = engine->lmcache.cpu_gb * tp;
-    const double memory = (double)engine->memory_bytes;
-    if (engine->lmcache.cpu_gb > 0 && engine->memory_bytes > 0 &&
+    const bool limited = engine->limit_bytes > 0;
+    const double memory =
+        (double)(limited ? engine->limit_bytes : engine->memory_bytes);
+    if (engine->lmcache.cpu_gb > 0 && memory > 0 &&
         buffers * 1e9 + (double)engine->shm_bytes > memory) {
-        findings_add(&stack->findings, FINDING_TRAP, "memory_too_small",
-                     engine->lmcache.where,
-                     "%s: LMCache takes %g GB for each of %u GPUs and /dev/shm up to "
-                     "%.0f GiB, the pod asks for %.0f GiB: it may land where there is "
-                     "less, and be killed; raise requestMemory",
-                     engine->name, engine->lmcache.cpu_gb, tp,
-                     (double)engine->shm_bytes / gib, memory / gib);
+        findings_add(
+            &stack->findings, FINDING_TRAP, "memory_too_small", engine->lmcache.where,
+            "%s: LMCache takes %g GB for each of %u GPUs and /dev/shm up to "
+            "%.0f GiB, the pod %s %.0f GiB: %s; raise %s",
+            engine->name, engine->lmcache.cpu_gb, tp, (double)engine->shm_bytes / gib,
+            limited ? "is limited to" : "asks for", memory / gib,
+            limited ? "it is killed when they fill"
+                    : "it may land where there is less, and be killed",
+            limited ? "limitMemory" : "requestMemory");
     }
 }
 
 /* ---- pods --------------------------------------------------------------------------
  */
+
+/* Publishers whose models ask for a licence first. */
+static bool is_gated(const char *url)
+{
+    static const char *const gated[] = {"meta-llama/", "google/gemma", NULL};
+    for (size_t i = 0; gated[i] != NULL; i++) {
+        if (strncmp(url, gated[i], strlen(gated[i])) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
 
 static void storage_traps(struct stack *stack, const struct stack_engine *engine)
 {
@@ -211,11 +233,20 @@ static void storage_traps(struct stack *stack, const struct stack_engine *engine
                      "storage class that can",
                      engine->name, pods);
     }
-    if (!engine->has_storage) {
+    if (engine->cache.kind == STACK_CACHE_NONE && engine->model_url[0] != '/') {
         findings_add(&stack->findings, FINDING_WARNING, "no_model_cache", engine->where,
-                     "%s: without a claim every start of a pod downloads the model "
-                     "again; write pvcStorage",
-                     engine->name);
+                     "%s: models go to %.200s, which ends with the pod: every start "
+                     "downloads again; write pvcStorage, or mount a volume there (env "
+                     "HF_HOME says where)",
+                     engine->name, engine->cache.path);
+    }
+    if (is_gated(engine->model_url) && !engine->env.has_token) {
+        findings_add(&stack->findings, FINDING_WARNING, "gated_model",
+                     key_of(engine, "modelURL"),
+                     "%s: the hub gives %.120s only to those who show a token, and "
+                     "there is none: it starts only where the model lies on its volume "
+                     "already; write hf_token",
+                     engine->name, engine->model_url);
     }
 }
 
@@ -264,7 +295,7 @@ static void ray_count_trap(struct stack *stack)
 {
     const struct stack_engine *first = NULL;
     for (size_t i = 0; i < stack->engine_count; i++) {
-        const struct stack_engine *engine = &stack->engines[i];
+        struct stack_engine *engine = &stack->engines[i];
         if (engine->kind != STACK_RAY) {
             continue;
         }
@@ -276,27 +307,9 @@ static void ray_count_trap(struct stack *stack)
                          "vllm-start-script), and the installation fails; put it into "
                          "another namespace",
                          engine->name);
+            engine->never_starts = "release 0.1.3 takes one Ray model per namespace";
         }
         first = engine;
-    }
-}
-
-static void values_traps(struct stack *stack)
-{
-    const struct conf_node *documents = conf_root(stack->conf);
-    for (size_t i = 0; i < conf_count(documents); i++) {
-        const struct conf_node *spec =
-            conf_get(conf_at(documents, i), "servingEngineSpec");
-        const struct conf_node *budget =
-            read_child(spec, "maxUnavailablePodDisruptionBudget");
-        if (budget != NULL && conf_scalar(budget) != NULL &&
-            conf_scalar(budget)[0] != '\0' && stack->release == STACK_TAG) {
-            findings_add(&stack->findings, FINDING_TRAP, "budget_without_selector",
-                         budget,
-                         "maxUnavailablePodDisruptionBudget: the chart's budget has no "
-                         "selector and protects no pod; write a PodDisruptionBudget of "
-                         "your own");
-        }
     }
 }
 
@@ -348,7 +361,7 @@ static void adapter_traps(struct stack *stack)
 void traps_find(struct stack *stack)
 {
     for (size_t i = 0; i < stack->engine_count; i++) {
-        const struct stack_engine *engine = &stack->engines[i];
+        struct stack_engine *engine = &stack->engines[i];
         caching_traps(stack, engine);
         twice_traps(stack, engine);
         lora_traps(stack, engine);
@@ -366,6 +379,5 @@ void traps_find(struct stack *stack)
         }
     }
     ray_count_trap(stack);
-    values_traps(stack);
     adapter_traps(stack);
 }

@@ -7,30 +7,6 @@
 
 #include <string.h>
 
-/* The value behind a flag of the router, the last one; NULL when it is not given. */
-static const char *router_flag(const struct stack_router *router, const char *name,
-                               const struct conf_node **where)
-{
-    const struct args *args = &router->args;
-    const size_t length = strlen(name);
-    const char *value = NULL;
-    for (size_t i = 0; i < args->count; i++) {
-        const char *word = args->items[i];
-        if (strncmp(word, name, length) != 0) {
-            continue;
-        }
-        if (word[length] == '=') {
-            value = word + length + 1;
-        } else if (word[length] == '\0') {
-            value = i + 1 < args->count ? args->items[i + 1] : "";
-        } else {
-            continue;
-        }
-        *where = args->where[i] != NULL ? args->where[i] : router->where;
-    }
-    return value;
-}
-
 static bool is_logic(const struct stack_router *router, const char *name)
 {
     return strcmp(router->routing_logic, name) == 0;
@@ -39,7 +15,7 @@ static bool is_logic(const struct stack_router *router, const char *name)
 static const struct conf_node *logic_line(const struct stack_router *router)
 {
     const struct conf_node *where = router->where;
-    (void)router_flag(router, "--routing-logic", &where);
+    (void)args_value(&router->args, "--routing-logic", &where);
     return where;
 }
 
@@ -74,7 +50,7 @@ static void logic_traps(struct stack *stack)
     const struct conf_node *where = logic_line(router);
     logic_known(stack);
     if (is_logic(router, "session") && router->session_key == NULL &&
-        router_flag(router, "--session-key", &where) == NULL) {
+        args_value(&router->args, "--session-key", &where) == NULL) {
         findings_add(&stack->findings, FINDING_TRAP, "no_session_key", where,
                      "routingLogic: session without sessionKey: the router does not "
                      "start; name the header, as sessionKey: x-user-id");
@@ -155,7 +131,7 @@ static void labels_traps(struct stack *stack, const char *flag)
 {
     const struct stack_router *router = &stack->router;
     const struct conf_node *where = router->where;
-    const char *labels = router_flag(router, flag, &where);
+    const char *labels = args_value(&router->args, flag, &where);
     if (labels == NULL) {
         findings_add(&stack->findings, FINDING_TRAP, "no_pd_labels", logic_line(router),
                      "routingLogic: %.60s needs %s, and the router does not start "
@@ -181,7 +157,7 @@ static void pd_traps(struct stack *stack)
     const struct conf_node *where = router->where;
     const bool routes = strncmp(router->routing_logic, "disaggregated_prefill",
                                 strlen("disaggregated_prefill")) == 0;
-    if (router_flag(router, "--disaggregated-prefill", &where) != NULL) {
+    if (args_value(&router->args, "--disaggregated-prefill", &where) != NULL) {
         findings_add(
             &stack->findings, FINDING_TRAP, "router_crash_loop", where,
             "enablePD: the chart then gives the router --disaggregated-prefill, "
@@ -217,13 +193,107 @@ static void pd_traps(struct stack *stack)
 /* ---- discovery ---------------------------------------------------------------------
  */
 
+/* One requirement, "k=v", "k!=v", "k" or "!k", against labels "k=v,k=v". */
+static bool requirement_holds(const char *text, size_t length, const char *labels)
+{
+    const bool absent = length > 0 && text[0] == '!';
+    text += absent ? 1 : 0;
+    length -= absent ? 1 : 0;
+    size_t key = 0;
+    while (key < length && text[key] != '=' && text[key] != '!') {
+        key++;
+    }
+    const bool unequal = key < length && text[key] == '!';
+    size_t value = key;
+    while (value < length && (text[value] == '=' || text[value] == '!')) {
+        value++;
+    }
+    const bool any = key == length;
+    while (*labels != '\0') {
+        const size_t item = strcspn(labels, ",");
+        const size_t own = strcspn(labels, "=");
+        if (own == key && memcmp(labels, text, key) == 0) {
+            const bool equal =
+                item - own - 1 == length - value &&
+                memcmp(labels + own + 1, text + value, length - value) == 0;
+            return any ? !absent : equal != unequal;
+        }
+        labels += item + (labels[item] == ',' ? 1 : 0);
+    }
+    return absent || unequal;
+}
+
+static bool selector_holds(const char *selector, const char *labels)
+{
+    while (*selector != '\0') {
+        const size_t length = strcspn(selector, ",");
+        if (!requirement_holds(selector, length, labels)) {
+            return false;
+        }
+        selector += length + (selector[length] == ',' ? 1 : 0);
+    }
+    return true;
+}
+
+/* Sets ("k in (a,b)") are left to Kubernetes. */
+static void selector_traps(struct stack *stack)
+{
+    const struct stack_router *router = &stack->router;
+    const struct conf_node *where = router->where;
+    const char *selector = args_value(&router->args, "--k8s-label-selector", &where);
+    if (selector == NULL || strpbrk(selector, "( ") != NULL) {
+        return;
+    }
+    for (size_t i = 0; i < stack->engine_count; i++) {
+        if (selector_holds(selector, stack->engines[i].labels)) {
+            return;
+        }
+    }
+    if (stack->engine_count > 0) {
+        findings_add(&stack->findings, FINDING_TRAP, "selector_matches_nothing", where,
+                     "k8sLabelSelector: no engine here has the labels %.120s (%s has "
+                     "%.200s): the router finds none, and no request is answered; "
+                     "write labels that its pods have",
+                     selector, stack->engines[0].name, stack->engines[0].labels);
+    }
+}
+
+/* Probes carry no key, so that engines that ask for one refuse them (#631). */
+static void check_traps(struct stack *stack)
+{
+    const struct stack_router *router = &stack->router;
+    const struct conf_node *where = router->where;
+    const bool checks =
+        args_value(&router->args, "--static-backend-health-checks", &where) != NULL;
+    const char *types = args_value(&router->args, "--static-model-types", NULL);
+    if (!checks || strcmp(router->discovery, "static") != 0) {
+        return;
+    }
+    if (stack->has_api_key && stack->release == STACK_TAG) {
+        findings_add(&stack->findings, FINDING_TRAP, "checks_without_key", where,
+                     "--static-backend-health-checks: probes of release 0.1.3 carry no "
+                     "key, and vllmApiKey makes engines refuse them: after the first "
+                     "pass no backend is left; drop one of the two");
+    }
+    if (types == NULL || types[0] == '\0') {
+        findings_add(&stack->findings, FINDING_TRAP, "checks_without_types", where,
+                     "--static-backend-health-checks: the router does not start "
+                     "without --static-model-types; add it to extraArgs, as in chat");
+    } else if (strstr(types, "score") != NULL && stack->release == STACK_TAG) {
+        findings_add(&stack->findings, FINDING_TRAP, "score_never_well", where,
+                     "--static-model-types: the probe of type score misspells a key at "
+                     "release 0.1.3 (#769): such backends are never well; leave health "
+                     "checks out");
+    }
+}
+
 static void discovery_traps(struct stack *stack)
 {
     const struct stack_router *router = &stack->router;
     const struct conf_node *where = router->where;
     const bool is_static = strcmp(router->discovery, "static") == 0;
-    if (is_static && (router_flag(router, "--static-backends", &where) == NULL ||
-                      router_flag(router, "--static-models", &where) == NULL)) {
+    if (is_static && (args_value(&router->args, "--static-backends", &where) == NULL ||
+                      args_value(&router->args, "--static-models", &where) == NULL)) {
         findings_add(
             &stack->findings, FINDING_TRAP, "no_static_backends", router->where,
             "serviceDiscovery: static without staticBackends and staticModels: "
@@ -231,7 +301,7 @@ static void discovery_traps(struct stack *stack)
     }
     for (size_t i = 0; i < stack->engine_count && !is_static; i++) {
         const struct stack_engine *engine = &stack->engines[i];
-        const char *port = router_flag(router, "--k8s-port", &where);
+        const char *port = args_value(&router->args, "--k8s-port", &where);
         if (engine->port != 8000 && port == NULL) {
             findings_add(
                 &stack->findings, FINDING_TRAP, "port_not_discovered",
@@ -255,6 +325,10 @@ void router_traps_find(struct stack *stack)
     controller_traps(stack);
     pd_traps(stack);
     discovery_traps(stack);
+    check_traps(stack);
+    if (strcmp(stack->router.discovery, "k8s") == 0) {
+        selector_traps(stack);
+    }
     for (size_t i = before; i < stack->findings.count; i++) {
         stack->findings.items[i].of_router = true;
     }

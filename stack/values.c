@@ -84,8 +84,8 @@ bool values_labels(struct stack *stack, const struct conf_node *spec, const char
 /* ---- servingEngineSpec -------------------------------------------------------------
  */
 
-static bool probe_read(const struct conf_node *spec, const char *key,
-                       struct stack_probe *probe, struct err *err)
+bool probe_read(const struct conf_node *spec, const char *key,
+                struct stack_probe *probe, struct err *err)
 {
     static const char *const pass[] = {"httpGet",
                                        "tcpSocket",
@@ -161,15 +161,12 @@ static bool ray_read(struct stack *stack, struct values_shared *shared, struct e
 static void shared_pass(struct stack *stack, const struct conf_node *spec)
 {
     static const char *const pass[] = {"vllmApiKey",
-                                       "configs",
                                        "runtimeClassName",
-                                       "schedulerName",
                                        "securityContext",
                                        "containerSecurityContext",
                                        "maxUnavailablePodDisruptionBudget",
                                        "resources",
                                        "annotations",
-                                       "livenessProbe",
                                        NULL};
     static const char *const head[] = {"readinessProbe",
                                        "extraPorts",
@@ -192,6 +189,46 @@ static void shared_pass(struct stack *stack, const struct conf_node *spec)
     read_pass(spec, pass);
 }
 
+static bool scheduler_read(struct stack *stack, const struct conf_node *spec,
+                           struct err *err)
+{
+    const char *name = NULL;
+    if (!read_text(spec, "schedulerName", &name, err)) {
+        return false;
+    }
+    if (name != NULL && name[0] != '\0' && strcmp(name, "default-scheduler") != 0) {
+        findings_add(
+            &stack->findings, FINDING_WARNING, "not_simulated",
+            conf_get(spec, "schedulerName"),
+            "schedulerName: pods are placed as Kubernetes' own scheduler does, "
+            "whatever %.80s would do",
+            name);
+    }
+    return true;
+}
+
+/* The chart of 0.1.3 writes a budget that selects no pod. */
+static bool budget_read(struct stack *stack, struct values_shared *shared,
+                        struct err *err)
+{
+    const char *text = NULL;
+    if (!read_text(shared->spec, "maxUnavailablePodDisruptionBudget", &text, err)) {
+        return false;
+    }
+    const bool given = text != NULL && text[0] != '\0';
+    if (stack->release == STACK_HEAD) {
+        shared->budget = given ? text : "1";
+    } else if (given) {
+        findings_add(
+            &stack->findings, FINDING_TRAP, "budget_without_selector",
+            conf_get(shared->spec, "maxUnavailablePodDisruptionBudget"),
+            "maxUnavailablePodDisruptionBudget: the chart's budget has no "
+            "selector and protects no pod; write a PodDisruptionBudget of your "
+            "own");
+    }
+    return true;
+}
+
 static bool models_read(struct stack *stack, const struct values_shared *shared,
                         struct err *err)
 {
@@ -212,27 +249,36 @@ static bool models_read(struct stack *stack, const struct values_shared *shared,
 }
 
 bool values_engines_read(struct stack *stack, const struct conf_node *spec,
-                         const char *remote_url, struct err *err)
+                         const struct values_shared *outer, struct err *err)
 {
     struct values_shared shared = {
         .spec = spec,
+        .labels = outer->labels,
         .port = 8000,
         .service_port = 80,
         .startup = {.initial_s = 15, .period_s = 10, .failures = 60},
-        .remote_url = remote_url,
+        .liveness = {.initial_s = 15, .period_s = 10, .failures = 3},
+        .remote_url = outer->remote_url,
     };
-    struct stack_probe unused = {0};
+    const bool head = stack->release == STACK_HEAD;
+    if (head) {
+        shared.readiness =
+            (struct stack_probe){.initial_s = 15, .period_s = 5, .failures = 3};
+    }
     bool enabled = true;
     struct stack_engine tolerant = {0};
-    if (!tolerations_read(stack, &tolerant, spec, err) ||
+    if (!tolerations_read(stack, &tolerant, spec, "tolerations", err) ||
         !read_truth(spec, "enableEngine", &enabled, &stack->findings, err) ||
         !read_count(spec, "containerPort", &shared.port, 1, 65535, err) ||
         !read_count(spec, "servicePort", &shared.service_port, 1, 65535, err) ||
         !probe_read(spec, "startupProbe", &shared.startup, err) ||
-        !probe_read(spec, "livenessProbe", &unused, err) ||
+        !probe_read(spec, "livenessProbe", &shared.liveness, err) ||
+        (head && !probe_read(spec, "readinessProbe", &shared.readiness, err)) ||
+        !scheduler_read(stack, spec, err) || !budget_read(stack, &shared, err) ||
         !strategy_read(&shared, err) || !ray_read(stack, &shared, err)) {
         return false;
     }
+    stack->has_api_key = read_child(spec, "vllmApiKey") != NULL;
     shared.tolerations = tolerant.tolerations;
     shared.toleration_count = tolerant.toleration_count;
     shared_pass(stack, spec);
@@ -359,16 +405,15 @@ bool values_read(struct stack *stack, const struct conf_node *root, struct err *
                                        "kube-prometheus-stack", "grafanaDashboards",
                                        "prometheus-adapter",    NULL};
     const struct conf_node *spec = NULL;
-    const char *labels = "";
-    const char *remote_url = NULL;
+    struct values_shared outer = {.labels = ""};
     bool engines = true;
     if (!read_map(root, "servingEngineSpec", &spec, err) ||
         !read_truth(spec, "enableEngine", &engines, &stack->findings, err) ||
-        !values_labels(stack, spec, &labels, err) ||
-        !cache_server_read(stack, root, &remote_url, err) ||
+        !values_labels(stack, spec, &outer.labels, err) ||
+        !cache_server_read(stack, root, &outer.remote_url, err) ||
         !lora_read(stack, root, err) ||
-        (spec != NULL && !values_engines_read(stack, spec, remote_url, err)) ||
-        !values_router_read(stack, root, engines ? labels : NULL, err)) {
+        (spec != NULL && !values_engines_read(stack, spec, &outer, err)) ||
+        !values_router_read(stack, root, engines ? outer.labels : NULL, err)) {
         return false;
     }
     if (spec == NULL) {

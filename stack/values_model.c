@@ -9,8 +9,6 @@
 
 enum { REPLICAS_MAX = 4096, GPUS_MAX = 64, EXPRESSIONS_MAX = 1000 };
 
-static const uint64_t default_shm_bytes = UINT64_C(20) << 30;
-
 /* ---- names and image ---------------------------------------------------------------
  */
 
@@ -61,6 +59,27 @@ static bool names_read(struct stack *stack, struct stack_engine *engine,
     return true;
 }
 
+/* Those of all pods, the chart's own and at head podLabels. */
+static bool labels_make(struct stack *stack, const struct values_shared *shared,
+                        struct stack_engine *engine, struct err *err)
+{
+    struct text labels = {0};
+    const struct conf_node *own = NULL;
+    bool good =
+        stack->release != STACK_HEAD || read_map(engine->where, "podLabels", &own, err);
+    text_printf(&labels, "model=%s,helm-release-name=%.100s%s%s", engine->name,
+                stack->name, shared->labels[0] != '\0' ? "," : "", shared->labels);
+    for (size_t i = 0; good && i < conf_count(own); i++) {
+        const char *key = conf_key_at(own, i);
+        const char *value = "";
+        good = read_text(own, key, &value, err);
+        text_printf(&labels, ",%.255s=%.63s", key, good ? value : "");
+    }
+    engine->labels = arena_strdup(stack->arena, text_str(&labels));
+    text_fini(&labels);
+    return good;
+}
+
 /* ---- size --------------------------------------------------------------------------
  */
 
@@ -70,13 +89,42 @@ static bool ray_size(const struct values_shared *shared, struct stack_engine *en
     const struct conf_node *head = NULL;
     const struct conf_node *ray =
         shared->ray != NULL ? shared->ray : conf_get(engine->where, "raySpec");
+    uint64_t memory_milli = UINT64_C(8000) << 30; /* the chart's 8Gi */
+    engine->head_cpu_milli = 2000;
     if (!read_map(ray, "headNode", &head, err) ||
+        !read_quantity(head, "requestCPU", &engine->head_cpu_milli, err) ||
+        !read_quantity(head, "requestMemory", &memory_milli, err) ||
         !read_count(head, "requestGPU", &engine->head_gpus, 0, GPUS_MAX, err)) {
         return false;
     }
+    engine->head_memory_bytes = memory_milli / 1000;
     engine->replicas = 1;
     engine->pods = workers + 1;
     return true;
+}
+
+/* Slices of GPUs, whose memory the KV arithmetic does not know. */
+static void size_warn(struct stack *stack, const struct stack_engine *engine,
+                      const char *const *parts)
+{
+    const struct conf_node *model = engine->where;
+    const bool slice = strstr(engine->gpu_resource, "mig-") != NULL;
+    for (size_t i = 0; parts[i] != NULL; i++) {
+        if (stack->release == STACK_HEAD && read_child(model, parts[i]) != NULL) {
+            findings_add(&stack->findings, FINDING_WARNING, "not_simulated",
+                         conf_get(model, parts[i]),
+                         "%s: %s gives it a part of a GPU, and is taken for a whole "
+                         "one; write a file of configs/gpus with that memory",
+                         engine->name, parts[i]);
+        }
+    }
+    if (slice) {
+        findings_add(&stack->findings, FINDING_WARNING, "not_simulated",
+                     conf_get(model, "requestGPUType"),
+                     "%s: %.80s is a part of a GPU, and is taken for a whole one; "
+                     "write a file of configs/gpus with its memory and bandwidth",
+                     engine->name, engine->gpu_resource);
+    }
 }
 
 static bool size_read(struct stack *stack, const struct values_shared *shared,
@@ -88,6 +136,7 @@ static bool size_read(struct stack *stack, const struct values_shared *shared,
                                        "requestGPUCores", NULL};
     const struct conf_node *model = engine->where;
     uint64_t memory_milli = 0;
+    uint64_t limit_milli = 0;
     uint64_t unused = 0;
     uint32_t replicas = 1;
     engine->gpu_resource = "nvidia.com/gpu";
@@ -95,7 +144,7 @@ static bool size_read(struct stack *stack, const struct values_shared *shared,
         !read_quantity(model, "requestCPU", &engine->cpu_milli, err) ||
         !read_quantity(model, "requestMemory", &memory_milli, err) ||
         !read_quantity(model, "limitCPU", &unused, err) ||
-        !read_quantity(model, "limitMemory", &unused, err) ||
+        !read_quantity(model, "limitMemory", &limit_milli, err) ||
         !read_count(model, "requestGPU", &engine->gpus, 0, GPUS_MAX, err) ||
         !read_text(model, "requestGPUType", &engine->gpu_resource, err)) {
         return false;
@@ -109,11 +158,13 @@ static bool size_read(struct stack *stack, const struct values_shared *shared,
                 engine->name, needed[i]);
         }
     }
+    size_warn(stack, engine, hami);
     only_at(stack, STACK_HEAD, model, hami);
     if (stack->release == STACK_HEAD) {
         read_pass(model, hami);
     }
     engine->memory_bytes = memory_milli / 1000;
+    engine->limit_bytes = limit_milli / 1000;
     engine->replicas = replicas;
     engine->pods = 1;
     return engine->kind != STACK_RAY || ray_size(shared, engine, replicas, err);
@@ -127,6 +178,7 @@ static bool resources_read(struct stack *stack, struct stack_engine *engine,
     const struct conf_node *requests = NULL;
     const struct conf_node *limits = NULL;
     uint64_t memory_milli = engine->memory_bytes * 1000;
+    uint64_t limit_milli = engine->limit_bytes * 1000;
     if (stack->release != STACK_HEAD) {
         return true;
     }
@@ -135,114 +187,14 @@ static bool resources_read(struct stack *stack, struct stack_engine *engine,
         !read_map(map, "limits", &limits, err) ||
         !read_quantity(requests, "cpu", &engine->cpu_milli, err) ||
         !read_quantity(requests, "memory", &memory_milli, err) ||
+        !read_quantity(limits, "memory", &limit_milli, err) ||
         !read_count(limits, engine->gpu_resource, &engine->gpus, 0, GPUS_MAX, err) ||
         !read_count(requests, engine->gpu_resource, &engine->gpus, 0, GPUS_MAX, err)) {
         return false;
     }
     engine->memory_bytes = memory_milli / 1000;
+    engine->limit_bytes = limit_milli / 1000;
     conf_leave(map);
-    return true;
-}
-
-/* ---- storage -----------------------------------------------------------------------
- */
-
-static bool mounts_host_path(const struct conf_node *model)
-{
-    const struct conf_node *volumes = conf_get(model, "extraVolumes");
-    for (size_t i = 0; i < conf_count(volumes); i++) {
-        if (read_has(conf_at(volumes, i), "hostPath")) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool storage_read(struct stack *stack, struct stack_engine *engine,
-                         struct err *err)
-{
-    const struct conf_node *model = engine->where;
-    const struct conf_node *modes = NULL;
-    uint64_t bytes_milli = 0;
-    uint64_t shm_milli = default_shm_bytes * 1000;
-    static const char *const pass[] = {"storageClass", "pvcMatchLabels",
-                                       "pvcAnnotations", "pvcExistingClaimName", NULL};
-    const char *existing = NULL;
-    if (!read_quantity(model, "pvcStorage", &bytes_milli, err) ||
-        !read_list_of(model, "pvcAccessMode", CONF_SCALAR, &modes, err) ||
-        !read_text(model, "pvcExistingClaimName", &existing, err) ||
-        !read_quantity(model, "shmSize", &shm_milli, err)) {
-        return false;
-    }
-    read_pass(model, pass);
-    engine->has_storage =
-        bytes_milli > 0 || (existing != NULL && stack->release == STACK_HEAD);
-    engine->storage_rwo = engine->has_storage;
-    for (size_t i = 0; i < conf_count(modes); i++) {
-        const char *mode = conf_scalar(conf_at(modes, i));
-        if (strcmp(mode, "ReadWriteMany") == 0 || strcmp(mode, "ReadOnlyMany") == 0) {
-            engine->storage_rwo = false;
-        }
-    }
-    const bool parallel = read_has(conf_get(model, "vllmConfig"), "tensorParallelSize");
-    engine->shm_bytes = parallel || engine->kind == STACK_RAY ? shm_milli / 1000 : 0;
-    if (!parallel && read_has(model, "shmSize") && engine->kind != STACK_RAY) {
-        findings_add(
-            &stack->findings, FINDING_WARNING, "shm_not_mounted",
-            conf_get(model, "shmSize"),
-            "shmSize: the chart mounts shared memory only where vllmConfig has "
-            "the key tensorParallelSize; add it (1 will do) or drop shmSize");
-    }
-    engine->has_host_cache = mounts_host_path(model);
-    return volumes_check(model, err);
-}
-
-bool volumes_check(const struct conf_node *map, struct err *err)
-{
-    const struct conf_node *volumes = NULL;
-    const struct conf_node *mounts = NULL;
-    if (!read_list_of(map, "extraVolumes", CONF_MAP, &volumes, err) ||
-        !read_list_of(map, "extraVolumeMounts", CONF_MAP, &mounts, err)) {
-        return false;
-    }
-    for (size_t i = 0; i < conf_count(volumes); i++) {
-        const char *name = NULL;
-        conf_leave(conf_at(volumes, i));
-        if (!read_text(conf_at(volumes, i), "name", &name, err)) {
-            return false;
-        }
-        if (name == NULL) {
-            return conf_fail(conf_at(volumes, i), err,
-                             "extraVolumes: key 'name' is missing; add it");
-        }
-    }
-    for (size_t i = 0; i < conf_count(mounts); i++) {
-        const struct conf_node *mount = conf_at(mounts, i);
-        const char *name = NULL;
-        const char *path = NULL;
-        conf_leave(mount);
-        if (!read_text(mount, "name", &name, err) ||
-            !read_text(mount, "mountPath", &path, err)) {
-            return false;
-        }
-        if (name == NULL || path == NULL) {
-            return conf_fail(mount, err,
-                             "extraVolumeMounts: key '%s' is missing; add it",
-                             name == NULL ? "name" : "mountPath");
-        }
-        bool found = false;
-        for (size_t j = 0; j < conf_count(volumes) && !found; j++) {
-            const char *volume = conf_scalar(conf_get(conf_at(volumes, j), "name"));
-            found = volume != NULL && strcmp(volume, name) == 0;
-        }
-        if (!found) {
-            return conf_fail(mount, err,
-                             "extraVolumeMounts: no volume \"%.80s\" stands in "
-                             "extraVolumes, and Kubernetes refuses the pod; add the "
-                             "volume or drop the mount",
-                             name);
-        }
-    }
     return true;
 }
 
@@ -312,10 +264,10 @@ bool node_terms_read(struct stack *stack, struct stack_engine *engine,
 }
 
 bool tolerations_read(struct stack *stack, struct stack_engine *engine,
-                      const struct conf_node *map, struct err *err)
+                      const struct conf_node *map, const char *key, struct err *err)
 {
     const struct conf_node *list = NULL;
-    if (!read_list_of(map, "tolerations", CONF_MAP, &list, err)) {
+    if (!read_list_of(map, key, CONF_MAP, &list, err)) {
         return false;
     }
     const size_t before = engine->toleration_count;
@@ -356,13 +308,53 @@ static bool own_tolerations(struct stack *stack, struct stack_engine *engine,
     if (strcmp(policy, "override") == 0) {
         engine->toleration_count = 0;
     }
-    return tolerations_read(stack, engine, engine->where, err);
+    return tolerations_read(stack, engine, engine->where, "tolerations", err);
+}
+
+/* At head `affinity` beats nodeSelectorTerms, also where it says nothing of nodes. */
+static bool affinity_read(struct stack *stack, struct stack_engine *engine,
+                          const struct conf_node *affinity, struct err *err)
+{
+    static const char required[] = "requiredDuringSchedulingIgnoredDuringExecution";
+    const struct conf_node *node = NULL;
+    const struct conf_node *terms = NULL;
+    if (!read_map(affinity, "nodeAffinity", &node, err) ||
+        !read_map(node, required, &terms, err) ||
+        !node_terms_read(stack, engine, terms, "nodeSelectorTerms", err)) {
+        return false;
+    }
+    if (read_has(affinity, "podAffinity") || read_has(affinity, "podAntiAffinity") ||
+        read_has(node, "preferredDuringSchedulingIgnoredDuringExecution")) {
+        findings_add(&stack->findings, FINDING_WARNING, "not_simulated", affinity,
+                     "%s: a simulation leaves out: affinity other than the required "
+                     "one to nodes",
+                     engine->name);
+    }
+    if (read_has(engine->where, "nodeSelectorTerms")) {
+        findings_add(
+            &stack->findings, FINDING_WARNING, "selector_ignored",
+            conf_get(engine->where, "nodeSelectorTerms"),
+            "%s: nodeSelectorTerms are ignored where affinity is set; drop one",
+            engine->name);
+    }
+    conf_leave(conf_get(engine->where, "nodeSelectorTerms"));
+    conf_leave(affinity);
+    return true;
 }
 
 static bool place_read(struct stack *stack, struct stack_engine *engine,
                        struct err *err)
 {
     const struct conf_node *model = engine->where;
+    const struct conf_node *affinity = NULL;
+    if (stack->release == STACK_HEAD && !read_map(model, "affinity", &affinity, err)) {
+        return false;
+    }
+    if (affinity != NULL) {
+        return own_tolerations(stack, engine, err) &&
+               read_text(model, "nodeName", &engine->node_name, err) &&
+               affinity_read(stack, engine, affinity, err);
+    }
     return own_tolerations(stack, engine, err) &&
            read_text(model, "nodeName", &engine->node_name, err) &&
            node_terms_read(stack, engine, model, "nodeSelectorTerms", err);
@@ -370,6 +362,26 @@ static bool place_read(struct stack *stack, struct stack_engine *engine,
 
 /* ---- the item ----------------------------------------------------------------------
  */
+
+/* What a run does without, and what a start takes that no file tells. */
+static void model_warn(struct stack *stack, const struct stack_engine *engine)
+{
+    const struct conf_node *model = engine->where;
+    if (read_child(model, "initContainer") != NULL) {
+        findings_add(&stack->findings, FINDING_NOTE, "init_unknown",
+                     conf_get(model, "initContainer"),
+                     "%s: how long its init container takes stands in no file; taken "
+                     "for no time",
+                     engine->name);
+    }
+    if (stack->release == STACK_HEAD && read_child(model, "keda") != NULL) {
+        findings_add(&stack->findings, FINDING_WARNING, "not_simulated",
+                     conf_get(model, "keda"),
+                     "%s: a simulation leaves out: keda; there are %u replicas all the "
+                     "time",
+                     engine->name, engine->replicas);
+    }
+}
 
 static void model_pass(struct stack *stack, const struct conf_node *model)
 {
@@ -432,17 +444,25 @@ bool values_model_read(struct stack *stack, const struct values_shared *shared,
     engine->max_surge = shared->max_surge;
     engine->max_unavailable = shared->max_unavailable;
     engine->startup = shared->startup;
+    engine->liveness = shared->liveness;
+    engine->readiness = shared->readiness;
+    engine->has_budget = shared->budget != NULL;
+    engine->budget = shared->budget;
+    engine->env.has_token = read_child(model, "hf_token") != NULL ||
+                            read_child(model, "envFromSecret") != NULL;
     engine->tolerations = shared->tolerations;
     engine->toleration_count = shared->toleration_count;
     engine->lmcache.remote_url = shared->remote_url;
     if (!kind_read(stack, shared, engine, err) ||
         !names_read(stack, engine, model, err) ||
+        !labels_make(stack, shared, engine, err) ||
         !size_read(stack, shared, engine, err) || !resources_read(stack, engine, err) ||
         !storage_read(stack, engine, err) || !place_read(stack, engine, err) ||
-        !values_vllm_read(stack, engine, model, err) ||
+        !values_vllm_read(stack, shared, engine, err) ||
         !values_lmcache_read(stack, engine, model, err)) {
         return false;
     }
+    model_warn(stack, engine);
     model_pass(stack, model);
     return true;
 }

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- image and environment ---------------------------------------------------------
+/* ---- image -------------------------------------------------------------------------
  */
 
 /* Releases of vLLM by their day, for images that are named by a day. */
@@ -55,47 +55,6 @@ uint32_t image_vllm(const char *image, enum stack_release release)
         return release == STACK_TAG ? VLLM_OF_TAG : VLLM_OF_HEAD;
     }
     return 0;
-}
-
-static bool is_true(const char *value)
-{
-    return value != NULL && (strcmp(value, "True") == 0 || strcmp(value, "true") == 0 ||
-                             strcmp(value, "1") == 0);
-}
-
-bool env_read(struct stack_engine *engine, const struct conf_node *map, int *v1,
-              struct err *err)
-{
-    const struct conf_node *list = NULL;
-    if (!read_list_of(map, "env", CONF_MAP, &list, err)) {
-        return false;
-    }
-    for (size_t i = 0; i < conf_count(list); i++) {
-        const struct conf_node *item = conf_at(list, i);
-        const char *name = NULL;
-        const char *value = NULL;
-        conf_leave(item);
-        if (!conf_require(item, "name", err) || !read_text(item, "name", &name, err) ||
-            !read_text(item, "value", &value, err)) {
-            return false;
-        }
-        if (name != NULL && strcmp(name, "VLLM_USE_V1") == 0) {
-            *v1 = is_true(value) ? 1 : 0;
-        }
-        if (name != NULL && strcmp(name, "LMCACHE_CHUNK_SIZE") == 0 &&
-            !read_count(item, "value", &engine->lmcache.chunk_tokens, 1, 1 << 20,
-                        err)) {
-            return false;
-        }
-        if (name != NULL && strcmp(name, "LMCACHE_MAX_LOCAL_DISK_SIZE") == 0 &&
-            !read_number(item, "value", &engine->lmcache.disk_gb, 0, 1e6, err)) {
-            return false;
-        }
-        if (name != NULL && strcmp(name, "VLLM_ALLOW_RUNTIME_LORA_UPDATING") == 0) {
-            engine->allows_lora_updates = is_true(value);
-        }
-    }
-    return true;
 }
 
 /* ---- vllmConfig --------------------------------------------------------------------
@@ -207,16 +166,18 @@ static bool version_read(struct stack *stack, const struct conf_node *map, int *
     return true;
 }
 
-bool values_vllm_read(struct stack *stack, struct stack_engine *engine,
-                      const struct conf_node *model, struct err *err)
+bool values_vllm_read(struct stack *stack, const struct values_shared *shared,
+                      struct stack_engine *engine, struct err *err)
 {
+    const struct conf_node *model = engine->where;
     const struct conf_node *map = NULL;
     const struct conf_node *extra = NULL;
     const char *parser = NULL;
     bool lora = false;
     bool tool = false;
     int v1 = 1;
-    if (!read_truth(model, "enableLoRA", &lora, &stack->findings, err) ||
+    if (!env_configs_read(engine, shared->spec, &v1, err) ||
+        !read_truth(model, "enableLoRA", &lora, &stack->findings, err) ||
         !read_truth(model, "enableTool", &tool, &stack->findings, err) ||
         !read_text(model, "toolCallParser", &parser, err) ||
         !read_map(model, "vllmConfig", &map, err)) {
@@ -244,7 +205,8 @@ bool values_vllm_read(struct stack *stack, struct stack_engine *engine,
     } else if (engine->kind == STACK_RAY) {
         args_pair(&engine->args, NULL, "--distributed-executor-backend", "ray");
     }
-    if (!env_read(engine, model, &v1, err)) {
+    if ((stack->release == STACK_HEAD && !env_read(engine, shared->spec, &v1, err)) ||
+        !env_read(engine, model, &v1, err)) {
         return false;
     }
     engine->uses_v0 = v1 == 0 && engine->vllm < 11000;
@@ -356,7 +318,7 @@ bool values_lmcache_read(struct stack *stack, struct stack_engine *engine,
     }
     if (engine->kind == STACK_RAY) {
         lmcache->disk_gb = disk_gb;
-    } else if (disk_gb > 0 && lmcache->disk_gb <= 0) { /* nor by env */
+    } else if (disk_gb > 0 && engine->env.disk_gb <= 0) {
         findings_add(&stack->findings, FINDING_TRAP, "disk_tier_ignored",
                      conf_get(map, "diskOffloadingBufferSize"),
                      "diskOffloadingBufferSize: the Deployment sets no path for it, so "

@@ -5,10 +5,12 @@
 #include "cli/helm/deployment.h"
 
 #include "base/mem.h"
+#include "base/unit.h"
 #include "cli/helm/flags.h"
+#include "cli/helm/machines.h"
 #include "cli/helm/place.h"
 #include "sim/config_path.h"
-#include "stack/match.h"
+#include "sim/quantization.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -32,20 +34,21 @@ static const char *selected_product(const struct stack_engine *engine)
 }
 
 /* Of the first node with GPUs that the engine may go to; another kind is told. */
-static const char *node_product(struct helm *helm, const struct stack_engine *engine)
+static const char *node_product(struct helm *helm, const struct helm_engine *engine)
 {
     const char *product = NULL;
-    for (size_t i = 0; helm->nodes != NULL && i < helm->nodes->count; i++) {
+    for (uint32_t i = 0; helm->nodes != NULL && i < helm->nodes->count; i++) {
         const struct stack_node *node = &helm->nodes->items[i];
-        if (node->gpu == NULL || node->gpus == 0 || !stack_node_matches(node, engine)) {
+        if (node->gpu == NULL || node->gpus == 0 ||
+            !nodes_selects(helm->machines, i, &engine->request)) {
             continue;
         }
         if (product != NULL && strcmp(product, node->gpu) != 0) {
             findings_add(&helm->stack->findings, FINDING_WARNING, "mixed_gpus",
-                         engine->where,
+                         engine->from->where,
                          "%s: its pods may land on %.60s and on %.60s; the first is "
                          "taken; select one by the label " PRODUCT_LABEL,
-                         engine->name, product, node->gpu);
+                         engine->from->name, product, node->gpu);
             return product;
         }
         product = node->gpu;
@@ -59,7 +62,7 @@ static bool gpu_find(struct helm *helm, struct helm_engine *engine,
     const char *product = selected_product(engine->from);
     char path[PATH_MAX];
     if (product == NULL) {
-        product = node_product(helm, engine->from);
+        product = node_product(helm, engine);
     }
     if (product == NULL) {
         product = args->gpu;
@@ -152,6 +155,27 @@ static bool model_find(struct helm *helm, struct helm_engine *engine,
 /* ---- flags in force ----------------------------------------------------------------
  */
 
+/* A volume that the model does not go on. */
+static void volume_check(struct helm *helm, const struct helm_engine *engine)
+{
+    const struct stack_cache *cache = &engine->from->cache;
+    const uint64_t weights = model_weight_bytes(&engine->model, 1);
+    if (cache->limit_bytes > 0 && weights > cache->limit_bytes) {
+        char size[24];
+        char limit[24];
+        unit_format_bytes(size, sizeof size, weights);
+        unit_format_bytes(limit, sizeof limit, cache->limit_bytes);
+        findings_add(
+            &helm->stack->findings, FINDING_TRAP, "volume_too_small",
+            engine->from->where,
+            "%s: its weights are %s, the volume at %.100s takes %s: %s; make it "
+            "larger",
+            engine->from->name, size, cache->path, limit,
+            cache->kind == STACK_CACHE_CLAIM ? "the download fails, and it never starts"
+                                             : "its pods are evicted, again and again");
+    }
+}
+
 /* Reads the flags as a scenario would, and counts the KV blocks. */
 static void engine_resolve(struct helm *helm, struct helm_engine *engine)
 {
@@ -160,6 +184,8 @@ static void engine_resolve(struct helm *helm, struct helm_engine *engine)
     const bool parsed =
         conf_parse(&conf, engine->from->name, text, strlen(text), &engine->why);
     engine->fits = parsed &&
+                   quantization_apply(&engine->model, &engine->gpu, conf_root(conf),
+                                      &engine->why) &&
                    engine_config_load(&engine->config, conf_root(conf), &engine->gpu,
                                       &engine->model, &engine->why) &&
                    engine_kv_blocks(&engine->config, &engine->gpu, &engine->model, NULL,
@@ -174,6 +200,7 @@ static void engine_resolve(struct helm *helm, struct helm_engine *engine)
                      engine->from->name,
                      placed && what != NULL ? what + 2 : engine->why.text);
     }
+    volume_check(helm, engine);
 }
 
 static bool engine_open(struct helm *helm, size_t index, const struct helm_args *args,
@@ -181,8 +208,8 @@ static bool engine_open(struct helm *helm, size_t index, const struct helm_args 
 {
     struct helm_engine *engine = &helm->engines[index];
     engine->from = &helm->stack->engines[index];
-    if ((helm->nodes != NULL && !stack_match_check(helm->nodes, engine->from, err)) ||
-        !gpu_find(helm, engine, args, err) || !model_find(helm, engine, args, err)) {
+    if (!helm_request_make(helm, engine, err) || !gpu_find(helm, engine, args, err) ||
+        !model_find(helm, engine, args, err)) {
         return false;
     }
     engine->known = engine->gpu_name[0] != '\0' && engine->model_name[0] != '\0';
@@ -197,12 +224,16 @@ bool helm_open(struct helm **out, const struct helm_args *args, const char *conf
                struct err *err)
 {
     struct helm *helm = mem_alloc(1, sizeof *helm);
-    struct stack_options options = {.release = STACK_HEAD, .name = args->release};
+    struct stack_options options = {.release = STACK_HEAD,
+                                    .name = args->release,
+                                    .more = args->resources.items,
+                                    .more_count = args->resources.count};
     helm->config_dir = config_dir;
     if ((args->compat != NULL &&
          !stack_release_parse(args->compat, &options.release, err)) ||
         !stack_load(&helm->stack, args->values, &options, err) ||
-        (args->nodes != NULL && !stack_nodes_load(&helm->nodes, args->nodes, err))) {
+        (args->nodes != NULL && !stack_nodes_load(&helm->nodes, args->nodes, err)) ||
+        !helm_machines_open(helm, err)) {
         helm_close(helm);
         return false;
     }
@@ -229,6 +260,7 @@ void helm_close(struct helm *helm)
         text_fini(&helm->engines[i].placed);
     }
     mem_free(helm->engines);
+    helm_machines_close(helm);
     stack_nodes_delete(helm->nodes);
     stack_delete(helm->stack);
     mem_free(helm);
@@ -236,18 +268,5 @@ void helm_close(struct helm *helm)
 
 const char *helm_router_flag(const struct helm *helm, const char *name)
 {
-    const struct args *args = &helm->stack->router.args;
-    const size_t length = strlen(name);
-    const char *value = NULL;
-    for (size_t i = 0; i < args->count; i++) {
-        if (strncmp(args->items[i], name, length) != 0) {
-            continue;
-        }
-        if (args->items[i][length] == '=') {
-            value = args->items[i] + length + 1;
-        } else if (args->items[i][length] == '\0' && i + 1 < args->count) {
-            value = args->items[i + 1];
-        }
-    }
-    return value;
+    return args_value(&helm->stack->router.args, name, NULL);
 }

@@ -8,13 +8,15 @@
 
 #include "base/opt.h"
 #include "cli/helm/facts.h"
+#include "sim/control/nodes.h"
 #include "sim/engine_config.h"
 #include "stack/nodes.h"
 #include "stack/stack.h"
 
 /* What the command line says about a stack's files. */
 struct helm_args {
-    const char *values; /* the file; NULL = none given */
+    const char *values;        /* the file; NULL = none given */
+    struct opt_list resources; /* further files, of custom resources */
     const char *nodes;
     const char *compat; /* NULL = head */
     const char *release;
@@ -30,9 +32,11 @@ struct helm_engine {
     char model_name[FACT_FILE_BYTES]; /* of configs/models; "" = unknown */
     struct gpu_spec gpu;
     struct model_spec model;
-    bool known;         /* both files were found and read */
-    struct text placed; /* on --nodes: "gpu-a: 2"; "" = nowhere, or no nodes */
-    struct text flags;  /* the scenario's `engine` map, in braces */
+    bool known;                 /* both files were found and read */
+    struct pod_request request; /* of a pod; with --nodes */
+    struct pod_request head;    /* of its first pod: a Ray cluster's head */
+    struct text placed;         /* on --nodes: "gpu-a: 2"; "" = nowhere, or no nodes */
+    struct text flags;          /* the scenario's `engine` map, in braces */
     bool fits;
     struct engine_config config; /* valid when known */
     uint32_t kv_blocks;          /* valid when fits */
@@ -42,6 +46,8 @@ struct helm_engine {
 struct helm {
     struct stack *stack;
     struct stack_nodes *nodes; /* NULL = not given */
+    struct node_spec *specs;   /* of nodes, in their order */
+    struct nodes *machines;    /* where `explain` places pods */
     struct helm_engine *engines;
     const char *config_dir;
 };

@@ -45,31 +45,47 @@ static bool is_number(const char *word, size_t length)
     return length > 0 && strspn(word, "0123456789") >= length;
 }
 
-/* Words that say how a model was tuned or packed, not how large it is. */
-static bool says_nothing(const char *word, size_t length)
+static bool is_word(const char *word, size_t length, const char *const *words)
 {
-    static const char *const words[] = {
-        "instruct", "chat", "hf",   "it",      "base",  "meta",
-        "dynamic",  "awq",  "gptq", "int4",    "w4a16", "hub",
-        "thinking", "v0",   "v1",   "v2",      "v3",    "4k",
-        "8k",       "32k",  "128k", "preview", "sft",   "reasoning"};
-    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+    for (size_t i = 0; words[i] != NULL; i++) {
         if (strlen(words[i]) == length && memcmp(word, words[i], length) == 0) {
             return true;
         }
     }
-    return length == 4 && is_number(word, 4); /* 2407: a month */
+    return false;
+}
+
+/* Words that say how a model was tuned or packed, not how large it is. */
+static bool says_nothing(const char *word, size_t length)
+{
+    static const char *const words[] = {
+        "instruct", "chat", "hf",        "it",    "base", "meta",     "dynamic",
+        "awq",      "gptq", "int4",      "w4a16", "hub",  "thinking", "v0",
+        "v1",       "v2",   "v3",        "4k",    "8k",   "32k",      "128k",
+        "preview",  "sft",  "reasoning", NULL};
+    return is_word(word, length, words) ||
+           (length == 4 && is_number(word, 4)); /* 2407: a month */
+}
+
+/* Words of a format that has model files of its own, where somebody wrote them. */
+static bool says_format(const char *word, size_t length)
+{
+    static const char *const words[] = {"fp8",   "int8",      "w8a8",    "nvfp4",
+                                        "fp4",   "quantized", "dynamic", "static",
+                                        "w8a16", NULL};
+    return is_word(word, length, words);
 }
 
 /* The name without such words; behind a version ("v0_3") its number goes, too. */
-static void strip(const char *given, char out[FACT_FILE_BYTES])
+static void strip(const char *given, bool formats, char out[FACT_FILE_BYTES])
 {
     size_t length = 0;
     bool version = false;
     while (*given != '\0') {
         const size_t word = strcspn(given, "_");
         const bool number = is_number(given, word);
-        if (!says_nothing(given, word) && !(version && number)) {
+        if (!says_nothing(given, word) && !(formats && says_format(given, word)) &&
+            !(version && number)) {
             length += (size_t)snprintf(out + length, FACT_FILE_BYTES - length, "%s%.*s",
                                        length > 0 ? "_" : "", (int)word, given);
             version = false;
@@ -105,8 +121,43 @@ bool helm_model_find(const char *config_dir, const char *url,
     if (whole[0] != '\0' && config_path_find(config_dir, "models", whole, path)) {
         return true;
     }
-    strip(whole, name);
-    return name[0] != '\0' && config_path_find(config_dir, "models", name, path);
+    for (int formats = 0; formats <= 1; formats++) {
+        strip(whole, formats == 1, name);
+        if (name[0] != '\0' && config_path_find(config_dir, "models", name, path)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *helm_format_find(const char *flag, const char *url)
+{
+    static const struct {
+        const char *word;
+        const char *format;
+    } of_flag[] = {{"fp8", "fp8"},           {"awq", "awq"},
+                   {"awq_marlin", "awq"},    {"gptq", "gptq"},
+                   {"gptq_marlin", "gptq"},  {"modelopt", "fp8"},
+                   {"modelopt_fp4", "nvfp4"}},
+      of_name[] = {{"awq", "awq"},   {"gptq", "gptq"},   {"w4a16", "gptq"},
+                   {"int4", "gptq"}, {"nvfp4", "nvfp4"}, {"fp4", "nvfp4"},
+                   {"fp8", "fp8"},   {"w8a8", "int8"},   {"int8", "int8"}};
+    char words[FACT_FILE_BYTES];
+    for (size_t i = 0; flag != NULL && i < sizeof of_flag / sizeof of_flag[0]; i++) {
+        if (strcmp(flag, of_flag[i].word) == 0) {
+            return of_flag[i].format;
+        }
+    }
+    words_of(url, words);
+    for (size_t i = 0; i < sizeof of_name / sizeof of_name[0]; i++) {
+        const char *at = strstr(words, of_name[i].word);
+        const size_t length = strlen(of_name[i].word);
+        if (at != NULL && (at == words || at[-1] == '_') &&
+            (at[length] == '_' || at[length] == '\0')) {
+            return of_name[i].format;
+        }
+    }
+    return flag == NULL ? "" : NULL;
 }
 
 bool helm_gpu_find(const char *config_dir, const char *product,

@@ -22,4 +22,9 @@ bool helm_model_find(const char *config_dir, const char *url,
 bool helm_gpu_find(const char *config_dir, const char *product,
                    char name[FACT_FILE_BYTES]);
 
+/* The scenario's `quantization` of weights, by vLLM's flag (NULL = not given), else by
+ * words of the model's name, which follow what vLLM finds in its files: "" for 16 bits,
+ * NULL for a method that the simulator does not know. */
+const char *helm_format_find(const char *flag, const char *url);
+
 #endif

@@ -29,6 +29,13 @@ static const char *compat_of(const struct stack *stack,
                                       : "head";
 }
 
+static void omit(struct stack *stack, const struct stack_engine *engine,
+                 const char *what)
+{
+    findings_add(&stack->findings, FINDING_WARNING, "not_simulated", engine->where,
+                 "%s: a simulation leaves out: %s", engine->name, what);
+}
+
 static void put_u32(struct text *out, const char *key, uint32_t value)
 {
     if (value > 0) {
@@ -113,11 +120,7 @@ static void lora_put(struct stack *stack, struct helm_engine *engine, struct tex
         return;
     }
     if (engine->model.experts > 0 || engine->model.kv_lora_rank > 0) {
-        findings_add(&stack->findings, FINDING_WARNING, "not_simulated",
-                     engine->from->where,
-                     "%s: a simulation leaves out: LoRA of a model with experts or "
-                     "latent attention",
-                     engine->from->name);
+        omit(stack, engine->from, "LoRA of a model with experts or latent attention");
         return;
     }
     text_add(out, ", enable_lora: true");
@@ -143,11 +146,9 @@ static void speculative_put(struct stack *stack, struct helm_engine *engine,
         return;
     }
     if (method == NULL || known[at] == NULL || flags->draft_tokens == 0) {
-        findings_add(&stack->findings, FINDING_WARNING, "not_simulated",
-                     engine->from->where,
-                     "%s: a simulation leaves out: speculative decoding with a draft "
-                     "model, or of a method or number of tokens that is not told",
-                     engine->from->name);
+        omit(stack, engine->from,
+             "speculative decoding with a draft model, or of a method or number of "
+             "tokens that is not told");
         return;
     }
     text_printf(out, ", speculative: {method: %s, tokens: %" PRIu32 ", rate: 0.7}",
@@ -157,6 +158,55 @@ static void speculative_put(struct stack *stack, struct helm_engine *engine,
                  "%s: 70 %% of drafts are taken for right; measure yours and set "
                  "engine.speculative.rate",
                  engine->from->name);
+}
+
+/* ---- formats -----------------------------------------------------------------------
+ */
+
+static void weights_put(struct stack *stack, struct helm_engine *engine,
+                        struct text *out)
+{
+    const struct stack_engine *from = engine->from;
+    const char *format = helm_format_find(from->flags.quantization, from->model_url);
+    const bool whole = engine->known && engine->model.weight_bits == 16 &&
+                       (engine->model.experts == 0 || engine->model.expert_bits == 16);
+    if (format == NULL) {
+        omit(stack, from,
+             "--quantization of this method (weights are as the model file "
+             "has them)");
+    } else if (format[0] != '\0' && whole) {
+        text_printf(out, ", quantization: %s", format);
+    }
+    if (from->flags.dtype != NULL && strstr(from->flags.dtype, "float32") != NULL) {
+        omit(stack, from, "--dtype float32 (weights are as the model file has them)");
+    }
+}
+
+/* vLLM 0.8 had 8-bit caches on Hopper alone, and fell back to V0 elsewhere. */
+static void kv_dtype_put(struct stack *stack, struct helm_engine *engine,
+                         const char *compat, struct text *out)
+{
+    static const char *const known[] = {"fp8",      "fp8_e4m3", "fp8_e5m2",
+                                        "bfloat16", "float16",  NULL};
+    const char *dtype = engine->from->flags.kv_cache_dtype;
+    size_t at = 0;
+    if (dtype == NULL || strcmp(dtype, "auto") == 0) {
+        return;
+    }
+    while (known[at] != NULL && strcmp(known[at], dtype) != 0) {
+        at++;
+    }
+    const bool hopper = strstr(engine->gpu_name, "h100") != NULL ||
+                        strstr(engine->gpu_name, "h200") != NULL;
+    if (known[at] == NULL || (strcmp(compat, "v085") == 0 && !hopper &&
+                              dtype[0] == 'f' && dtype[1] == 'p')) {
+        omit(
+            stack, engine->from,
+            "--kv-cache-dtype of this kind or GPU (KV is counted as the model file has "
+            "it)");
+        return;
+    }
+    text_printf(out, ", kv_cache_dtype: %s", dtype);
 }
 
 /* ---- what has no key ---------------------------------------------------------------
@@ -169,8 +219,8 @@ static void left_out(struct stack *stack, const struct stack_engine *engine)
         bool given;
         const char *what;
     } missing[] = {
-        {flags->kv_cache_dtype != NULL && strcmp(flags->kv_cache_dtype, "auto") != 0,
-         "--kv-cache-dtype (KV is counted as the model file has it)"},
+        {engine->gpus == 0, "that its pods have no GPU (they are taken to have those "
+                            "that the flags need)"},
         {flags->data_parallel > 1, "--data-parallel-size"},
         {flags->enforce_eager == SWITCH_ON, "--enforce-eager"},
         {flags->kv_offloading_gib > 0 && !helm_offloads(engine),
@@ -178,9 +228,7 @@ static void left_out(struct stack *stack, const struct stack_engine *engine)
     };
     for (size_t i = 0; i < sizeof missing / sizeof missing[0]; i++) {
         if (missing[i].given) {
-            findings_add(&stack->findings, FINDING_WARNING, "not_simulated",
-                         engine->where, "%s: a simulation leaves out: %s", engine->name,
-                         missing[i].what);
+            omit(stack, engine, missing[i].what);
         }
     }
 }
@@ -198,6 +246,8 @@ void helm_flags(struct stack *stack, struct helm_engine *engine)
     } else {
         chunked_put(stack, engine, out);
     }
+    weights_put(stack, engine, out);
+    kv_dtype_put(stack, engine, compat, out);
     lora_put(stack, engine, out);
     speculative_put(stack, engine, out);
     put_u32(out, "block_tokens", flags->block_size);

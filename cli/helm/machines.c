@@ -1,186 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * machines.c: pods and machines of a scenario. Bandwidths and times of a start are the
- * scenario's own estimates, since no file of the stack tells them.
+ * machines.c: from what the files say to what the scheduler asks.
  */
 #include "cli/helm/machines.h"
 
-#include "cli/helm/pools.h"
-#include "sim/control/nodes.h"
+#include "base/mem.h"
 
-#include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
-/* ---- pods --------------------------------------------------------------------------
- */
+/* Of what a machine does not tell, nobody runs short. */
+enum { CPU_MILLIS_ENDLESS = 1000000 };
+static const uint64_t memory_endless_bytes = UINT64_C(1) << 50;
 
-/* "25%" of the replicas, rounded up or down as Kubernetes does, or a count. */
-static uint32_t part_of(const char *text, uint32_t replicas, bool up)
+static uint32_t clamp_u32(uint64_t value)
 {
-    char *end = NULL;
-    const unsigned long value = strtoul(text, &end, 10);
-    const uint64_t bounded = value < 100000 ? value : 100000;
-    if (end == NULL || *end != '%') {
-        return (uint32_t)bounded;
-    }
-    return (uint32_t)((bounded * replicas + (up ? 99 : 0)) / 100);
-}
-
-static void rollout_put(const struct stack_engine *engine, struct text *out)
-{
-    const uint32_t replicas = engine->replicas;
-    uint32_t surge = 0;
-    uint32_t unavailable = replicas;
-    if (engine->max_surge != NULL) {
-        surge = part_of(engine->max_surge, replicas, true);
-        unavailable = part_of(engine->max_unavailable, replicas, false);
-        /* Both zero would never get on; Kubernetes makes it one. */
-        unavailable = surge == 0 && unavailable == 0 ? 1 : unavailable;
-    }
-    text_printf(out, "        surge: %" PRIu32 "\n        unavailable: %" PRIu32 "\n",
-                surge < replicas ? surge : replicas,
-                unavailable < replicas ? unavailable : replicas);
-}
-
-static void request_put(const struct stack_engine *engine, struct text *out)
-{
-    text_printf(out, "        request: {gpus: %" PRIu32 ", gpu: ", engine->gpus);
-    helm_quote(engine->gpu_resource, out);
-    if (engine->cpu_milli > 0) {
-        text_printf(out, ", cpu: %.6g", (double)engine->cpu_milli / 1000);
-    }
-    if (engine->memory_bytes > 0) {
-        text_printf(out, ", memory: %" PRIu64 "B", engine->memory_bytes);
-    }
-    text_add(out, "}\n");
-}
-
-static void weights_put(const struct stack_engine *engine, struct text *out)
-{
-    const char *from = engine->has_storage      ? "pvc"
-                       : engine->has_host_cache ? "host_path"
-                                                : "hub";
-    text_printf(out, "        weights: {from: %s%s}\n", from,
-                engine->has_storage && engine->storage_rwo ? ", access: once" : "");
-}
-
-static void probe_put(const struct stack_engine *engine, struct text *out)
-{
-    const struct stack_probe *probe = &engine->startup;
-    if (probe->period_s > 0) {
-        text_printf(out,
-                    "        probes: {startup: {initial: %" PRIu32 "s, period: %" PRIu32
-                    "s, failures: %" PRIu32 "}}\n",
-                    probe->initial_s, probe->period_s, probe->failures);
-    }
-}
-
-/* ---- where to ----------------------------------------------------------------------
- */
-
-/* Whether the scenario's selector can say it. */
-static bool selector_fits(const struct stack_engine *engine)
-{
-    uint32_t in_term = 0;
-    for (size_t i = 0; i < engine->expression_count; i++) {
-        const struct stack_expression *expression = &engine->expressions[i];
-        const bool begins = i == 0 || expression->term != expression[-1].term;
-        in_term = begins ? 1 : in_term + 1;
-        if (expression->term >= NODE_TERMS_MAX || in_term > NODE_TERMS_MAX ||
-            conf_count(expression->values) > NODE_VALUES_MAX ||
-            strcmp(expression->op, "Gt") == 0 || strcmp(expression->op, "Lt") == 0) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static void expression_put(const struct stack_expression *expression, struct text *out)
-{
-    text_add(out, "{key: ");
-    helm_quote(expression->key, out);
-    text_printf(out, ", operator: %s", expression->op);
-    for (size_t i = 0; i < conf_count(expression->values); i++) {
-        text_add(out, i == 0 ? ", values: [" : ", ");
-        helm_quote(conf_scalar(conf_at(expression->values, i)), out);
-    }
-    text_add(out, conf_count(expression->values) > 0 ? "]}" : "}");
-}
-
-static void selector_put(struct helm *helm, const struct stack_engine *engine,
-                         struct text *out)
-{
-    if (engine->node_name != NULL) {
-        text_add(out, "        node_name: ");
-        helm_quote(engine->node_name, out);
-        text_add(out, "\n");
-        return;
-    }
-    if (engine->expression_count == 0) {
-        return;
-    }
-    if (!selector_fits(engine)) {
-        findings_add(
-            &helm->stack->findings, FINDING_WARNING, "not_simulated", engine->where,
-            "%s: a simulation leaves out: a node selector with Gt, Lt, or more "
-            "than %d terms, expressions or values",
-            engine->name, NODE_TERMS_MAX);
-        return;
-    }
-    text_add(out, "        node_selector:\n");
-    for (size_t i = 0; i < engine->expression_count; i++) {
-        const struct stack_expression *expression = &engine->expressions[i];
-        const bool begins = i == 0 || expression->term != expression[-1].term;
-        const bool ends =
-            i + 1 == engine->expression_count || expression->term != expression[1].term;
-        text_add(out, begins ? "          - matchExpressions: [" : ", ");
-        expression_put(expression, out);
-        text_add(out, ends ? "]\n" : "");
-    }
-}
-
-static void tolerations_put(const struct stack_engine *engine, struct text *out)
-{
-    size_t put = 0;
-    for (size_t i = 0; i < engine->toleration_count && put < NODE_TAINTS_MAX; i++) {
-        const struct stack_label *label = &engine->tolerations[i];
-        bool again = false;
-        for (size_t j = 0; j < i; j++) {
-            again = again || strcmp(engine->tolerations[j].key, label->key) == 0;
-        }
-        if (again) {
-            continue;
-        }
-        text_add(out, put++ == 0 ? "        tolerations: {" : ", ");
-        helm_quote(label->key, out);
-        text_add(out, ": ");
-        helm_quote(label->value, out);
-    }
-    text_add(out, put > 0 ? "}\n" : "");
-}
-
-void helm_pod_put(struct helm *helm, const struct stack_engine *engine,
-                  struct text *out)
-{
-    if (helm->nodes == NULL) {
-        return;
-    }
-    if (engine->kind == STACK_RAY) {
-        findings_add(&helm->stack->findings, FINDING_WARNING, "not_simulated",
-                     engine->where,
-                     "%s: a simulation leaves out: where the pods of a Ray cluster go, "
-                     "and that all of them fail with one",
-                     engine->name);
-        return;
-    }
-    text_add(out, "      deployment:\n");
-    request_put(engine, out);
-    weights_put(engine, out);
-    probe_put(engine, out);
-    rollout_put(engine, out);
-    selector_put(helm, engine, out);
-    tolerations_put(engine, out);
+    return value < UINT32_MAX ? (uint32_t)value : UINT32_MAX;
 }
 
 /* ---- machines ----------------------------------------------------------------------
@@ -189,7 +23,7 @@ void helm_pod_put(struct helm *helm, const struct stack_engine *engine,
 static bool is_selected(const struct helm *helm, const char *key)
 {
     for (size_t i = 0; i < helm->stack->engine_count; i++) {
-        const struct stack_engine *engine = helm->engines[i].from;
+        const struct stack_engine *engine = &helm->stack->engines[i];
         for (size_t j = 0; j < engine->expression_count; j++) {
             if (strcmp(engine->expressions[j].key, key) == 0) {
                 return true;
@@ -199,58 +33,213 @@ static bool is_selected(const struct helm *helm, const char *key)
     return false;
 }
 
-/* Labels that some selector asks for. */
-static void labels_put(const struct helm *helm, const struct stack_node *node,
-                       struct text *out)
+/* One of each key, as a scenario writes them. */
+static void taint_put(struct node_spec *spec, const char *key, const char *value)
 {
-    size_t put = 0;
-    for (size_t i = 0; i < node->label_count && put < NODE_LABELS_MAX; i++) {
-        if (is_selected(helm, node->labels[i].key)) {
-            text_add(out, put++ == 0 ? ", labels: {" : ", ");
-            helm_quote(node->labels[i].key, out);
-            text_add(out, ": ");
-            helm_quote(node->labels[i].value, out);
+    for (uint32_t i = 0; i < spec->taint_count; i++) {
+        if (strcmp(spec->taints[i].key, key) == 0) {
+            return;
         }
     }
-    text_add(out, put > 0 ? "}" : "");
+    if (spec->taint_count < NODE_TAINTS_MAX) {
+        spec->taints[spec->taint_count++] = (struct node_label){key, value};
+    }
 }
 
-static void machine_put(const struct helm *helm, const struct stack_node *node,
-                        struct text *out)
+/* Labels that some selector asks for: a node of a cloud has dozens of others. */
+static bool spec_make(const struct helm *helm, const struct stack_node *node,
+                      struct node_spec *spec, struct err *err)
 {
-    text_add(out, "  - {name: ");
-    helm_quote(node->name, out);
-    text_printf(out, ", gpus: %" PRIu32 ", gpu: ", node->gpus);
-    helm_quote(node->gpu_resource, out);
-    if (node->cpu_milli > 0) {
-        text_printf(out, ", cpu: %.6g", (double)node->cpu_milli / 1000);
+    *spec = (struct node_spec){
+        .name = node->name,
+        .gpu = node->gpu_resource,
+        .gpus = node->gpus,
+        .cpu_millis =
+            node->cpu_milli > 0 ? clamp_u32(node->cpu_milli) : CPU_MILLIS_ENDLESS,
+        .memory_bytes =
+            node->memory_bytes > 0 ? node->memory_bytes : memory_endless_bytes,
+    };
+    for (size_t i = 0; i < node->label_count; i++) {
+        if (!is_selected(helm, node->labels[i].key)) {
+            continue;
+        }
+        if (spec->label_count == NODE_LABELS_MAX) {
+            return conf_fail(node->where, err,
+                             "%.80s: selectors ask for more than %d of its labels",
+                             node->name, NODE_LABELS_MAX);
+        }
+        spec->labels[spec->label_count++] =
+            (struct node_label){node->labels[i].key, node->labels[i].value};
     }
-    if (node->memory_bytes > 0) {
-        text_printf(out, ", memory: %" PRIu64 "B", node->memory_bytes);
-    }
-    labels_put(helm, node, out);
     for (size_t i = 0; i < node->taint_count; i++) {
-        text_add(out, i == 0 ? ", taints: {" : ", ");
-        helm_quote(node->taints[i].key, out);
-        text_add(out, ": ");
-        helm_quote(node->taints[i].value, out);
+        taint_put(spec, node->taints[i].key, node->taints[i].value);
     }
-    text_add(out, node->taint_count > 0 ? "}}\n" : "}\n");
+    if (node->unschedulable) { /* a cordon is a taint, to Kubernetes, too */
+        taint_put(spec, "node.kubernetes.io/unschedulable", "");
+    }
+    return true;
 }
 
-void helm_machines_put(struct helm *helm, struct text *out)
+bool helm_machines_open(struct helm *helm, struct err *err)
 {
-    const struct stack_router *router = &helm->stack->router;
     if (helm->nodes == NULL) {
-        return;
+        return true;
     }
-    text_add(out, "nodes:\n");
-    for (size_t i = 0; i < helm->nodes->count; i++) {
-        if (!helm->nodes->items[i].unschedulable) {
-            machine_put(helm, &helm->nodes->items[i], out);
+    const uint32_t count = (uint32_t)helm->nodes->count;
+    helm->specs = mem_alloc(count, sizeof *helm->specs);
+    for (uint32_t i = 0; i < count; i++) {
+        if (!spec_make(helm, &helm->nodes->items[i], &helm->specs[i], err)) {
+            return false;
         }
     }
-    const bool is_static =
-        router->where != NULL && strcmp(router->discovery, "static") == 0;
-    text_printf(out, "discovery: {mode: %s}\n", is_static ? "static" : "k8s");
+    helm->machines = nodes_new(helm->specs, count);
+    return true;
+}
+
+void helm_machines_close(struct helm *helm)
+{
+    nodes_delete(helm->machines);
+    mem_free(helm->specs);
+}
+
+/* ---- pods --------------------------------------------------------------------------
+ */
+
+static enum match_operator operator_of(const char *name)
+{
+    uint32_t at = 0;
+    while (match_operator_names[at + 1] != NULL &&
+           strcmp(match_operator_names[at], name) != 0) {
+        at++;
+    }
+    return (enum match_operator)at;
+}
+
+static bool expression_put(const struct stack_expression *from,
+                           struct selector_term *term, struct err *err)
+{
+    const size_t values = conf_count(from->values);
+    if (term->expression_count == NODE_TERMS_MAX || values > NODE_VALUES_MAX) {
+        return conf_fail(from->where, err,
+                         "matchExpressions: at most %d in a term, of %d values each",
+                         NODE_TERMS_MAX, NODE_VALUES_MAX);
+    }
+    struct match_expression *to = &term->expressions[term->expression_count++];
+    *to = (struct match_expression){.key = from->key, .how = operator_of(from->op)};
+    for (size_t i = 0; i < values; i++) {
+        to->values[to->value_count++] = conf_scalar(conf_at(from->values, i));
+    }
+    return true;
+}
+
+static bool selector_make(const struct stack_engine *engine,
+                          struct pod_request *request, struct err *err)
+{
+    for (size_t i = 0; i < engine->expression_count; i++) {
+        const struct stack_expression *expression = &engine->expressions[i];
+        const bool begins = i == 0 || expression->term != expression[-1].term;
+        if (begins && request->term_count == NODE_TERMS_MAX) {
+            return conf_fail(expression->where, err,
+                             "nodeSelectorTerms: at most %d terms", NODE_TERMS_MAX);
+        }
+        request->term_count += begins ? 1 : 0;
+        if (!expression_put(expression, &request->terms[request->term_count - 1],
+                            err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The entry of a key: a scenario has one of each. NULL when there is no room. */
+static struct node_label *toleration_of(struct pod_request *request, const char *key)
+{
+    for (uint32_t i = 0; i < request->toleration_count; i++) {
+        if (strcmp(request->tolerations[i].key, key) == 0) {
+            return &request->tolerations[i];
+        }
+    }
+    if (request->toleration_count == NODE_TAINTS_MAX) {
+        return NULL;
+    }
+    struct node_label *label = &request->tolerations[request->toleration_count++];
+    *label = (struct node_label){key, NULL};
+    return label;
+}
+
+/* Two values of one key come to any value. */
+static bool tolerations_make(const struct stack_engine *engine,
+                             struct pod_request *request, struct err *err)
+{
+    for (size_t i = 0; i < engine->toleration_count; i++) {
+        const struct stack_label *label = &engine->tolerations[i];
+        struct node_label *own = toleration_of(request, label->key);
+        if (own == NULL) {
+            return conf_fail(engine->where, err, "tolerations: at most %d of them",
+                             NODE_TAINTS_MAX);
+        }
+        const bool first = own->value == NULL;
+        own->value = first || strcmp(own->value, label->value) == 0 ? label->value : "";
+    }
+    return true;
+}
+
+static bool some_matches(const struct helm *helm, const struct pod_request *request)
+{
+    for (uint32_t i = 0; i < nodes_count(helm->machines); i++) {
+        if (nodes_selects(helm->machines, i, request)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool match_check(const struct helm *helm, const struct helm_engine *engine,
+                        struct err *err)
+{
+    const struct stack_engine *from = engine->from;
+    if (some_matches(helm, &engine->request)) {
+        return true;
+    }
+    if (from->node_name != NULL) {
+        return conf_fail(
+            conf_get(from->where, "nodeName"), err,
+            "nodeName: there is no node %.80s among the %zu given; its pods "
+            "never start; name one of them",
+            from->node_name, helm->nodes->count);
+    }
+    return conf_fail(
+        from->expressions[0].where, err,
+        "nodeSelectorTerms: none of the %zu nodes has such labels; its pods "
+        "stay Pending; change the terms or label a node",
+        helm->nodes->count);
+}
+
+bool helm_request_make(const struct helm *helm, struct helm_engine *engine,
+                       struct err *err)
+{
+    const struct stack_engine *from = engine->from;
+    struct pod_request *request = &engine->request;
+    if (helm->nodes == NULL) {
+        return true;
+    }
+    *request = (struct pod_request){
+        .gpu = from->gpu_resource,
+        .gpus = from->gpus,
+        .cpu_millis = clamp_u32(from->cpu_milli),
+        .memory_bytes = from->memory_bytes,
+        .node_name = from->node_name,
+        .bound_node = NODE_NONE,
+    };
+    if ((from->node_name == NULL && !selector_make(from, request, err)) ||
+        !tolerations_make(from, request, err)) {
+        return false;
+    }
+    engine->head = *request;
+    if (from->kind == STACK_RAY) {
+        engine->head.gpus = from->head_gpus;
+        engine->head.cpu_millis = clamp_u32(from->head_cpu_milli);
+        engine->head.memory_bytes = from->head_memory_bytes;
+    }
+    return match_check(helm, engine, err);
 }

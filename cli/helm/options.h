@@ -18,6 +18,14 @@
      "head",                                                                           \
      "Whose chart, operator and router read the file: tag (release 0.1.3, bug for "    \
      "bug) or head (August 2026). Example: --compat tag"},                             \
+        {"--crd",                                                                      \
+         "FILE.yaml",                                                                  \
+         OPT_LIST,                                                                     \
+         (base) + offsetof(struct helm_args, resources),                               \
+         "none",                                                                       \
+         "Custom resources beside the values: LoraAdapter, CacheServer, VLLMRouter, "  \
+         "VLLMRuntime, StaticRoute; may be given several times. Example: --crd "       \
+         "adapters.yaml"},                                                             \
         {"--nodes",                                                                    \
          "FILE.yaml",                                                                  \
          OPT_STR,                                                                      \

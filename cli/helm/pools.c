@@ -4,7 +4,7 @@
  */
 #include "cli/helm/pools.h"
 
-#include "cli/helm/machines.h"
+#include "cli/helm/fleet.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -60,6 +60,10 @@ static bool splits(const struct helm *helm)
 static bool pool_known(const struct helm_engine *engine, struct err *err)
 {
     const struct stack_engine *from = engine->from;
+    if (from->never_starts != NULL) {
+        return conf_fail(from->where, err, "%s: the engine never starts: %.300s",
+                         from->name, from->never_starts);
+    }
     if (engine->gpu_name[0] == '\0') {
         return conf_fail(from->where, err,
                          "%s: which GPU it runs on is not known; give --gpu h100_sxm, "
@@ -169,6 +173,6 @@ bool helm_pool_put(struct helm *helm, const struct helm_engine *engine,
                 from->replicas, engine->gpu_name, engine->model_name,
                 text_str(&engine->flags));
     tiers_put(from, out);
-    helm_pod_put(helm, from, out);
+    helm_pod_put(helm, engine, out);
     return true;
 }

@@ -3,10 +3,11 @@
  * scenario.c: writes the scenario that a stack's files come to. A text and not a
  * struct: what a user can read, change and run again is also what `run --helm` runs.
  */
-#include "cli/helm/machines.h"
+#include "cli/helm/fleet.h"
 #include "cli/helm/pools.h"
 #include "policies/pair.h"
 #include "policies/policy_set.h"
+#include "sim/scenario_control.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -59,9 +60,34 @@ static bool models_check(const struct helm *helm, const struct helm_args *args,
 /* ---- routing -----------------------------------------------------------------------
  */
 
+/* What keeps the router from answering anything: no run would have a result. */
+static bool router_check(const struct helm *helm, struct err *err)
+{
+    static const char *const fatal[] = {
+        "router_crash_loop",    "no_session_key",           "no_pd_labels",
+        "no_static_backends",   "port_not_discovered",      "label_matches_nothing",
+        "checks_without_types", "selector_matches_nothing", NULL};
+    const struct findings *findings = &helm->stack->findings;
+    for (size_t i = 0; i < findings->count; i++) {
+        const struct finding *finding = &findings->items[i];
+        for (size_t j = 0; fatal[j] != NULL; j++) {
+            if (strcmp(finding->name, fatal[j]) == 0) {
+                return err_set(err, ERR_INPUT,
+                               "%s:%" PRIu32 ": no request would be answered: %s; %s",
+                               finding->file, finding->line, finding->what,
+                               finding->remedy);
+            }
+        }
+    }
+    return true;
+}
+
 static bool policy_check(const struct helm *helm, struct err *err)
 {
     const struct stack_router *router = &helm->stack->router;
+    if (!router_check(helm, err)) {
+        return false;
+    }
     if (policy_set_find(NULL, router->routing_logic) != NULL ||
         pair_policy_find(router->routing_logic) != NULL) {
         return true;
@@ -114,6 +140,18 @@ static unsigned long seconds_of(const struct helm *helm, const char *name,
     return seconds > 0 ? seconds : otherwise;
 }
 
+static void failover_put(const struct helm *helm, struct text *out)
+{
+    const char *text =
+        helm_router_flag(helm, "--max-instance-failover-reroute-attempts");
+    const bool digits = text != NULL && strspn(text, "0123456789") == strlen(text);
+    const unsigned long attempts = digits ? strtoul(text, NULL, 10) : 0;
+    if (attempts > 0) {
+        text_printf(out, "  failover_attempts: %lu\n",
+                    attempts < FAILOVERS_MAX ? attempts : (unsigned long)FAILOVERS_MAX);
+    }
+}
+
 static bool routing_put(struct helm *helm, const struct helm_args *args,
                         struct text *out, struct err *err)
 {
@@ -135,6 +173,7 @@ static bool routing_put(struct helm *helm, const struct helm_args *args,
                 router->replicas > 0 ? router->replicas : 1,
                 seconds_of(helm, "--engine-stats-interval", 30),
                 seconds_of(helm, "--request-stats-window", 60));
+    failover_put(helm, out);
     params_put(helm, out);
     if (strcmp(router->routing_logic, "kvaware") == 0 &&
         controller_reports(helm, args)) {
@@ -258,6 +297,7 @@ bool helm_scenario(struct helm *helm, const struct helm_args *args, const char *
         adapters_put(helm, args, &body);
         helm_cache_server_put(helm, &body);
         helm_machines_put(helm, &body);
+        helm_discovery_put(helm, &body);
     }
     if (good) {
         findings_sort(&helm->stack->findings);

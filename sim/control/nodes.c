@@ -10,9 +10,13 @@
 #include "base/text.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { POOL_BITS = 64 };
+
+const char *const match_operator_names[] = {"In", "NotIn", "Exists", "DoesNotExist",
+                                            "Gt", "Lt",    NULL};
 
 struct node {
     struct node_spec spec;
@@ -112,6 +116,24 @@ static const char *label_value(const struct node *node, const char *key)
     return strcmp(key, "kubernetes.io/hostname") == 0 ? node->spec.name : NULL;
 }
 
+/* Positive: the label's number is greater than the expression's. A text that is no
+ * number satisfies neither Gt nor Lt. */
+static int compare(const char *value, const struct match_expression *expression)
+{
+    char *end = NULL;
+    char *bound_end = NULL;
+    if (value == NULL || expression->value_count == 0) {
+        return 0;
+    }
+    const char *text = expression->values[0];
+    const long long have = strtoll(value, &end, 10);
+    const long long bound = strtoll(text, &bound_end, 10);
+    if (end == value || *end != '\0' || bound_end == text || *bound_end != '\0') {
+        return 0;
+    }
+    return (have > bound) - (have < bound);
+}
+
 static bool expression_holds(const struct node *node,
                              const struct match_expression *expression)
 {
@@ -129,6 +151,10 @@ static bool expression_holds(const struct node *node,
         return value != NULL;
     case MATCH_DOES_NOT_EXIST:
         return value == NULL;
+    case MATCH_GT:
+        return compare(value, expression) > 0;
+    case MATCH_LT:
+        return compare(value, expression) < 0;
     }
     return false;
 }
@@ -151,6 +177,15 @@ static bool selected(const struct node *node, const struct pod_request *request)
         }
     }
     return request->term_count == 0;
+}
+
+bool nodes_selects(const struct nodes *nodes, uint32_t node,
+                   const struct pod_request *request)
+{
+    CHECK(node < nodes->count, "node %u of %u", node, nodes->count);
+    const struct node *at = &nodes->nodes[node];
+    return request->node_name != NULL ? strcmp(at->spec.name, request->node_name) == 0
+                                      : selected(at, request);
 }
 
 enum lacking { LACKS_NOTHING, LACKS_GPU, LACKS_CPU, LACKS_MEMORY };

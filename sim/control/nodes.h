@@ -17,10 +17,10 @@
 enum {
     NODES_MAX = 1024,
     NODE_LABELS_MAX = 16,
-    NODE_TAINTS_MAX = 4,
+    NODE_TAINTS_MAX = 8,
     NODE_NAME_BYTES = 64,
-    NODE_TERMS_MAX = 4, /* selector terms of a pod, and expressions of a term */
-    NODE_VALUES_MAX = 4,
+    NODE_TERMS_MAX = 8, /* selector terms of a pod, and expressions of a term */
+    NODE_VALUES_MAX = 8,
 };
 #define NODE_NONE UINT32_MAX
 
@@ -42,8 +42,17 @@ struct node_spec {
     struct node_label taints[NODE_TAINTS_MAX]; /* all of effect NoSchedule */
 };
 
-/* As in `matchExpressions`. */
-enum match_operator { MATCH_IN, MATCH_NOT_IN, MATCH_EXISTS, MATCH_DOES_NOT_EXIST };
+/* As in `matchExpressions`; Gt and Lt compare whole numbers with the first value. */
+enum match_operator {
+    MATCH_IN,
+    MATCH_NOT_IN,
+    MATCH_EXISTS,
+    MATCH_DOES_NOT_EXIST,
+    MATCH_GT,
+    MATCH_LT,
+};
+/* "In" ... "Lt", and NULL behind them. */
+extern const char *const match_operator_names[];
 struct match_expression {
     const char *key;
     enum match_operator how;
@@ -76,6 +85,9 @@ uint32_t nodes_count(const struct nodes *nodes);
 const char *nodes_name(const struct nodes *nodes, uint32_t node);
 uint32_t nodes_find(const struct nodes *nodes, const char *name); /* or NODE_NONE */
 uint32_t nodes_free_gpus(const struct nodes *nodes, uint32_t node);
+/* By name or selector alone: what is free there and its taints are not asked. */
+bool nodes_selects(const struct nodes *nodes, uint32_t node,
+                   const struct pod_request *request);
 
 /* Whom a pod found, or why it found nobody. */
 enum place_verdict {

@@ -4,10 +4,6 @@
 # `stacksim check` says what would run and finds what would fail.
 . "$STACKSIM_SOURCE/tests/cli/lib.bash"
 
-says() {
-    grep -Eq -- "$1" out || fail "check does not say /$1/"
-}
-
 exits 0 check speed-prefix --set cluster.pools.0.replicas=3 --seed 9
 says '^scenario speed-prefix$'
 says 'engines +3 x Llama-3\.1-8B on H100-SXM, tensor parallel 1'

@@ -6,17 +6,6 @@
 . "$STACKSIM_SOURCE/tests/cli/lib.bash"
 examples=$STACKSIM_SOURCE/configs/helm
 
-says() {
-    grep -Eq "$1" out || {
-        fail "no line matches /$1/"
-        sed 's/^/    /' out >&2
-    }
-}
-
-says_not() {
-    grep -Eq "$1" out && fail "a line matches /$1/: $(grep -E "$1" out | head -1)"
-}
-
 # ---- explain ----
 exits 0 helm explain "$examples/plain.yaml" --gpu h100_sxm --compat tag --release demo
 says '^engine chat8b: 4 x Deployment demo-chat8b-deployment-vllm'
@@ -133,77 +122,6 @@ says 'tiers: \{connector: offloading, cpu: \{capacity: 40GiB\}\}'
 says '^# note: .*70 % of drafts are taken for right'
 exits 0 run --helm drafts.yaml --gpu h100_sxm --set end.requests=20 --digest --quiet
 
-# ---- nodes ----
-cat >nodes.yaml <<'Y'
-nodes:
-  - {name: gpu-node-07, gpu: l40s, gpus: 4, cpu: 64, memory: 512Gi}
-  - {name: big, count: 2, gpus: 8, cpu: 128, memory: 1Ti, labels: {nvidia.com/gpu.product: NVIDIA-H100-80GB-HBM3}}
-Y
-exits 0 helm explain "$examples/lora_pinned.yaml" --nodes nodes.yaml
-says 'GPU +configs/gpus/l40s.yaml'
-exits 0 helm explain "$examples/plain.yaml" --nodes nodes.yaml
-says 'its pods may land on l40s and on NVIDIA-H100-80GB-HBM3'
-cat >kubectl.yaml <<'Y'
-apiVersion: v1
-kind: List
-items:
-- apiVersion: v1
-  kind: Node
-  metadata:
-    name: gpu-node-07
-    labels: {nvidia.com/gpu.product: NVIDIA-A100-SXM4-80GB, kubernetes.io/os: linux}
-  status:
-    allocatable: {cpu: 95500m, memory: 1056270336Ki, nvidia.com/gpu: "8"}
-Y
-exits 0 helm explain "$examples/lora_pinned.yaml" --nodes kubectl.yaml
-says 'GPU +configs/gpus/a100_80_sxm.yaml'
-# Pods go to the least allocated node; taints, node names and sizes bind.
-cat >small.yaml <<'Y'
-nodes:
-  - {name: a, count: 2, gpu: h100_sxm, gpus: 8, cpu: 20, memory: 1Ti, taints: {gpu: reserved}}
-  - {name: gpu-node-07, gpu: l4, gpus: 1, cpu: 128, memory: 1Ti}
-Y
-exits 0 helm explain "$examples/plain.yaml" --nodes small.yaml
-says '^  nodes +gpu-node-07: 1$'
-says 'chat8b: 3 of its pods never start .*2 node\(s\) had untolerated taint'
-exits 0 helm explain "$examples/lora_pinned.yaml" --nodes small.yaml
-says 'base8b: 1 of its pods never start .*Requested: 1, Available: 0'
-sed 's/^servingEngineSpec:/&\n  tolerations: [{key: gpu, operator: Exists}]/' \
-    "$examples/plain.yaml" >tolerant.yaml
-exits 0 helm explain tolerant.yaml --nodes small.yaml
-says '^  nodes +a-0: [12], a-1: 1'
-says_not 'never start'
-# Eight CPUs of twenty for each pod: two fit a node of eight GPUs.
-sed 's/replicaCount: 4/replicaCount: 9/' tolerant.yaml >many.yaml
-exits 0 helm explain many.yaml --nodes small.yaml
-says '^  nodes +a-0: 2, a-1: 2, gpu-node-07: 1$'
-says 'chat8b: 4 of its pods never start'
-# A run with nodes has pods: two of four never start, and requests meet the others.
-sed 's/replicaCount: 4/replicaCount: 6/' tolerant.yaml >six.yaml
-exits 0 helm scenario six.yaml --nodes small.yaml --out six-scenario.yaml
-cp six-scenario.yaml out
-says 'request: \{gpus: 1, gpu: "nvidia.com/gpu", cpu: 8, memory: 51539607552B\}'
-says 'weights: \{from: pvc\}'
-says 'probes: \{startup: \{initial: 15s, period: 10s, failures: 60\}\}'
-says '^        surge: 6'
-says '^        tolerations: \{"gpu": ""\}'
-says '^  - \{name: "a-1", gpus: 8, gpu: "nvidia.com/gpu", cpu: 20, memory: 1099511627776B, taints: \{"gpu": "reserved"\}\}'
-says '^discovery: \{mode: k8s\}'
-exits 0 run six-scenario.yaml --set end.requests=100 --digest --quiet
-cp out written
-exits 0 run --helm six.yaml --nodes small.yaml --set end.requests=100 --digest --quiet
-same written out
-exits 0 run --helm six.yaml --nodes small.yaml --set end.requests=100 --quiet --out six.db
-exits 0 events six.db
-says 'FailedScheduling'
-# Manual scheduling: the surplus pod fails admission instead of waiting.
-exits 0 run --helm "$examples/lora_pinned.yaml" --nodes small.yaml \
-    --set end.requests=50 --quiet --out pinned.db
-exits 0 events pinned.db
-says 'UnexpectedAdmissionError'
-sed 's/gpu-node-07/other/' nodes.yaml >other.yaml
-refuses 2 '.*lora_pinned\.yaml:13: nodeName: there is no node gpu-node-07 among the 3' \
-    helm explain "$examples/lora_pinned.yaml" --nodes other.yaml
 cat >select.yaml <<'Y'
 servingEngineSpec:
   modelSpec:
@@ -219,16 +137,6 @@ servingEngineSpec:
     - matchExpressions:
       - {key: zone, operator: In, values: [a]}
 Y
-refuses 2 '.*select\.yaml:13: nodeSelectorTerms: none of the 3 nodes' \
-    helm explain select.yaml --nodes nodes.yaml
-sed 's/{key: zone.*/{key: nvidia.com\/gpu.product, operator: In, values: [NVIDIA-L4]}/' \
-    select.yaml >product.yaml
-exits 0 helm explain product.yaml
-says 'configs/models/qwen2_5_7b.yaml'
-says 'GPU +configs/gpus/l4.yaml'
-sed 's/name: big, count: 2/name: gpu-node-07/' nodes.yaml >twice.yaml
-refuses 2 '.*twice\.yaml:3: name: there is a node gpu-node-07 above' \
-    helm explain select.yaml --nodes twice.yaml
 
 # ---- models ----
 sed '3,$!d; s/name: m$/name: n/; s/Qwen.*/acme\/own-7b/' select.yaml >more
@@ -251,32 +159,90 @@ says 'the engine does not start'
 refuses 2 '.*big\.yaml:3: m: the engine does not start: .*weights' run --helm big.yaml \
     --gpu h100_sxm
 
-# ---- wrong files ----
-sed 's/replicaCount: 1/replicaCount: -1/' select.yaml >bad.yaml
-refuses 2 '.*bad\.yaml:7: .*replicaCount: "-1"' helm explain bad.yaml
-printf 'a: &a [x]\nb: [*c]\n' >bad.yaml
-refuses 2 '.*bad\.yaml:2: alias \*c' helm explain bad.yaml
-# Ten million words, in a tenth of a kilobyte.
-{
-    echo 'a0: &a0 [x, x, x, x, x, x, x, x, x, x]'
-    for i in 1 2 3 4 5 6 7; do
-        p="*a$((i - 1))"
-        echo "a$i: &a$i [$p, $p, $p, $p, $p, $p, $p, $p, $p, $p]"
-    done
-} >bomb.yaml
-refuses 2 '.*bomb\.yaml:[0-9]+: more than 200000 values' helm explain bomb.yaml
-# Ten megabytes of values, then of one text.
-{
-    echo 'servingEngineSpec:'
-    echo '  modelSpec:'
-    yes '  - {name: m, modelURL: x, replicaCount: 1, requestGPU: 1, tag: v0.8.5}' |
-        head -c 10000000
-} >large.yaml
-refuses 2 '.*large\.yaml:[0-9]+: more than 200000 values' helm explain large.yaml
-{
-    printf 'servingEngineSpec: {labels: {a: "'
-    yes xxxxxxxxxxxxxxx | tr -d '\n' | head -c 10000000
-    echo '"}}'
-} >long.yaml
-refuses 2 '.*long\.yaml:1: labels: Kubernetes takes values of 63' helm explain long.yaml
+
+# ---- custom resources beside the values ----
+cat >crd.yaml <<'Y'
+apiVersion: production-stack.vllm.ai/v1alpha1
+kind: LoraAdapter
+metadata: {name: sql}
+spec: {baseModel: base8b, adapterSource: {type: local, adapterPath: /data/sql}}
+---
+apiVersion: production-stack.vllm.ai/v1alpha1
+kind: VLLMRouter
+metadata: {name: r}
+spec: {replicas: 3, routingLogic: session, sessionKey: x-user-id, k8sLabelSelector: "model=base8b"}
+Y
+cat >server.yaml <<'Y'
+apiVersion: production-stack.vllm.ai/v1alpha1
+kind: CacheServer
+metadata: {name: c}
+spec: {image: {registry: docker.io, name: "lmcache/vllm-openai:latest"}, port: 81, resources: {memory: 32Gi}}
+Y
+sed -e '/^cacheserverSpec/d' \
+    -e 's|^    env:|&\n    - {name: LMCACHE_REMOTE_URL, value: "lm://c:81"}|' tiers.yaml >remote.yaml
+exits 0 helm scenario remote.yaml --crd server.yaml --gpu h100_sxm
+says '^        remote: \{\}'
+says '^cache_server: \{capacity: 34359738368B\}'
+exits 0 helm scenario "$examples/lora_pinned.yaml" --crd crd.yaml --compat tag --gpu h100_sxm
+says '\{name: "legal", replicas: 1\}'
+says '\{name: "sql"\}'
+says '^  policy: session'
+says '^  replicas: 3'
+exits 0 run --helm "$examples/lora_pinned.yaml" --crd crd.yaml --crd server.yaml \
+    --gpu h100_sxm --set end.requests=20 --digest --quiet
+cat >route.yaml <<'Y'
+apiVersion: production-stack.vllm.ai/v1alpha1
+kind: StaticRoute
+metadata: {name: s}
+spec: {routingLogic: roundrobin, staticBackends: "http://a:80", staticModels: m}
+Y
+exits 0 helm explain "$examples/plain.yaml" --crd route.yaml --compat tag
+says 'route\.yaml:1: StaticRoute: the router of release 0\.1\.3 .*cannot apply static backends'
+
+# ---- the router's health checks, its failover ----
+cat >static.yaml <<'Y'
+routerSpec:
+  serviceDiscovery: static
+  staticBackends: http://a.example:8000
+  staticModels: m
+  extraArgs: [--static-backend-health-checks, --static-model-types, completion, --static-backend-health-check-interval, 20,
+              --max-instance-failover-reroute-attempts, 2]
+Y
+sed '/nodeSelectorTerms/,$d' select.yaml | cat - static.yaml >checked.yaml
+exits 0 helm scenario checked.yaml --gpu l4
+says '^discovery: \{mode: static, health_checks: true, model_type: completion, check_interval: 20s\}'
+says '^  failover_attempts: 2'
+exits 0 run --helm checked.yaml --gpu l4 --set end.requests=20 --digest --quiet
+# Engines that ask for a key refuse the probes of release 0.1.3.
+sed 's/^servingEngineSpec:/&\n  vllmApiKey: secret/' checked.yaml >secret.yaml
+exits 0 helm scenario secret.yaml --gpu l4 --compat tag
+says 'model_type: score'
+
+# ---- formats ----
+# Four bits and their scales for 7.6 billion weights: 3.9 GB instead of 15.2.
+while IFS='|' read -r url flags wanted; do
+    sed "s|modelURL: .*|modelURL: $url|; /nodeSelectorTerms/,\$d" select.yaml >format.yaml
+    echo "    vllmConfig: {maxModelLen: 8192, enablePrefixCaching: true, extraArgs: [$flags]}" >>format.yaml
+    exits 0 helm scenario format.yaml --gpu h100_sxm --compat head
+    says "$wanted"
+    exits 0 run --helm format.yaml --gpu h100_sxm --set end.requests=5 --digest --quiet
+done <<'Y'
+Qwen/Qwen2.5-7B-Instruct-AWQ||quantization: awq
+Qwen/Qwen2.5-7B-Instruct-GPTQ-Int4||quantization: gptq
+Qwen/Qwen2.5-7B-Instruct|-q, fp8, --kv-cache-dtype, fp8|quantization: fp8, kv_cache_dtype: fp8
+org/Qwen2.5-7B-Instruct-FP8-dynamic||quantization: fp8
+meta-llama/Llama-3.1-8B-Instruct-FP8||model: llama_3_1_8b_fp8
+Qwen/Qwen2.5-7B-Instruct|-q, gguf|^# warning: .*--quantization of this method
+Qwen/Qwen2.5-7B-Instruct|--dtype, float32|^# warning: .*--dtype float32
+Y
+exits 0 helm explain format.yaml --gpu h100_sxm
+whole=$(grep -o 'KV cache.*blocks of' out)
+sed -i 's/Instruct$/Instruct-AWQ/' format.yaml
+exits 0 helm explain format.yaml --gpu h100_sxm
+[ "$(grep -o 'KV cache.*blocks of' out)" = "$whole" ] && fail "AWQ leaves as many blocks"
+# A claim that the weights do not go on.
+sed 's/requestGPU: 1/&\n    pvcStorage: 10Gi/' format.yaml >claim.yaml
+sed -i 's/-AWQ//' claim.yaml
+exits 0 helm explain claim.yaml --gpu h100_sxm
+says 'its weights are 14\.2 GiB, the volume at /data takes 10\.0 GiB: the download fails'
 done_testing

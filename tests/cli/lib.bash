@@ -45,6 +45,18 @@ refuses() {
     fi
 }
 
+# says PATTERN: the output has such a line; says_not: it has none.
+says() {
+    grep -Eq -- "$1" out || {
+        fail "no line matches /$1/"
+        sed 's/^/    /' out >&2
+    }
+}
+
+says_not() {
+    grep -Eq -- "$1" out && fail "a line matches /$1/: $(grep -E -- "$1" out | head -1)"
+}
+
 same() {
     if ! cmp -s "$1" "$2"; then
         fail "$1 and $2 differ"

@@ -86,6 +86,44 @@ static void taints_are_tolerated_by_name(void)
     nodes_delete(nodes);
 }
 
+/* By name of the node or by selector alone, as Kubernetes evaluates it: zone is x, rank
+ * is 5; a key that is not there satisfies NotIn, and neither Gt nor Lt. */
+static void selectors_match_as_in_kubernetes(void)
+{
+    static const struct {
+        struct match_expression expression;
+        bool matches;
+    } cases[] = {
+        {{"zone", MATCH_IN, 2, {"w", "x"}}, true},
+        {{"zone", MATCH_IN, 1, {"w"}}, false},
+        {{"zone", MATCH_NOT_IN, 1, {"x"}}, false},
+        {{"none", MATCH_NOT_IN, 1, {"x"}}, true},
+        {{"none", MATCH_IN, 1, {"x"}}, false},
+        {{"zone", MATCH_EXISTS, 0, {NULL}}, true},
+        {{"zone", MATCH_DOES_NOT_EXIST, 0, {NULL}}, false},
+        {{"rank", MATCH_GT, 1, {"4"}}, true},
+        {{"rank", MATCH_GT, 1, {"5"}}, false},
+        {{"rank", MATCH_LT, 1, {"5"}}, false},
+        {{"rank", MATCH_LT, 1, {"16"}}, true},
+        {{"zone", MATCH_GT, 1, {"4"}}, false},
+        {{"rank", MATCH_LT, 1, {"many"}}, false},
+        {{"none", MATCH_LT, 1, {"5"}}, false},
+        {{"kubernetes.io/hostname", MATCH_IN, 1, {"n"}}, true},
+    };
+    const struct node_spec spec = {
+        .name = "n", .label_count = 2, .labels = {{"zone", "x"}, {"rank", "5"}}};
+    struct nodes *nodes = nodes_new(&spec, 1);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct pod_request pod = {.term_count = 1};
+        pod.terms[0].expression_count = 1;
+        pod.terms[0].expressions[0] = cases[i].expression;
+        EXPECT(nodes_selects(nodes, 0, &pod) == cases[i].matches);
+        pod.node_name = "m"; /* which passes every selector by */
+        EXPECT(!nodes_selects(nodes, 0, &pod));
+    }
+    nodes_delete(nodes);
+}
+
 static void expressions_of_a_term_are_joined_and_terms_are_alternatives(void)
 {
     struct nodes *nodes = three_nodes();
@@ -160,7 +198,7 @@ static void what_was_pulled_stays(void)
 }
 
 HARNESS_MAIN("unit.nodes", TEST(the_least_allocated_node_is_taken),
-             TEST(taints_are_tolerated_by_name),
+             TEST(taints_are_tolerated_by_name), TEST(selectors_match_as_in_kubernetes),
              TEST(expressions_of_a_term_are_joined_and_terms_are_alternatives),
              TEST(a_named_node_admits_or_fails), TEST(a_cordoned_node_takes_nobody),
              TEST(what_was_pulled_stays))

@@ -203,7 +203,8 @@ static void example_f_pins_two_engines_and_has_an_adapter(void)
     /* Head calls the field loraAdapterDeploymentConfig. */
     stack = load("lora_pinned", STACK_HEAD);
     EXPECT(!stack->adapters[0].has_replicas);
-    EXPECT(find(stack, "unknown_key") != NULL);
+    EXPECT(find(stack, "unknown_key") == NULL);
+    EXPECT(find(stack, "tag_only_key") != NULL);
     stack_delete(stack);
 }
 

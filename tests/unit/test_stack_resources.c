@@ -2,7 +2,7 @@
  *
  * Custom resources at both releases (spec/production-stack.md 6), and machines.
  */
-#include "stack/match.h"
+#include "stack/nodes.h"
 #include "tests/harness.h"
 
 #include <string.h>
@@ -298,60 +298,10 @@ static void wrong_machines_are_refused(void)
     }
 }
 
-/* Terms are ORed, expressions of a term ANDed; a missing key satisfies NotIn. */
-static void selectors_match_as_in_kubernetes(void)
-{
-    static const struct {
-        const char *terms;
-        bool matches; /* a node with zone: x and rank: 5 */
-    } cases[] = {
-        {"[{matchExpressions: [{key: zone, operator: In, values: [w, x]}]}]", true},
-        {"[{matchExpressions: [{key: zone, operator: In, values: [w]}]}]", false},
-        {"[{matchExpressions: [{key: zone, operator: NotIn, values: [x]}]}]", false},
-        {"[{matchExpressions: [{key: none, operator: NotIn, values: [x]}]}]", true},
-        {"[{matchExpressions: [{key: none, operator: In, values: [x]}]}]", false},
-        {"[{matchExpressions: [{key: zone, operator: Exists}]}]", true},
-        {"[{matchExpressions: [{key: zone, operator: DoesNotExist}]}]", false},
-        {"[{matchExpressions: [{key: rank, operator: Gt, values: [\"4\"]}]}]", true},
-        {"[{matchExpressions: [{key: rank, operator: Lt, values: [\"5\"]}]}]", false},
-        {"[{matchExpressions: [{key: zone, operator: Exists},\n"
-         "     {key: rank, operator: DoesNotExist}]}]",
-         false},
-        {"[{matchExpressions: [{key: rank, operator: DoesNotExist}]},\n"
-         "     {matchExpressions: [{key: zone, operator: Exists}]}]",
-         true},
-        {"[{matchExpressions: [{key: zone, operator: Exists}]},\n"
-         "     {matchExpressions: [{key: rank, operator: DoesNotExist}]}]",
-         true},
-        {"[{matchExpressions: [{key: kubernetes.io/hostname, operator: In, values: "
-         "[n]}]}]",
-         true},
-        {"[]", true},
-    };
-    struct stack_nodes *all =
-        nodes("nodes: [{name: n, labels: {zone: x, rank: \"5\"}}]\n");
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct text text = {0};
-        text_printf(&text,
-                    "servingEngineSpec:\n  modelSpec:\n  - name: m\n    modelURL: u\n"
-                    "    nodeSelectorTerms: %s\n",
-                    cases[i].terms);
-        struct stack *stack = parse(text_str(&text), STACK_HEAD);
-        EXPECT(stack_node_matches(&all->items[0], &stack->engines[0]) ==
-               cases[i].matches);
-        struct err err = {ERR_NONE, ""};
-        EXPECT(stack_match_check(all, &stack->engines[0], &err) == cases[i].matches);
-        stack_delete(stack);
-        text_fini(&text);
-    }
-    stack_nodes_delete(all);
-}
-
 HARNESS_MAIN("stack_resources",
              TEST(a_runtime_of_the_release_is_flat_and_always_says_both_switches),
              TEST(a_runtime_of_head_has_groups),
              TEST(a_router_of_the_operator_replaces_the_charts),
              TEST(adapters_know_their_traps),
              TEST(cache_servers_routes_and_other_objects_are_taken),
-             TEST(machines_are_counted_and_labelled), TEST(wrong_machines_are_refused),
-             TEST(selectors_match_as_in_kubernetes))
+             TEST(machines_are_counted_and_labelled), TEST(wrong_machines_are_refused))
