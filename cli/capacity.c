@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "cli/capacity_bound.h"
+#include "cli/capacity_candidate.h"
 #include "cli/interrupt.h"
 #include "cli/jobs.h"
 #include "cli/policy_list.h"
@@ -19,7 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WAVE = 8, OVERRIDES_MAX = 96, TEXT_BYTES = 192 };
+enum { WAVE = 8 };
 
 struct search {
     const struct capacity_setup *setup;
@@ -35,79 +36,6 @@ struct search {
     struct err errs[WAVE];
 };
 
-/* ---- a candidate's setup
- * ------------------------------------------------------------- */
-
-struct candidate {
-    struct runner_setup setup;
-    const char *overrides[OVERRIDES_MAX];
-    char gpu[TEXT_BYTES];
-    char tensor_parallel[TEXT_BYTES];
-    char engines[TEXT_BYTES];
-};
-
-static void candidate_set_up(struct candidate *candidate,
-                             const struct capacity_setup *setup,
-                             const struct capacity_group *group, uint32_t engines)
-{
-    size_t count = 0;
-    const struct runner_setup *base = setup->base;
-    CHECK(base->override_count + group->policy->override_count + 3 <= OVERRIDES_MAX,
-          "%zu overrides", base->override_count);
-    for (size_t i = 0; i < base->override_count; i++) {
-        candidate->overrides[count++] = base->overrides[i];
-    }
-    for (size_t i = 0; i < group->policy->override_count; i++) {
-        candidate->overrides[count++] = group->policy->overrides[i];
-    }
-    snprintf(candidate->gpu, TEXT_BYTES, "cluster.pools.0.gpu=%s", group->gpu);
-    snprintf(candidate->tensor_parallel, TEXT_BYTES,
-             "cluster.pools.0.engine.tensor_parallel=%" PRIu32, group->tensor_parallel);
-    snprintf(candidate->engines, TEXT_BYTES, "cluster.pools.0.replicas=%" PRIu32,
-             engines);
-    candidate->overrides[count++] = candidate->gpu;
-    candidate->overrides[count++] = candidate->tensor_parallel;
-    candidate->overrides[count++] = candidate->engines;
-    candidate->setup = *base;
-    candidate->setup.policy = group->policy->policy;
-    candidate->setup.overrides = candidate->overrides;
-    candidate->setup.override_count = count;
-}
-
-static bool scenario_open(struct scenario **out, const struct runner_setup *setup,
-                          struct err *err)
-{
-    const struct scenario_options options = {
-        .config_dir = setup->config_dir,
-        .overrides = setup->overrides,
-        .override_count = setup->override_count,
-        .policy = setup->policy,
-        .policies = setup->policies,
-    };
-    return scenario_load(out, setup->scenario_path, &options, err);
-}
-
-bool capacity_scenario(struct scenario **out, const struct capacity_setup *setup,
-                       struct err *err)
-{
-    const struct policy_choice as_written = {0};
-    const struct capacity_axis *axis = &setup->axis;
-    bool ok = scenario_open(out, setup->base, err);
-    struct candidate *candidate = mem_alloc(1, sizeof *candidate);
-    for (size_t i = 0; !ok && i < axis->gpu_count * axis->tensor_parallel_count; i++) {
-        const struct capacity_group group = {
-            .gpu = axis->gpus[i / axis->tensor_parallel_count],
-            .tensor_parallel = axis->tensor_parallel[i % axis->tensor_parallel_count],
-            .policy = &as_written,
-        };
-        struct err ignored = {0};
-        candidate_set_up(candidate, setup, &group, 1);
-        ok = scenario_open(out, &candidate->setup, &ignored);
-    }
-    mem_free(candidate);
-    return ok;
-}
-
 /* ---- bounds
  * --------------------------------------------------------------------------- */
 
@@ -117,21 +45,49 @@ static double group_price(const struct capacity_group *group, uint32_t engines)
                                 : (double)NAN;
 }
 
+/* Numbers of engines come in multiples of this. */
+static uint32_t group_unit(const struct capacity_group *group)
+{
+    return capacity_is_split(group->split) ? group->split.prefill + group->split.decode
+                                           : 1;
+}
+
+static uint32_t group_most(const struct capacity_group *group,
+                           const struct capacity_setup *setup)
+{
+    return setup->engines_max / group_unit(group) * group_unit(group);
+}
+
+/* Of a split only engines of the one kind give tokens after the first, and all of them
+ * may, under some pair policy, compute prompts. */
+static uint32_t bound_of(struct capacity_group *group, const struct scenario *scenario,
+                         const struct load_facts *facts, double attain)
+{
+    struct engines_bound bound = {0};
+    const uint32_t unit = group_unit(group);
+    struct err why = {0};
+    if (!engines_bound(&bound, scenario, facts, attain, &why)) {
+        snprintf(group->pruned, sizeof group->pruned, "%.250s", why.text);
+        return 0;
+    }
+    const uint32_t decode = capacity_is_split(group->split) ? group->split.decode : 1;
+    const double units = fmax(ceil(bound.decode / decode), ceil(bound.prompt / unit));
+    return units * unit > 1e9 ? UINT32_MAX : (uint32_t)fmax(units, 1) * unit;
+}
+
 /* A GPU that does not exist is the user's mistake; a model that does not fit one is a
  * reason to prune. */
 static bool group_bound(struct capacity_group *group,
                         const struct capacity_setup *setup,
                         const struct load_facts *facts, struct err *err)
 {
-    struct candidate *candidate = mem_alloc(1, sizeof *candidate);
     struct scenario *scenario = NULL;
     struct err why = {0};
-    candidate_set_up(candidate, setup, group, 1);
-    const bool loaded = scenario_open(&scenario, &candidate->setup, &why);
-    mem_free(candidate);
+    const bool loaded =
+        candidate_scenario(&scenario, setup, group, group_unit(group), &why);
     if (!loaded) {
         if (strstr(why.text, "GPU") == NULL &&
-            strstr(why.text, "tensor_parallel") == NULL) {
+            strstr(why.text, "tensor_parallel") == NULL) { /* not of the fleet */
             *err = why;
             return false;
         }
@@ -140,9 +96,8 @@ static bool group_bound(struct capacity_group *group,
     }
     group->price_low = scenario->pools[0].gpu.price_per_hour_low;
     group->price_high = scenario->pools[0].gpu.price_per_hour_high;
-    group->engines_min = engines_bound(scenario, facts, setup->attain, group->pruned,
-                                       sizeof group->pruned);
-    if (group->engines_min > setup->engines_max) {
+    group->engines_min = bound_of(group, scenario, facts, setup->attain);
+    if (group->pruned[0] == '\0' && group->engines_min > setup->engines_max) {
         snprintf(group->pruned, sizeof group->pruned,
                  "needs %" PRIu32 " engines or more by arithmetic, %" PRIu32
                  " are allowed",
@@ -158,11 +113,11 @@ static bool group_bound(struct capacity_group *group,
 static enum probe_end group_probe(struct search *search, struct capacity_group *group,
                                   uint32_t engines, struct err *err)
 {
-    struct candidate *candidate = mem_alloc(1, sizeof *candidate);
     struct run_record *run = NULL;
-    candidate_set_up(candidate, search->setup, group, engines);
-    const enum probe_end end = probe_run(&run, &candidate->setup, &search->stop, err);
-    mem_free(candidate);
+    struct candidate *candidate = candidate_new(search->setup, group, engines);
+    const enum probe_end end =
+        probe_run(&run, candidate_setup(candidate), &search->stop, err);
+    candidate_delete(candidate);
     if (end != PROBE_DONE) {
         return end;
     }
@@ -196,34 +151,46 @@ static bool too_dear(const struct search *search, const struct capacity_group *g
     return !isnan(cost) && cost > search->cost_max;
 }
 
+/* The most engines that are of interest. */
+static uint32_t group_cap(const struct search *search,
+                          const struct capacity_group *group)
+{
+    const uint32_t unit = group_unit(group);
+    uint32_t cap = group_most(group, search->setup);
+    while (cap > 0 && too_dear(search, group, cap)) {
+        cap -= unit;
+    }
+    return cap;
+}
+
 /* From the bound upwards in doubling steps until the SLO holds; *failed is the most
  * engines that did not do. Returns 0 when none did. */
 static uint32_t group_bracket(struct search *search, struct capacity_group *group,
                               uint32_t *failed, enum probe_end *end, struct err *err)
 {
     uint32_t engines = group->engines_min;
-    const uint32_t most = search->setup->engines_max;
-    *failed = engines - 1;
-    for (;;) {
-        if (too_dear(search, group, engines)) {
-            snprintf(group->pruned, sizeof group->pruned,
-                     "%" PRIu32 " engines do not do, and %" PRIu32
-                     " cost more than is of interest ($%.2f/h)",
-                     *failed, engines, group_price(group, engines));
-            return 0;
-        }
+    const uint32_t unit = group_unit(group);
+    const uint32_t cap = group_cap(search, group);
+    *failed = engines - unit;
+    while (engines <= cap) {
         *end = group_probe(search, group, engines, err);
         if (*end != PROBE_DONE || last_held(group)) {
             return *end == PROBE_DONE ? engines : 0;
         }
         *failed = engines;
-        if (engines == most) {
-            snprintf(group->pruned, sizeof group->pruned,
-                     "the SLO does not hold with %" PRIu32 " engines either", most);
-            return 0;
-        }
-        engines = engines > most / 2 ? most : 2 * engines;
+        const uint32_t next = engines > cap / 2 ? cap : 2 * engines;
+        engines = engines == cap ? cap + unit : next;
     }
+    if (cap == group_most(group, search->setup)) {
+        snprintf(group->pruned, sizeof group->pruned,
+                 "the SLO does not hold with %" PRIu32 " engines either", cap);
+    } else {
+        snprintf(group->pruned, sizeof group->pruned,
+                 "%" PRIu32 " engines do not do, and %" PRIu32
+                 " cost more than is of interest ($%.2f/h)",
+                 *failed, *failed + unit, group_price(group, *failed + unit));
+    }
+    return 0;
 }
 
 static enum probe_end group_search(struct search *search, struct capacity_group *group,
@@ -232,8 +199,9 @@ static enum probe_end group_search(struct search *search, struct capacity_group 
     enum probe_end end = PROBE_DONE;
     uint32_t failed = 0;
     uint32_t held = group_bracket(search, group, &failed, &end, err);
-    while (end == PROBE_DONE && held > failed + 1) {
-        const uint32_t middle = failed + (held - failed) / 2;
+    const uint32_t unit = group_unit(group);
+    while (end == PROBE_DONE && held > failed + unit) {
+        const uint32_t middle = failed + (held - failed) / unit / 2 * unit;
         end = group_probe(search, group, middle, err);
         if (end == PROBE_DONE && last_held(group)) {
             held = middle;
@@ -404,24 +372,26 @@ static void mark_front(struct capacity_result *result)
 static void make_groups(struct capacity_result *result,
                         const struct capacity_axis *axis)
 {
-    result->groups =
-        mem_alloc(axis->gpu_count * axis->tensor_parallel_count * axis->policy_count,
-                  sizeof *result->groups);
-    for (size_t gpu = 0; gpu < axis->gpu_count; gpu++) {
-        for (size_t tp = 0; tp < axis->tensor_parallel_count; tp++) {
-            for (size_t policy = 0; policy < axis->policy_count; policy++) {
-                struct capacity_group *group = &result->groups[result->count++];
-                group->gpu = axis->gpus[gpu];
-                group->tensor_parallel = axis->tensor_parallel[tp];
-                group->policy = &axis->policies[policy];
-            }
-        }
+    result->count = axis->gpu_count * axis->tensor_parallel_count * axis->policy_count *
+                    axis->split_count;
+    result->groups = mem_alloc(result->count + 1, sizeof *result->groups);
+    for (size_t i = 0; i < result->count; i++) {
+        struct capacity_group *group = &result->groups[i];
+        size_t at = i;
+        group->split = axis->splits[at % axis->split_count];
+        at /= axis->split_count;
+        group->policy = &axis->policies[at % axis->policy_count];
+        at /= axis->policy_count;
+        group->tensor_parallel =
+            axis->tensor_parallel[at % axis->tensor_parallel_count];
+        group->gpu = axis->gpus[at / axis->tensor_parallel_count];
+        group->decode_pool = result->decode_pool;
     }
 }
 
 /* The load is the same for all groups: of the scenario as it stands. */
 static bool read_load(struct load_facts *facts, const struct capacity_setup *setup,
-                      struct err *err)
+                      char **decode_pool, struct err *err)
 {
     const struct runner_setup *base = setup->base;
     struct scenario *scenario = NULL;
@@ -446,6 +416,7 @@ static bool read_load(struct load_facts *facts, const struct capacity_setup *set
                     base->scenario_path);
     }
     ok = ok && load_facts_read(facts, scenario, base->trace_path, err);
+    *decode_pool = ok ? candidate_pool(scenario) : NULL;
     scenario_delete(scenario);
     return ok;
 }
@@ -455,10 +426,14 @@ enum probe_end capacity_search(struct capacity_result *result,
 {
     struct load_facts facts = {0};
     *result = (struct capacity_result){0};
-    bool ok = read_load(&facts, setup, err);
+    bool ok = read_load(&facts, setup, &result->decode_pool, err);
     if (ok) {
         make_groups(result, &setup->axis);
-        result->candidates = (uint64_t)result->count * setup->engines_max;
+        for (size_t i = 0; i < result->count; i++) {
+            struct capacity_group *group = &result->groups[i];
+            group->candidates = setup->engines_max / group_unit(group);
+            result->candidates += group->candidates;
+        }
     }
     struct capacity_group **order =
         mem_alloc(result->count + 1, sizeof(struct capacity_group *));
@@ -487,8 +462,35 @@ enum probe_end capacity_search(struct capacity_result *result,
     return end;
 }
 
+uint32_t capacity_candidate(const struct capacity_group *group, uint32_t index)
+{
+    return (index + 1) * group_unit(group);
+}
+
+void capacity_reason(const struct capacity_group *group, uint32_t engines,
+                     struct text *out)
+{
+    uint32_t failed = 0; /* most engines that did not do */
+    for (size_t i = 0; i < group->run_count; i++) {
+        const struct capacity_run *run = &group->runs[i];
+        failed = !run->held && run->engines > failed ? run->engines : failed;
+    }
+    if (group->best != NULL && engines > group->best->engines) {
+        text_printf(out, "more than the %" PRIu32 " engines that hold the SLO for less",
+                    group->best->engines);
+    } else if (engines < failed) {
+        text_printf(out, "fewer than %" PRIu32 " engines, which do not do", failed);
+    } else if (group->engines_min > engines) {
+        text_printf(out, "needs %" PRIu32 " engines or more by arithmetic",
+                    group->engines_min);
+    } else {
+        text_add(out, group->pruned);
+    }
+}
+
 void capacity_fini(struct capacity_result *result)
 {
     mem_free(result->groups);
+    mem_free(result->decode_pool);
     *result = (struct capacity_result){0};
 }

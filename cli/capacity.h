@@ -2,10 +2,12 @@
  *
  * capacity.h: the cheapest fleet that holds an SLO at the scenario's load.
  *
- * A candidate is a GPU type, a tensor-parallel size, a policy and a number of engines;
- * the rest is as the scenario's first pool says. The first three make a group; within a
- * group the SLO is taken to hold from some number of engines on, which is bracketed
- * from an analytic lower bound and bisected. A group is pruned, with a reason, when it
+ * A candidate is a GPU type, a tensor-parallel size, a policy, a split and a number of
+ * engines; the rest is as the scenario's first pool says. A split says how many engines
+ * compute prompts for how many that compute outputs, and the number of engines is a
+ * multiple of both together. All but the number make a group; within a group the SLO is
+ * taken to hold from some number of engines on, which is bracketed from an analytic
+ * lower bound and bisected. A group is pruned, with a reason, when it
  * cannot hold the SLO at all or must cost more than is of interest.
  *
  * The bound: whatever the schedule, an engine needs for a request's decode tokens at
@@ -23,6 +25,12 @@
 struct policy_choice;
 struct scenario;
 
+/* Engines for prompts beside engines for outputs; 0, 0: each does both. */
+struct capacity_split {
+    uint32_t prefill;
+    uint32_t decode;
+};
+
 struct capacity_axis {
     const char *const *gpus; /* names in configs/gpus */
     size_t gpu_count;
@@ -30,11 +38,14 @@ struct capacity_axis {
     size_t tensor_parallel_count;
     const struct policy_choice *policies;
     size_t policy_count;
+    const struct capacity_split *splits;
+    size_t split_count;
 };
 
 struct capacity_setup {
     const struct runner_setup *base;
     struct capacity_axis axis;
+    const char *pair;     /* policy of pairs of engines, for splits */
     uint32_t engines_max; /* of one fleet */
     double attain;        /* part of the requests that must meet the SLO */
     double cost_span;     /* groups whose bound costs more than this many times the
@@ -60,7 +71,10 @@ struct capacity_group {
     const char *gpu; /* as given */
     uint32_t tensor_parallel;
     const struct policy_choice *policy;
-    double price_low; /* of one GPU and hour; 0 = unknown */
+    struct capacity_split split;
+    const char *decode_pool; /* of the result */
+    uint32_t candidates;     /* numbers of engines */
+    double price_low;        /* of one GPU and hour; 0 = unknown */
     double price_high;
     uint32_t engines_min;                        /* the bound; 0 = pruned before it */
     struct capacity_run runs[CAPACITY_RUNS_MAX]; /* in order of simulation */
@@ -72,10 +86,16 @@ struct capacity_group {
 struct capacity_result {
     struct capacity_group *groups; /* in order of the axes */
     size_t count;
-    uint64_t candidates; /* groups x engines_max */
+    char *decode_pool;   /* the scenario's pool once more, as YAML; owned */
+    uint64_t candidates; /* numbers of engines, over all groups */
     uint64_t simulated;
     const struct capacity_group *cheapest; /* NULL = no fleet holds the SLO */
 };
+
+static inline bool capacity_is_split(struct capacity_split split)
+{
+    return split.prefill > 0;
+}
 
 /* The scenario on its own GPU, or else, when the model does not fit that one, on the
  * first of the axes that takes it. The caller deletes it. */
@@ -86,6 +106,11 @@ NODISCARD bool capacity_scenario(struct scenario **out,
  * number of threads changes no result. */
 enum probe_end capacity_search(struct capacity_result *result,
                                const struct capacity_setup *setup, struct err *err);
+/* Engines of the index-th candidate of a group, from 0. */
+uint32_t capacity_candidate(const struct capacity_group *group, uint32_t index);
+/* Why the group's fleet of so many engines was not simulated. */
+void capacity_reason(const struct capacity_group *group, uint32_t engines,
+                     struct text *out);
 void capacity_fini(struct capacity_result *result);
 
 #endif

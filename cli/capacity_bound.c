@@ -8,7 +8,6 @@
 #include "traces/workload.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 enum { REQUESTS_MAX = 1 << 28 };
@@ -167,19 +166,17 @@ static size_t hopeless_count(const struct scenario *scenario,
     return count;
 }
 
-uint32_t engines_bound(const struct scenario *scenario, const struct load_facts *facts,
-                       double attain, char *why, size_t why_bytes)
+bool engines_bound(struct engines_bound *bound, const struct scenario *scenario,
+                   const struct load_facts *facts, double attain, struct err *why)
 {
     const struct scenario_pool *pool = &scenario->pools[0];
     double alone_s = 0;
     const size_t hopeless = hopeless_count(scenario, facts, &alone_s);
     if ((double)hopeless > (1 - attain) * (double)facts->count) {
-        snprintf(
-            why, why_bytes,
-            "%.1f %% of the requests cannot meet the TPOT target even alone (a step "
-            "takes up to %.1f ms)",
-            100 * (double)hopeless / (double)facts->count, alone_s * 1e3);
-        return 0;
+        return err_set(why, ERR_INPUT,
+                       "%.1f %% of the requests cannot meet the TPOT target even alone "
+                       "(a step takes up to %.1f ms)",
+                       100 * (double)hopeless / (double)facts->count, alone_s * 1e3);
     }
     const double due_s = facts->span_s + slack_s(scenario, facts);
     double *work_s = mem_alloc(facts->count + 1, sizeof *work_s);
@@ -188,15 +185,15 @@ uint32_t engines_bound(const struct scenario *scenario, const struct load_facts 
         const uint32_t output = facts->output_tokens[i];
         work_s[i] = output > 1 ? decode_s * (output - 1) : 0;
     }
-    double most_s = sum_attained(work_s, facts->count, attain);
+    *bound = (struct engines_bound){
+        .decode = sum_attained(work_s, facts->count, attain) / due_s};
     if (!pool->engine.prefix_caching) {
         const double prompt_s = prompt_token_s(pool);
         for (size_t i = 0; i < facts->count; i++) {
             work_s[i] = prompt_s * facts->prompt_tokens[i];
         }
-        most_s = fmax(most_s, sum_attained(work_s, facts->count, attain));
+        bound->prompt = sum_attained(work_s, facts->count, attain) / due_s;
     }
     mem_free(work_s);
-    const double engines = ceil(most_s / due_s);
-    return engines < 1 ? 1 : (engines > 1e9 ? UINT32_MAX : (uint32_t)engines);
+    return true;
 }

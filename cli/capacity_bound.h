@@ -22,9 +22,17 @@ NODISCARD bool load_facts_read(struct load_facts *facts,
                                struct err *err);
 void load_facts_fini(struct load_facts *facts);
 
-/* Engines of this pool that the load needs at least, >= 1; 0 when no number holds the
- * SLO, then `why` (at least 200 bytes) says why. */
-uint32_t engines_bound(const struct scenario *scenario, const struct load_facts *facts,
-                       double attain, char *why, size_t why_bytes);
+/* Engines that the load needs at least, as parts of engines. */
+struct engines_bound {
+    double decode; /* for tokens after the first */
+    double prompt; /* 0 with prefix caching, which may spare all of it */
+};
+
+/* With the first pool's engines. False, with the reason, when no number of them holds
+ * the SLO. */
+NODISCARD bool engines_bound(struct engines_bound *bound,
+                             const struct scenario *scenario,
+                             const struct load_facts *facts, double attain,
+                             struct err *why);
 
 #endif

@@ -9,14 +9,13 @@
 #include "cli/clock.h"
 #include "cli/command.h"
 #include "cli/interrupt.h"
+#include "cli/plan_print.h"
 #include "cli/policy_list.h"
 #include "cli/say.h"
 #include "reports/table.h"
 #include "sim/scenario.h"
 
 #include <inttypes.h>
-#include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 enum { AXIS_MAX = 32, ENGINES_MAX = 1024 };
@@ -26,6 +25,8 @@ struct plan_args {
     const char *gpus;
     const char *tensor_parallel;
     const char *policies;
+    const char *splits;
+    const char *pair;
     const char *format;
     uint64_t engines_max;
     uint64_t jobs;
@@ -43,6 +44,12 @@ static const struct opt PLAN_OPTIONS[] = {
     {"--policies", "A,B,C", OPT_STR, offsetof(struct plan_args, policies),
      "the scenario's",
      "Routing policies, as in compare. Example: --policies least_request,chwbl"},
+    {"--splits", "A,B,C", OPT_STR, offsetof(struct plan_args, splits), "none",
+     "Disaggregated prefill: engines for prompts to engines for outputs, and 'none', "
+     "where each does both. Example: --splits none,1:1,1:3"},
+    {"--pair", "NAME", OPT_STR, offsetof(struct plan_args, pair), "pd_independent",
+     "Of splits: the policy that chooses pairs of engines. Example: --pair "
+     "pd_conditional"},
     {"--engines-max", "N", OPT_U64, offsetof(struct plan_args, engines_max), "32",
      "Engines of one fleet, at most. Example: --engines-max 128"},
     {"--attain", "PERCENT", OPT_F64, offsetof(struct plan_args, attain_percent), "99",
@@ -104,208 +111,31 @@ static bool sizes_read(uint32_t sizes[AXIS_MAX], const struct names *names,
     return true;
 }
 
-/* ---- printing
- * ------------------------------------------------------------------------ */
-
-static void put_money(struct table *table, double value)
+/* "none" or "1:3". */
+static bool splits_read(struct capacity_split splits[AXIS_MAX],
+                        const struct names *names, struct err *err)
 {
-    table_put_f64(table, value, 2, NULL);
-}
-
-static void put_metric(struct table *table, const struct capacity_run *run,
-                       enum metric metric)
-{
-    char shown[400];
-    metric_format(metric, run->metrics.value[metric], shown, sizeof shown);
-    table_put_f64(table, run->metrics.value[metric], metric_info(metric)->decimals,
-                  shown);
-}
-
-/* US dollars for a million output tokens while the fleet is loaded like this. */
-static double cost_per_million(const struct capacity_run *run)
-{
-    return run->cost_low_per_hour / 3600 / run->output_tokens_per_s * 1e6;
-}
-
-static const struct table_column RUN_COLUMNS[] = {
-    {"status", "", NULL, NULL, true},
-    {"gpu", NULL, NULL, NULL, true},
-    {"tp", "TP", NULL, "GPUs of one engine", false},
-    {"engines", NULL, NULL, NULL, false},
-    {"policy", NULL, NULL, NULL, true},
-    {"gpus", "GPUs", NULL, "of the fleet", false},
-    {"cost_per_hour", "$/h", NULL, "at the low end of prices", false},
-    {"cost_high_per_hour", "to", NULL, "at the high end", false},
-    {"cost_per_million_tokens", "$/1M out", NULL, "output tokens, low end", false},
-    {"slo_ratio", "in SLO", "%", NULL, false},
-    {"ttft_ms_p99", "TTFT p99", "ms", NULL, false},
-    {"tpot_ms_p99", "TPOT p99", "ms", NULL, false},
-    {"e2e_ms_p99", "E2E p99", "ms", NULL, false},
-    {"reason", NULL, NULL, "of those that were not simulated", true},
-};
-enum { RUN_COLUMN_COUNT = sizeof RUN_COLUMNS / sizeof RUN_COLUMNS[0] };
-
-static void put_run(struct table *table, const struct capacity_group *group,
-                    const struct capacity_run *run, const char *status)
-{
-    table_put_text(table, status);
-    table_put_text(table, group->gpu);
-    table_put_u64(table, group->tensor_parallel);
-    table_put_u64(table, run->engines);
-    table_put_text(table, group->policy->name);
-    table_put_u64(table, (uint64_t)run->engines * group->tensor_parallel);
-    put_money(table, run->cost_low_per_hour);
-    put_money(table, run->cost_high_per_hour);
-    put_money(table, cost_per_million(run));
-    put_metric(table, run, METRIC_SLO_RATIO);
-    put_metric(table, run, METRIC_TTFT_MS_P99);
-    put_metric(table, run, METRIC_TPOT_MS_P99);
-    put_metric(table, run, METRIC_E2E_MS_P99);
-}
-
-static const char *status_of(const struct capacity_result *result,
-                             const struct capacity_group *group,
-                             const struct capacity_run *run)
-{
-    if (result->cheapest == group && group->best == run) {
-        return "cheapest";
-    }
-    return run->pareto ? "pareto" : (run->held ? "holds" : "fails");
-}
-
-static void put_pruned(struct table *table, const struct capacity_group *group)
-{
-    table_put_text(table, "pruned");
-    table_put_text(table, group->gpu);
-    table_put_u64(table, group->tensor_parallel);
-    table_put_u64(table, group->engines_min);
-    table_put_text(table, group->policy->name);
-    for (size_t i = 5; i + 1 < RUN_COLUMN_COUNT; i++) {
-        table_put_f64(table, (double)NAN, 0, NULL);
-    }
-    table_put_text(table, group->pruned);
-}
-
-/* Everything that was looked at. */
-static struct table *full_table(const struct capacity_result *result)
-{
-    struct table *table = table_new(RUN_COLUMNS, RUN_COLUMN_COUNT);
-    for (size_t i = 0; i < result->count; i++) {
-        const struct capacity_group *group = &result->groups[i];
-        for (size_t k = 0; k < group->run_count; k++) {
-            put_run(table, group, &group->runs[k],
-                    status_of(result, group, &group->runs[k]));
-            table_put_text(table, "");
+    enum { SIDE_MAX = 64 };
+    for (size_t i = 0; i < names->count; i++) {
+        uint64_t prefill = 0;
+        uint64_t decode = 0;
+        char first[8] = "";
+        const char *colon = strchr(names->at[i], ':');
+        if (colon != NULL && (size_t)(colon - names->at[i]) < sizeof first) {
+            memcpy(first, names->at[i], (size_t)(colon - names->at[i]));
         }
-        if (group->pruned[0] != '\0') {
-            put_pruned(table, group);
+        const bool is_pair = colon != NULL && unit_u64(first, &prefill, NULL) &&
+                             unit_u64(colon + 1, &decode, NULL) && prefill >= 1 &&
+                             prefill <= SIDE_MAX && decode >= 1 && decode <= SIDE_MAX;
+        if (!is_pair && strcmp(names->at[i], "none") != 0) {
+            return err_set(err, ERR_USAGE,
+                           "--splits: 'none' or P:D, engines for prompts to engines "
+                           "for outputs, each 1 to %d, not '%s'",
+                           SIDE_MAX, names->at[i]);
         }
+        splits[i] = (struct capacity_split){(uint32_t)prefill, (uint32_t)decode};
     }
-    return table;
-}
-
-struct shown {
-    const struct capacity_group *group;
-    const struct capacity_run *run;
-};
-
-static bool comes_before(const struct shown *a, const struct shown *b)
-{
-    const double cost_a = a->run->cost_low_per_hour;
-    const double cost_b = b->run->cost_low_per_hour;
-    return isnan(cost_b) ? !isnan(cost_a) : cost_a < cost_b;
-}
-
-/* The best fleet of each group and the Pareto front, cheapest first. */
-static struct table *short_table(const struct capacity_result *result)
-{
-    struct shown *shown =
-        mem_alloc(result->count * CAPACITY_RUNS_MAX + 1, sizeof *shown);
-    size_t count = 0;
-    for (size_t i = 0; i < result->count; i++) {
-        const struct capacity_group *group = &result->groups[i];
-        for (size_t k = 0; k < group->run_count; k++) {
-            const struct shown one = {group, &group->runs[k]};
-            if (!one.run->pareto && group->best != one.run) {
-                continue;
-            }
-            size_t at = count++;
-            while (at > 0 && comes_before(&one, &shown[at - 1])) {
-                shown[at] = shown[at - 1];
-                at--;
-            }
-            shown[at] = one;
-        }
-    }
-    struct table *table = table_new(RUN_COLUMNS, RUN_COLUMN_COUNT - 1);
-    for (size_t i = 0; i < count; i++) {
-        put_run(table, shown[i].group, shown[i].run,
-                status_of(result, shown[i].group, shown[i].run));
-    }
-    mem_free(shown);
-    return table;
-}
-
-static void print_verdict(const struct capacity_result *result,
-                          const struct plan_args *args, struct text *out)
-{
-    const struct capacity_group *group = result->cheapest;
-    if (group == NULL) {
-        text_add(out, "No fleet holds the SLO; see the reasons below, allow more with "
-                      "--engines-max, or loosen the SLO.\n");
-    } else {
-        text_printf(out, "Cheapest: %" PRIu32 " engines of %" PRIu32 " x %s under %s",
-                    group->best->engines, group->tensor_parallel, group->gpu,
-                    group->policy->name);
-        if (!isnan(group->best->cost_low_per_hour)) {
-            text_printf(out,
-                        ", $%.2f to $%.2f per hour, $%.2f per million output tokens",
-                        group->best->cost_low_per_hour, group->best->cost_high_per_hour,
-                        cost_per_million(group->best));
-        }
-        text_add(out, ".\n");
-    }
-    text_printf(
-        out,
-        "%" PRIu64 " candidates: %" PRIu64 " simulated, the rest by order or "
-        "arithmetic. At least %g %% of all requests within the SLO, one seed.\n",
-        result->candidates, result->simulated, args->attain_percent);
-}
-
-static void print_reasons(const struct capacity_result *result, struct text *out)
-{
-    bool any = false;
-    for (size_t i = 0; i < result->count; i++) {
-        const struct capacity_group *group = &result->groups[i];
-        if (group->pruned[0] != '\0') {
-            text_add(out, any ? "" : "\nNot searched or without success:\n");
-            text_printf(out, "  %s, TP %" PRIu32 ", %s: %s\n", group->gpu,
-                        group->tensor_parallel, group->policy->name, group->pruned);
-            any = true;
-        }
-    }
-}
-
-static bool print(const struct capacity_result *result, const struct plan_args *args,
-                  enum table_format format, struct err *err)
-{
-    struct text out = {0};
-    const bool prose = format == TABLE_TEXT || format == TABLE_MD;
-    struct table *table = prose ? short_table(result) : full_table(result);
-    if (prose) {
-        print_verdict(result, args, &out);
-        text_add(&out, "\n");
-    }
-    if (!prose || table_rows(table) > 0) {
-        table_write(table, format, &out);
-    }
-    if (prose) {
-        print_reasons(result, &out);
-    }
-    table_delete(table);
-    fputs(text_str(&out), stdout);
-    text_fini(&out);
-    return say_flush(err);
+    return true;
 }
 
 /* ---- the command
@@ -319,6 +149,8 @@ struct plan_call {
     struct names gpus;
     struct names tensor_parallel;
     uint32_t sizes[AXIS_MAX];
+    struct names split_names;
+    struct capacity_split splits[AXIS_MAX];
     struct policy_list policies;
     struct capacity_result result;
 };
@@ -332,7 +164,9 @@ static bool set_up(struct plan_call *call, struct capacity_setup *setup,
                              &call->base, err) ||
         !names_read(&call->gpus, "--gpus", args->gpus, err) ||
         !names_read(&call->tensor_parallel, "--tp", args->tensor_parallel, err) ||
-        !sizes_read(call->sizes, &call->tensor_parallel, err)) {
+        !sizes_read(call->sizes, &call->tensor_parallel, err) ||
+        !names_read(&call->split_names, "--splits", args->splits, err) ||
+        !splits_read(call->splits, &call->split_names, err)) {
         return false;
     }
     setup->base = &call->base;
@@ -341,6 +175,8 @@ static bool set_up(struct plan_call *call, struct capacity_setup *setup,
         .gpu_count = call->gpus.count,
         .tensor_parallel = call->sizes,
         .tensor_parallel_count = call->tensor_parallel.count,
+        .splits = call->splits,
+        .split_count = call->split_names.count,
     };
     if (!capacity_scenario(&scenario, setup, err)) {
         return false;
@@ -363,6 +199,7 @@ static int execute(struct plan_call *call, enum table_format format)
         .engines_max = (uint32_t)args->engines_max,
         .attain = args->attain_percent / 100,
         .cost_span = args->cost_span,
+        .pair = args->pair,
         .threads =
             args->jobs == 0 || args->jobs > 1024 ? clock_cores() : (uint32_t)args->jobs,
         .quiet = args->quiet,
@@ -378,7 +215,9 @@ static int execute(struct plan_call *call, enum table_format format)
     case PROBE_DONE:
         break;
     }
-    return print(&call->result, args, format, &err) ? EXIT_DONE : say_error(&err);
+    return plan_print(&call->result, format, args->attain_percent, &err)
+               ? EXIT_DONE
+               : say_error(&err);
 }
 
 static bool args_check(const struct plan_args *args, struct err *err)
@@ -400,6 +239,8 @@ static int plan_run(int argc, char *const *argv)
     struct plan_args args = {
         .gpus = "l40s,a100_80_sxm,h100_sxm,h200_sxm",
         .tensor_parallel = "1,2,4,8",
+        .splits = "none",
+        .pair = "pd_independent",
         .format = "table",
         .engines_max = 32,
         .attain_percent = 99,
@@ -425,6 +266,7 @@ static int plan_run(int argc, char *const *argv)
     scenario_storage_fini(&call->storage);
     mem_free(call->gpus.copy);
     mem_free(call->tensor_parallel.copy);
+    mem_free(call->split_names.copy);
     mem_free(call);
     return code;
 }
@@ -437,8 +279,10 @@ const struct command command_plan = {
             .summary = "the cheapest fleet that holds an SLO at the scenario's load",
             .description =
                 "Takes workload, model, engine flags and SLO from the scenario and "
-                "searches GPU types,\ntensor-parallel sizes, policies and numbers of "
-                "engines. Prints the cheapest fleet, the\nfront of cost against p99 of "
+                "searches GPU types,\ntensor-parallel sizes, policies, splits of "
+                "prefill "
+                "and decode, and numbers of engines.\nPrints the cheapest fleet, the "
+                "front of cost against p99 of "
                 "TTFT, and why the others were not searched.\n\n"
                 "Examples:\n"
                 "  stacksim plan demo --gpus l40s,h100_sxm --tp 1,2\n"
