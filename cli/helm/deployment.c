@@ -183,13 +183,19 @@ static void engine_resolve(struct helm *helm, struct helm_engine *engine)
     const char *text = text_str(&engine->flags);
     const bool parsed =
         conf_parse(&conf, engine->from->name, text, strlen(text), &engine->why);
+    const uint32_t stages = helm_stages(engine->from);
     engine->fits = parsed &&
                    quantization_apply(&engine->model, &engine->gpu, conf_root(conf),
                                       &engine->why) &&
                    engine_config_load(&engine->config, conf_root(conf), &engine->gpu,
-                                      &engine->model, &engine->why) &&
-                   engine_kv_blocks(&engine->config, &engine->gpu, &engine->model, NULL,
-                                    &engine->kv_blocks, &engine->why);
+                                      &engine->model, &engine->why);
+    if (engine->fits && stages <= PARALLEL_STAGES_MAX &&
+        stages <= engine->model.layers) {
+        plan_split(&engine->config.parallel, stages, engine->model.layers);
+    }
+    engine->fits =
+        engine->fits && engine_kv_blocks(&engine->config, &engine->gpu, &engine->model,
+                                         NULL, &engine->kv_blocks, &engine->why);
     conf_delete(conf);
     if (!engine->fits) {
         const char *what = strstr(engine->why.text, ": ");

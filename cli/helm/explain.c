@@ -6,6 +6,7 @@
 #include "cli/helm/explain.h"
 
 #include "base/unit.h"
+#include "cli/helm/flags.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -59,6 +60,19 @@ static void pod_print(const struct stack_engine *engine, struct text *out)
         text_printf(out, ", on node %s", engine->node_name);
     }
     text_add(out, "\n");
+}
+
+static void parallel_print(const struct stack_engine *engine, struct text *out)
+{
+    const struct engine_flags *flags = &engine->flags;
+    const uint32_t tp = flags->tensor_parallel > 0 ? flags->tensor_parallel : 1;
+    const uint32_t stages = helm_stages(engine);
+    if (stages > 1) {
+        text_printf(out,
+                    "  %-12stensor parallel %" PRIu32 " x %" PRIu32
+                    " pipeline stages = %" PRIu32 " GPUs of one engine\n",
+                    "parallel", tp, stages, tp * stages);
+    }
 }
 
 static void kv_print(const struct helm_engine *engine, struct text *out)
@@ -146,6 +160,7 @@ static void engine_print(const struct helm_engine *engine, struct text *out)
     if (engine->gpu_name[0] != '\0') {
         text_printf(out, "  %-12sconfigs/gpus/%s.yaml\n", "GPU", engine->gpu_name);
     }
+    parallel_print(from, out);
     kv_print(engine, out);
     lmcache_print(from, out);
     text_printf(out, "  %-12s%s:%" PRIu32 "\n", "Service", from->service,

@@ -194,3 +194,17 @@ bool helm_gpu_find(const char *config_dir, const char *product,
     }
     return false;
 }
+
+bool helm_node_find(const char *config_dir, const char *gpu, char name[FACT_FILE_BYTES])
+{
+    static const char *const kinds[] = {"hgx", "pcie", NULL};
+    char path[PATH_MAX];
+    const int family = (int)strcspn(gpu, "_");
+    for (size_t i = 0; kinds[i] != NULL; i++) {
+        (void)snprintf(name, FACT_FILE_BYTES, "%s_%.*s", kinds[i], family, gpu);
+        if (config_path_find(config_dir, "nodes", name, path)) {
+            return true;
+        }
+    }
+    return false;
+}

@@ -27,4 +27,9 @@ bool helm_gpu_find(const char *config_dir, const char *product,
  * NULL for a method that the simulator does not know. */
 const char *helm_format_find(const char *flag, const char *url);
 
+/* The file of configs/nodes for machines with this GPU (a file's name): "hgx_h100" for
+ * "h100_sxm". False when there is none. */
+NODISCARD bool helm_node_find(const char *config_dir, const char *gpu,
+                              char name[FACT_FILE_BYTES]);
+
 #endif

@@ -36,6 +36,11 @@ static void omit(struct stack *stack, const struct stack_engine *engine,
                  "%s: a simulation leaves out: %s", engine->name, what);
 }
 
+uint32_t helm_stages(const struct stack_engine *engine)
+{
+    return engine->flags.pipeline_parallel > 1 ? engine->flags.pipeline_parallel : 1;
+}
+
 static void put_u32(struct text *out, const char *key, uint32_t value)
 {
     if (value > 0) {
@@ -119,6 +124,10 @@ static void lora_put(struct stack *stack, struct helm_engine *engine, struct tex
     if (flags->lora != SWITCH_ON) {
         return;
     }
+    if (helm_stages(engine->from) > 1) {
+        omit(stack, engine->from, "LoRA over pipeline stages");
+        return;
+    }
     if (engine->model.experts > 0 || engine->model.kv_lora_rank > 0) {
         omit(stack, engine->from, "LoRA of a model with experts or latent attention");
         return;
@@ -145,10 +154,11 @@ static void speculative_put(struct stack *stack, struct helm_engine *engine,
     if (flags->speculative == NULL) {
         return;
     }
-    if (method == NULL || known[at] == NULL || flags->draft_tokens == 0) {
+    if (method == NULL || known[at] == NULL || flags->draft_tokens == 0 ||
+        helm_stages(engine->from) > 1) {
         omit(stack, engine->from,
-             "speculative decoding with a draft model, or of a method or number of "
-             "tokens that is not told");
+             "speculative decoding with a draft model, over pipeline stages, or of a "
+             "method or number of tokens that is not told");
         return;
     }
     text_printf(out, ", speculative: {method: %s, tokens: %" PRIu32 ", rate: 0.7}",

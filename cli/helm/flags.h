@@ -11,4 +11,7 @@
  * cannot do becomes a finding. */
 void helm_flags(struct stack *stack, struct helm_engine *engine);
 
+/* Pipeline stages of an engine, at least 1. */
+uint32_t helm_stages(const struct stack_engine *engine);
+
 #endif

@@ -4,6 +4,7 @@
  */
 #include "cli/helm/pools.h"
 
+#include "cli/helm/flags.h"
 #include "cli/helm/fleet.h"
 
 #include <inttypes.h>
@@ -100,12 +101,13 @@ bool helm_offloads(const struct stack_engine *engine)
 }
 
 /* LMCache has 5 GB of host memory unless it is told otherwise, and one buffer for each
- * GPU of a group; a scenario counts those of an engine together. */
+ * GPU of an engine; a scenario counts those of an engine together. */
 static void tiers_put(const struct stack_engine *engine, struct text *out)
 {
     const struct stack_lmcache *lmcache = &engine->lmcache;
     const uint32_t tp =
         engine->flags.tensor_parallel > 0 ? engine->flags.tensor_parallel : 1;
+    const uint32_t gpus = tp * helm_stages(engine);
     if (helm_offloads(engine)) {
         text_printf(out,
                     "      tiers: {connector: offloading, cpu: {capacity: %.6gGiB}}\n",
@@ -123,13 +125,44 @@ static void tiers_put(const struct stack_engine *engine, struct text *out)
         text_printf(out, "        chunk_tokens: %" PRIu32 "\n", lmcache->chunk_tokens);
     }
     text_printf(out, "        cpu: {capacity: %.6gGB}\n",
-                (lmcache->cpu_gb > 0 ? lmcache->cpu_gb : 5.0) * tp);
+                (lmcache->cpu_gb > 0 ? lmcache->cpu_gb : 5.0) * gpus);
     if (lmcache->disk_gb > 0) {
-        text_printf(out, "        disk: {capacity: %.6gGB}\n", lmcache->disk_gb * tp);
+        text_printf(out, "        disk: {capacity: %.6gGB}\n", lmcache->disk_gb * gpus);
     }
     if (lmcache->remote_url != NULL) {
         text_add(out, "        remote: {}\n");
     }
+}
+
+/* Stages, and the machines that they are on: those of a Ray cluster's pods. */
+static void parallel_put(struct helm *helm, const struct helm_engine *engine,
+                         struct text *out)
+{
+    const struct stack_engine *from = engine->from;
+    const uint32_t stages = helm_stages(from);
+    char node[FACT_FILE_BYTES];
+    if (stages == 1) {
+        return;
+    }
+    text_printf(out, "      parallel: {pp: %" PRIu32 "}\n", stages);
+    if (from->pods == 1) {
+        return;
+    }
+    if (from->head_gpus == from->gpus &&
+        helm_node_find(helm->config_dir, engine->gpu_name, node)) {
+        text_printf(out,
+                    "      placement: {node: %s, nodes: %" PRIu32
+                    ", gpus_per_node: %" PRIu32 "}\n",
+                    node, from->pods, from->gpus);
+        findings_add(&helm->stack->findings, FINDING_NOTE, "node_assumed", from->where,
+                     "%s: its machines are taken for those of configs/nodes/%s.yaml",
+                     from->name, node);
+        return;
+    }
+    findings_add(&helm->stack->findings, FINDING_WARNING, "not_simulated", from->where,
+                 "%s: a simulation leaves out: that its stages are on several machines "
+                 "(no file of configs/nodes is theirs, or head and workers differ)",
+                 from->name);
 }
 
 void helm_cache_server_put(struct helm *helm, struct text *out)
@@ -172,6 +205,7 @@ bool helm_pool_put(struct helm *helm, const struct helm_engine *engine,
                 "      engine: %s\n",
                 from->replicas, engine->gpu_name, engine->model_name,
                 text_str(&engine->flags));
+    parallel_put(helm, engine, out);
     tiers_put(from, out);
     helm_pod_put(helm, engine, out);
     return true;

@@ -34,7 +34,7 @@ refuses 2 '.*nowhere\.yaml: No such file' helm explain nowhere.yaml
 refuses 2 '.*--gpu: no file for abacus' helm explain "$examples/plain.yaml" --gpu abacus
 
 # ---- what runs is what is written ----
-for name in plain prefix_offload disaggregated lora_pinned; do
+for name in plain prefix_offload kv_aware disaggregated pipeline_parallel lora_pinned; do
     for compat in tag head; do
         exits 0 helm scenario "$examples/$name.yaml" --gpu h100_sxm --compat $compat \
             --trace "$STACKSIM_SOURCE/traces/samples/chat.csv.zst" --out fleet.yaml
@@ -159,6 +159,42 @@ says 'the engine does not start'
 refuses 2 '.*big\.yaml:3: m: the engine does not start: .*weights' run --helm big.yaml \
     --gpu h100_sxm
 
+
+# ---- pipeline stages ----
+# The acceptance row of #422: two pods of four GPUs are one endpoint with two stages.
+pp=$examples/pipeline_parallel.yaml
+exits 0 helm explain "$pp" --gpu h100_sxm
+says '^engine big70b: 1 x RayCluster'
+says '^  parallel    tensor parallel 4 x 2 pipeline stages = 8 GPUs of one engine'
+exits 0 helm scenario "$pp" --gpu h100_sxm
+says '^      replicas: 1'
+says '^      parallel: \{pp: 2\}'
+says '^      placement: \{node: hgx_h100, nodes: 2, gpus_per_node: 4\}'
+exits 0 run --helm "$pp" --gpu h100_sxm --set end.requests=20
+says '^engines +1; .*TP 4, PP 2 \(40\+40 layers\)'
+# More stages than GPUs: it never starts.
+sed 's/pipelineParallelSize: 2/pipelineParallelSize: 4/' "$pp" >many.yaml
+exits 3 helm explain many.yaml --gpu h100_sxm --strict
+says 'tensor parallel 4 x pipeline parallel 4 needs 16 GPUs, head and 1 workers have 8: the engine never starts'
+refuses 2 '.*many\.yaml:6: big70b: the engine never starts: it needs 16 GPUs and has 8' \
+    run --helm many.yaml --gpu h100_sxm
+# A second Ray model in the namespace: release 0.1.3 cannot install it.
+sed -n '/  - name/,/vllmConfig/p' "$pp" | sed 's/big70b/other70b/' >second
+sed '/vllmConfig/r second' "$pp" >pair.yaml
+refuses 2 '.*pair\.yaml:18: other70b: the engine never starts: release 0\.1\.3 takes one Ray model' \
+    run --helm pair.yaml --gpu h100_sxm --compat tag
+exits 0 run --helm pair.yaml --gpu h100_sxm --compat head --set end.requests=20 --digest --quiet
+# Without Ray nobody reads the key.
+sed '/raySpec/d; s/pipelineParallelSize: 2/&, v1: 1/' "$pp" >flat.yaml
+exits 0 helm explain flat.yaml --gpu h100_sxm
+says 'pipelineParallelSize: only the template of Ray clusters reads it'
+exits 0 helm scenario flat.yaml --gpu h100_sxm
+says_not 'parallel: \{pp'
+# In one pod, by a flag of the engine.
+sed 's/pipelineParallelSize: 2/extraArgs: [-pp, 2]/; s/requestGPU: 4/requestGPU: 8/' flat.yaml >flag.yaml
+exits 0 helm scenario flag.yaml --gpu h100_sxm
+says 'parallel: \{pp: 2\}'
+says_not 'placement'
 
 # ---- custom resources beside the values ----
 cat >crd.yaml <<'Y'
