@@ -21,7 +21,14 @@
 
 #include <string.h>
 
-enum { PARAM_MIN_MATCH, PARAM_PINNING, PARAM_SPILL_RATIO, PARAM_MAX_BYTES };
+enum {
+    PARAM_MIN_MATCH,
+    PARAM_PINNING,
+    PARAM_SPILL_RATIO,
+    PARAM_MAX_BYTES,
+    PARAM_CHAT,
+    PARAM_CHAT_FAILS,
+};
 
 struct prefix_aware {
     struct policy_memory memory;
@@ -31,6 +38,7 @@ struct prefix_aware {
     uint64_t bytes_max;
     double spill_load_ratio;
     bool pinning;
+    bool fails; /* every request */
     /* One bit per url rank: the selection, in the order in which it is drawn from. */
     uint64_t *ranks;
     uint32_t rank_words;
@@ -48,6 +56,8 @@ static bool prefix_aware_init(void *state, const struct policy_setup *setup,
     self->pinning = setup->values[PARAM_PINNING] != 0;
     self->spill_load_ratio = setup->values[PARAM_SPILL_RATIO];
     self->bytes_max = (uint64_t)setup->values[PARAM_MAX_BYTES];
+    self->fails =
+        setup->values[PARAM_CHAT] != 0 && setup->values[PARAM_CHAT_FAILS] != 0;
     return true;
 }
 
@@ -145,6 +155,10 @@ static struct route_decision prefix_aware_pick(void *state,
                                                const struct request_view *request)
 {
     struct prefix_aware *self = state;
+    if (self->fails) {
+        return (struct route_decision){
+            .endpoint = -1, .reason = REASON_FAILED, .candidates = view->count};
+    }
     const struct trie_match match = prefix_trie_match(
         self->trie, request->chunk_hashes, request->chunk_count, view->index_of_id);
     /* Also for a short last chunk, as the stack counts. */
@@ -232,6 +246,22 @@ static const struct policy_param params[] = {
             .max = 0x1p53,
             .help = "bytes of the trie; beyond, all of it is forgotten at once; "
                     "0 = no bound, as in the stack",
+        },
+    [PARAM_CHAT] =
+        {
+            .name = "chat",
+            .kind = PARAM_BOOL,
+            .max = 1,
+            .help = "1: requests are chats, whose text is in messages",
+        },
+    [PARAM_CHAT_FAILS] =
+        {
+            .name = "chat_fails",
+            .kind = PARAM_BOOL,
+            .max = 1,
+            .help = "1: a chat ends with status 500, since the release looks for a "
+                    "prompt; 0: its text is that of its messages",
+            .defect = true,
         },
     {.name = NULL},
 };

@@ -6,8 +6,6 @@
 
 #include "base/json.h"
 #include "base/mem.h"
-#include "reports/html.h"
-#include "reports/page.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -63,7 +61,7 @@ static void put_cost(struct table *table, enum study_metric metric,
     }
 }
 
-static struct table *figures_table(const struct defects_page *page)
+struct table *defects_figures(const struct defects_page *page)
 {
     static const struct table_column columns[] = {
         {"defect", "defect", NULL, NULL, true},
@@ -97,7 +95,7 @@ static struct table *figures_table(const struct defects_page *page)
     return table;
 }
 
-static void note_write(const struct defects_page *page, struct text *out)
+void defects_note(const struct defects_page *page, struct text *out)
 {
     const bool many = page->seeds > 1;
     text_printf(out, "Of each figure: without the defect, with it, and the difference");
@@ -128,11 +126,11 @@ static void text_write(const struct defects_page *page, enum table_format format
                        struct text *out)
 {
     const bool markdown = format == TABLE_MD;
-    struct table *table = figures_table(page);
+    struct table *table = defects_figures(page);
     if (table_rows(table) > 0) {
         table_write(table, format, out);
         text_add(out, "\n");
-        note_write(page, out);
+        defects_note(page, out);
     }
     table_delete(table);
     text_add(out, "\n");
@@ -363,62 +361,4 @@ void defects_list_write(enum table_format format, struct text *out)
     }
     table_write(table, format, out);
     table_delete(table);
-}
-
-/* ---- for a browser -----------------------------------------------------------------
- */
-
-static void html_item(const char *id, const char *where, const char *what,
-                      const char *says, struct text *out)
-{
-    text_add(out, "<li><strong>");
-    html_add(out, id);
-    text_add(out, "</strong> (");
-    html_add(out, where);
-    text_add(out, "): ");
-    html_add(out, what);
-    text_add(out, ". <em>");
-    html_add(out, says);
-    text_add(out, "</em></li>\n");
-}
-
-void defects_page_html(const struct defects_page *page, const char *command,
-                       struct text *out)
-{
-    page_begin(out, "What defects of the Production Stack cost");
-    text_add(out, "<header>\n<p class=\"kicker\">stacksim defects</p>\n<h1>What "
-                  "defects of the Production Stack cost</h1>\n</header>\n");
-    struct table *table = figures_table(page);
-    if (table_rows(table) > 0) {
-        page_add_table(out, table, "Figures");
-    }
-    table_delete(table);
-    struct text note = {0};
-    note_write(page, &note);
-    text_add(out, "<p class=\"soft\">");
-    html_add(out, text_str(&note));
-    text_add(out, " A heading sorts.</p>\n<h2>In words</h2>\n<ul>\n");
-    text_fini(&note);
-    for (size_t i = 0; i < page->count; i++) {
-        const struct study_row *row = &page->rows[i];
-        struct text verdict = {0};
-        if (row->misfit.kind == ERR_NONE) {
-            defects_verdict(row, page->seeds, &verdict);
-        } else {
-            text_printf(&verdict, "Not to be had in this fleet: %s", row->misfit.text);
-        }
-        html_item(row->defect->id, row->defect->where, row->defect->what,
-                  text_str(&verdict), out);
-        text_fini(&verdict);
-    }
-    text_add(out, "</ul>\n<details>\n<summary>Marked in the specification, and shown "
-                  "by no run</summary>\n<ul>\n");
-    const struct defect_unshown *unshown = NULL;
-    for (size_t i = 0; (unshown = defect_unshown_at(i)) != NULL; i++) {
-        html_item(unshown->id, unshown->where, unshown->what, unshown->why, out);
-    }
-    text_add(out, "</ul>\n</details>\n<p class=\"soft\">Made by <code>");
-    html_add(out, command);
-    text_add(out, "</code></p>\n");
-    page_end(out);
 }

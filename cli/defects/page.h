@@ -26,6 +26,10 @@ void defects_page_html(const struct defects_page *page, const char *command,
 /* The catalog, without runs: what there is, where, and which keys switch it. */
 void defects_list_write(enum table_format format, struct text *out);
 
+/* Parts that both pages have. */
+struct table *defects_figures(const struct defects_page *page);
+void defects_note(const struct defects_page *page, struct text *out);
+
 /* "91 % of the requests fail; goodput falls by 40 %", without a full stop. */
 void defects_verdict(const struct study_row *row, size_t seeds, struct text *out);
 

@@ -29,6 +29,7 @@ holds shared-counter error_ratio cost 'x == 0'
 holds pinning ttft_ms_p99 cost 'x > 1000'
 holds pinning goodput_per_s cost_high 'x < 0'
 holds pinning-unbounded ttft_ms_p99 cost_low 'x > 1000'
+holds prefixaware-chat error_ratio with 'x == 1'
 holds kvaware-fails error_ratio with 'x == 1'
 holds kvaware-fails error_ratio without 'x == 0'
 # Four replicas, one request each, of some 970.

@@ -240,7 +240,34 @@ static void more_than_64_endpoints_are_drawn_in_order_of_url(void)
     gateway_delete(gateway);
 }
 
+/* The release fails on chats alone; later ones read their messages. */
+static void chats_fail_at_the_release(void)
+{
+    static const struct {
+        double chat;
+        enum compat compat;
+        bool fails;
+    } cases[] = {
+        {1, COMPAT_TAG, true},
+        {0, COMPAT_TAG, false},
+        {1, COMPAT_TAG_FIXED, false},
+        {1, COMPAT_HEAD, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct fixture_param chat = {"chat", cases[i].chat};
+        struct gateway *gateway = make(cases[i].compat, chat, 2);
+        const uint64_t chunk = 1;
+        uint32_t id = 0;
+        const struct route_decision decision = open_chunks(gateway, 1, &chunk, 1, &id);
+        EXPECT((decision.endpoint < 0) == cases[i].fails);
+        EXPECT_U64(decision.reason,
+                   cases[i].fails ? REASON_FAILED : REASON_TRIE_RANDOM);
+        gateway_delete(gateway);
+    }
+}
+
 HARNESS_MAIN("route_prefix_aware", TEST(unknown_prompts_are_spread_at_random),
+             TEST(chats_fail_at_the_release),
              TEST(match_length_counts_128_characters_a_chunk),
              TEST(several_holders_share_at_random),
              TEST(endpoint_that_returns_regains_its_prefixes),
