@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * hash.h: 64-bit mixing, XXH64 and MD5 and SHA-1 of bytes, and the running digest of a
- * run.
+ * hash.h: 64-bit mixing, XXH64, MD5, SHA-1 and SHA-256 of bytes, and the running digest
+ * of a run.
  *
- * base/hash.c is the only user of <xxhash.h>, <md5.h> and <sha1.h>. The inline mixers
- * are for numbers (map keys, block chains); anything made of bytes goes through the
- * library.
+ * base/hash.c is the only user of <xxhash.h>, <md5.h>, <sha1.h> and <sha2.h>. The
+ * inline mixers are for numbers (map keys, block chains); anything made of bytes goes
+ * through the library.
  */
 #ifndef STACKSIM_BASE_HASH_H
 #define STACKSIM_BASE_HASH_H
@@ -37,6 +37,8 @@ uint64_t hash_xxh64(const void *bytes, size_t byte_count, uint64_t seed);
 void hash_md5(const void *bytes, size_t byte_count, uint8_t digest[16]);
 /* SHA-1 as 20 bytes, big end first (name-based UUIDs). */
 void hash_sha1(const void *bytes, size_t byte_count, uint8_t digest[20]);
+/* SHA-256 as 32 bytes, big end first (keys of LMCache). */
+void hash_sha256(const void *bytes, size_t byte_count, uint8_t digest[32]);
 
 /* Running 64-bit digest over little-endian words: same words, same digest, on every
  * compiler. Not for adversaries. */

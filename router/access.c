@@ -15,7 +15,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { BLOCKS_PER_PIECE = 8, PIECES_MAX = 4096 };
+enum { PIECE_TOKENS = 128, PIECES_MAX = 4096 };
 static const uint64_t piece_mask = (UINT64_C(1) << 48) - 1;
 
 void access_log_header(struct text *out)
@@ -24,7 +24,7 @@ void access_log_header(struct text *out)
                 "#format=stacksim-trace\n#version=1\n#unit=ns\n#block_size=%d\n"
                 "#source=access log of stackrouter\n"
                 "arrival,session,in,out,max_out,model,prio,cancel,prompt\n",
-                BLOCKS_PER_PIECE * REQUEST_BLOCK_TOKENS);
+                PIECE_TOKENS);
 }
 
 /* RFC 4180, where a name needs it. */
@@ -55,18 +55,18 @@ static bool several_models(const struct fleet *fleet)
     return false;
 }
 
+/* A piece is named by the block in which it ends, and by its turn in a larger one. */
 static void add_prompt(const struct exchange *exchange, uint32_t prompt_tokens,
                        struct text *out)
 {
-    const uint32_t piece_tokens = BLOCKS_PER_PIECE * REQUEST_BLOCK_TOKENS;
-    uint32_t pieces = exchange->block_count / BLOCKS_PER_PIECE;
-    if (pieces > prompt_tokens / piece_tokens) {
-        pieces = prompt_tokens / piece_tokens;
-    }
-    for (uint32_t i = 0; i < pieces && i < PIECES_MAX; i++) {
-        const size_t block = (size_t)(i + 1) * BLOCKS_PER_PIECE - 1;
-        const uint64_t last = exchange->hashes[exchange->chunk_count + block];
-        text_printf(out, "%sb%" PRIu64, i == 0 ? "" : ";", last & piece_mask);
+    const uint64_t hashed = (uint64_t)exchange->block_count * exchange->block_tokens;
+    const uint64_t tokens = hashed < prompt_tokens ? hashed : prompt_tokens;
+    for (uint32_t i = 0; i < tokens / PIECE_TOKENS && i < PIECES_MAX; i++) {
+        const uint32_t last_token = (i + 1) * PIECE_TOKENS - 1;
+        const uint32_t block = last_token / exchange->block_tokens;
+        const uint32_t turn = last_token % exchange->block_tokens / PIECE_TOKENS;
+        const uint64_t name = exchange->hashes[exchange->chunk_count + block] + turn;
+        text_printf(out, "%sb%" PRIu64, i == 0 ? "" : ";", name & piece_mask);
     }
 }
 

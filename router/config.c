@@ -275,6 +275,10 @@ static bool fill_params(struct config *config, const struct config_text *text,
                    (double)text->prefix_min_match_length, err)) {
         return false;
     }
+    if (text->kv_aware_threshold > 0 && strcmp(config->policy->name, "kv_aware") == 0 &&
+        !add_param(config, "threshold", (double)text->kv_aware_threshold, err)) {
+        return false;
+    }
     const struct policy_given given = {
         .names = config->param_names,
         .values = config->param_values,

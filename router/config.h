@@ -61,6 +61,7 @@ struct config_text {
     const char *static_model_labels;
     const char *static_model_types;
     const char *static_kv_events; /* ours */
+    uint64_t kv_aware_threshold;  /* tokens; 0 = the policy's own */
     const char *routing_logic;
     const char *session_key;
     const char *prefill_model_labels;

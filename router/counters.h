@@ -42,6 +42,11 @@
     X(kv_events, "events of engines' KV caches heard")                                 \
     X(kv_batches_unreadable, "messages about KV caches that could not be read")        \
     X(kv_blocks_unplaced, "blocks stored behind ones that were never heard of")        \
+    X(kv_events_unmapped, "events of engines that are no backend")                     \
+    X(kv_lookup_hit, "requests routed to who has their KV")                            \
+    X(kv_lookup_miss, "requests whose KV nobody has")                                  \
+    X(kv_lookup_below_threshold, "requests of whose KV too little is anywhere")        \
+    X(kv_lookup_unmapped, "requests whose KV is with no backend of theirs")            \
     X(tokenizations, "prompts that an engine tokenised for us")                        \
     X(tokenizations_failed, "prompts that no engine tokenised")                        \
     X(reloads, "dynamic configurations applied")                                       \

@@ -305,6 +305,22 @@ static bool is_barred(const struct proxy *proxy, const struct exchange *exchange
     return !config_label_in(config, labels, backend->label);
 }
 
+static void count_lookup(struct counters *counters, enum route_reason reason)
+{
+    counters->kv_lookup_hit += reason == REASON_KV_HIT ? 1 : 0;
+    counters->kv_lookup_miss += reason == REASON_KV_NO_HIT ? 1 : 0;
+    counters->kv_lookup_below_threshold += reason == REASON_KV_BELOW_THRESHOLD ? 1 : 0;
+    counters->kv_lookup_unmapped += reason == REASON_KV_UNMAPPED ? 1 : 0;
+}
+
+static bool ask_policy(struct proxy *proxy, int64_t now_ns, struct exchange *exchange,
+                       const struct fleet_question *question)
+{
+    const bool routed = fleet_route(proxy->fleet, now_ns, question, &exchange->attempt);
+    count_lookup(&proxy->counters, exchange->attempt.reason);
+    return routed;
+}
+
 static bool route(struct proxy *proxy, int64_t now_ns, struct exchange *exchange)
 {
     struct request_view view;
@@ -312,7 +328,7 @@ static bool route(struct proxy *proxy, int64_t now_ns, struct exchange *exchange
     struct fleet_question question = {&view, exchange->tried, exchange->tried_count};
     if (exchange->pin == NULL && exchange->adapter == NULL &&
         exchange->leg == LEG_ANY) {
-        return fleet_route(proxy->fleet, now_ns, &question, &exchange->attempt);
+        return ask_policy(proxy, now_ns, exchange, &question);
     }
     const size_t count = fleet_count(proxy->fleet);
     struct backend **barred = mem_alloc(count, sizeof(void *));
@@ -322,8 +338,7 @@ static bool route(struct proxy *proxy, int64_t now_ns, struct exchange *exchange
     }
     question.tried = barred;
     question.tried_count = count;
-    const bool routed =
-        fleet_route(proxy->fleet, now_ns, &question, &exchange->attempt);
+    const bool routed = ask_policy(proxy, now_ns, exchange, &question);
     mem_free(barred);
     return routed;
 }

@@ -162,7 +162,12 @@ static const struct opt OPTIONS[] = {
     {"--static-kv-events", "ENDPOINTS", OPT_STR, AT(static_kv_events), "none",
      "The same for each static backend, in their order. Example: --static-kv-events "
      "tcp://10.0.0.1:5557,tcp://10.0.0.2:5557"},
-    {"--tokenize", NULL, OPT_FLAG, AT(tokenizes), "off; on with the two above",
+    {"--lmcache-controller-port", "PORT", OPT_U64, AT(lmcache_controller_port), "none",
+     "Hear on this port what workers of LMCache push to their controller (ZeroMQ): who "
+     "has which chunks of 256 tokens; for kvaware. The stack's own port is 9000."},
+    {"--kv-aware-threshold", "TOKENS", OPT_U64, AT(kv_aware_threshold), "2000",
+     "Of kvaware: tokens of a prompt that its owner may lack."},
+    {"--tokenize", NULL, OPT_FLAG, AT(tokenizes), "off; on with the ports above",
      "Ask an engine for the token ids of a prompt that is text, when the policy "
      "matches "
      "blocks; else four bytes of text count as a token."},
@@ -224,21 +229,17 @@ static const struct opt OPTIONS[] = {
     {"--drain-timeout", "TIME", OPT_DURATION, AT(drain_ns), "30s",
      "After SIGTERM, for requests under way to end."},
 
-    {"--lmcache-controller-port", "PORT", OPT_U64, AT(lmcache_controller_port), "9000",
-     NO_EFFECT "no LMCache controller is embedded."},
     {"--lmcache-controller-reply-port", "PORT", OPT_U64,
      AT(lmcache_controller_reply_port), "none",
-     NO_EFFECT "no LMCache controller is embedded."},
+     NO_EFFECT "LMCache's controller here only listens."},
     {"--lmcache-controller-heartbeat-port", "PORT", OPT_U64,
      AT(lmcache_controller_heartbeat_port), "none",
-     NO_EFFECT "no LMCache controller is embedded."},
+     NO_EFFECT "LMCache's controller here only listens."},
     {"--lmcache-health-check-interval", "SECONDS", OPT_U64,
      AT(lmcache_health_check_interval_s), "5",
-     NO_EFFECT "no LMCache controller is embedded."},
+     NO_EFFECT "LMCache's controller here only listens."},
     {"--lmcache-worker-timeout", "SECONDS", OPT_U64, AT(lmcache_worker_timeout_s), "30",
-     NO_EFFECT "no LMCache controller is embedded."},
-    {"--kv-aware-threshold", "TOKENS", OPT_U64, AT(kv_aware_threshold), "2000",
-     NO_EFFECT "no LMCache controller is embedded."},
+     NO_EFFECT "LMCache's controller here only listens."},
     {"--file-storage-class", "NAME", OPT_STR, AT(file_storage_class), "local_file",
      NO_EFFECT "there is no batch API."},
     {"--file-storage-path", "PATH", OPT_STR, AT(file_storage_path), "/tmp/vllm_files",
@@ -465,6 +466,8 @@ static bool check_ranges(const struct flags *flags, struct err *err)
            in_range("--backend-health-check-timeout-seconds",
                     flags->backend_health_check_timeout_s, 1, seconds_max, err) &&
            in_range("--kv-events-port", flags->kv_events_port, 0, UINT16_MAX, err) &&
+           in_range("--lmcache-controller-port", flags->lmcache_controller_port, 0,
+                    UINT16_MAX, err) &&
            in_range("--max-connections", flags->clients_max, 1, 1 << 20, err) &&
            in_range("--max-requests", flags->requests_max, 1, 1 << 20, err) &&
            in_range("--max-queue", flags->queue_max, 0, 1 << 20, err) &&

@@ -47,6 +47,7 @@ void flags_config_text(const struct flags *flags, struct config_text *text)
         .prefix_min_match_length = flags->prefix_min_match_length,
         .routing_params = flags->routing_params,
         .static_kv_events = flags->static_kv_events,
+        .kv_aware_threshold = flags->kv_aware_threshold,
     };
 }
 
@@ -90,6 +91,7 @@ void flags_server_setup(const struct flags *flags, struct server_setup *setup)
         .drain_ns = flags->drain_ns,
         .reload_interval_ns = 10 * ns_per_s,
         .kv_events_port = (uint16_t)flags->kv_events_port,
+        .lmcache_port = (uint16_t)flags->lmcache_controller_port,
         .tls_listen = {.server = true,
                        .cert_path = flags->tls_cert,
                        .key_path = flags->tls_key},
@@ -112,7 +114,9 @@ void flags_server_setup(const struct flags *flags, struct server_setup *setup)
                   .version = STACKSIM_VERSION,
                   .takes_kv_events = flags->takes_kv_events,
                   .tokenizes = flags->tokenizes || flags->kv_events_port != 0 ||
-                               flags->static_kv_events != NULL,
+                               flags->static_kv_events != NULL ||
+                               flags->lmcache_controller_port != 0,
+                  .lmcache = flags->lmcache_controller_port != 0,
                   /* Pods come with whatever adapters they have. */
                   .lists_adapters = flags->lists_adapters || flags_want_pods(flags),
                   .dynamic_config = flags->dynamic_config_json},

@@ -94,6 +94,8 @@ uint64_t fleet_generation(const struct fleet *fleet); /* configs applied so far 
 size_t fleet_count(const struct fleet *fleet);
 struct backend *fleet_at(const struct fleet *fleet, size_t index);
 struct backend *fleet_by_engine_id(const struct fleet *fleet, const char *engine_id);
+/* The first member whose URL has this host; NULL = none. */
+struct backend *fleet_by_host(const struct fleet *fleet, const char *host);
 void backend_take(struct backend *backend);
 void fleet_give(struct fleet *fleet, struct backend *backend);
 /* Listed to clients: healthy and awake or not, but a member whose probes succeed. */

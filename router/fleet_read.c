@@ -41,6 +41,16 @@ struct backend *fleet_by_engine_id(const struct fleet *fleet, const char *engine
     return NULL;
 }
 
+struct backend *fleet_by_host(const struct fleet *fleet, const char *host)
+{
+    for (size_t i = 0; i < fleet->member_count; i++) {
+        if (strcmp(fleet->members[i]->origin->host, host) == 0) {
+            return fleet->members[i];
+        }
+    }
+    return NULL;
+}
+
 unsigned fleet_needs(const struct fleet *fleet)
 {
     return gateway_needs(fleet->era->gateway);

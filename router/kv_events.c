@@ -157,3 +157,32 @@ void proxy_on_kv_batch(struct proxy *proxy, int64_t now_ns, struct backend *back
                    err.text);
     }
 }
+
+/* --- LMCache ---------------------------------------------------------------------- */
+
+static bool on_chunk(void *context, const char *host, const struct kv_event *event)
+{
+    struct teller *teller = context;
+    teller->backend = fleet_by_host(teller->proxy->fleet, host);
+    if (teller->backend != NULL) {
+        on_event(context, event);
+    }
+    return teller->backend != NULL;
+}
+
+void proxy_on_lmcache(struct proxy *proxy, int64_t now_ns, const char *bytes,
+                      size_t byte_count)
+{
+    struct teller teller = {proxy, NULL, now_ns};
+    const struct lmcache_sink sink = {&teller, on_chunk};
+    struct err err = {0};
+    const uint64_t unmapped = lmcache_unmapped(proxy->lmcache);
+    const bool good = lmcache_take(proxy->lmcache, bytes, byte_count, &sink, &err);
+    proxy->counters.kv_events_unmapped += lmcache_unmapped(proxy->lmcache) - unmapped;
+    proxy->counters.kv_batches_unreadable += good ? 0 : 1;
+    if (!good && !proxy->lmcache_babbles) {
+        proxy->lmcache_babbles = true;
+        proxy_warn(proxy, "a message to LMCache's controller that cannot be read: %s",
+                   err.text);
+    }
+}

@@ -23,6 +23,7 @@ struct proxy *proxy_new(const struct proxy_setup *setup, int64_t now_ns)
     proxy->rim = setup->rim;
     proxy->fleet = setup->fleet;
     proxy->reader = body_reader_new();
+    proxy->lmcache = lmcache_new(setup->compat == COMPAT_HEAD);
     proxy->conn_capacity = 3 * setup->limits.clients_max + CONNS_SPARE;
     proxy->conns = mem_alloc(proxy->conn_capacity, sizeof(void *));
     proxy->next_number = 1;
@@ -77,6 +78,7 @@ void proxy_delete(struct proxy *proxy)
     }
     counters_fini(&proxy->counters);
     body_reader_delete(proxy->reader);
+    lmcache_delete(proxy->lmcache);
     text_fini(&proxy->scratch);
     mem_free(proxy->conns);
     mem_free(proxy);

@@ -86,6 +86,7 @@ struct proxy_setup {
     bool access_log;
     bool takes_kv_events; /* POST /kv_events */
     bool tokenizes; /* asks an engine for token ids where the policy wants blocks */
+    bool lmcache;   /* prompts are hashed as LMCache does, and its messages are taken */
     bool lists_adapters;        /* asks engines for their LoRA adapters, too */
     const char *dynamic_config; /* path shown in /health, or NULL; borrowed */
 };
@@ -114,6 +115,9 @@ void proxy_on_tick(struct proxy *proxy, int64_t now_ns);
  * and said once for each backend. */
 void proxy_on_kv_batch(struct proxy *proxy, int64_t now_ns, struct backend *backend,
                        const struct kv_batch *batch);
+/* A frame that a worker of LMCache pushed (router/lmcache.h); the same. */
+void proxy_on_lmcache(struct proxy *proxy, int64_t now_ns, const char *bytes,
+                      size_t byte_count);
 
 /* No new connections or requests from now on; proxy_idle once all requests ended. */
 void proxy_drain(struct proxy *proxy, int64_t now_ns);

@@ -15,6 +15,7 @@
 #include "router/body.h"
 #include "router/counters.h"
 #include "router/http.h"
+#include "router/lmcache.h"
 #include "router/paths.h"
 #include "router/proxy.h"
 
@@ -140,7 +141,8 @@ struct exchange {
     uint32_t prompt_tokens;
     uint32_t output_tokens_max;
     int32_t priority;
-    bool wants_ids; /* of its prompt, which is text */
+    uint32_t block_tokens; /* of a block hash */
+    bool wants_ids;        /* of its prompt, which is text */
     bool wants_stream;
     bool http10;     /* the client speaks HTTP/1.0 */
     bool keep_alive; /* of the client's connection, after this */
@@ -179,6 +181,8 @@ struct proxy {
     const struct proxy_rim *rim;
     struct fleet *fleet;
     struct body_reader *reader;
+    struct lmcache *lmcache;
+    bool lmcache_babbles; /* somebody sent its controller what is no message */
     struct rng rng;
     struct conn **conns;
     uint32_t conn_capacity;

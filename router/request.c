@@ -4,7 +4,8 @@
  *
  * Prompts are not tokenised here. Block hashes are over 64 bytes of text (16 tokens of
  * 4 bytes) or 16 token ids, chained, so that policies that match prefixes by blocks
- * find equal beginnings of texts; they are not the engine's own hashes.
+ * find equal beginnings of texts; they are not the engine's own hashes. For LMCache's
+ * word they are its own, of 256 token ids.
  */
 #include "base/hash.h"
 #include "base/mem.h"
@@ -49,11 +50,13 @@ static size_t chain_blocks(const struct body_facts *facts, uint64_t *hashes, siz
     return count;
 }
 
-static void hash_prompt(struct exchange *exchange, const struct body_facts *facts,
-                        unsigned needs, bool for_log)
+static void hash_prompt(const struct proxy *proxy, struct exchange *exchange,
+                        const struct body_facts *facts)
 {
+    const unsigned needs = fleet_needs(proxy->fleet);
     const bool chunks = (needs & NEED_CHUNK_HASHES) != 0;
-    const bool blocks = (needs & NEED_BLOCK_HASHES) != 0 || for_log;
+    const bool blocks = (needs & NEED_BLOCK_HASHES) != 0 || proxy->setup.access_log;
+    const bool by_lmcache = proxy->setup.lmcache && facts->of_ids;
     size_t chunks_max = facts->of_ids ? facts->id_count / CHUNK_IDS + 1
                                       : facts->text_bytes / TEXT_CHUNK_CHARACTERS + 1;
     size_t blocks_max = facts->of_ids ? facts->id_count / REQUEST_BLOCK_TOKENS
@@ -72,8 +75,12 @@ static void hash_prompt(struct exchange *exchange, const struct body_facts *fact
                                                      exchange->hashes, chunks_max);
         exchange->chunk_count = (uint32_t)(count < chunks_max ? count : chunks_max);
     }
-    exchange->block_count = (uint32_t)chain_blocks(
-        facts, exchange->hashes + exchange->chunk_count, blocks_max);
+    uint64_t *hashes = exchange->hashes + exchange->chunk_count;
+    exchange->block_tokens = by_lmcache ? LMCACHE_CHUNK_TOKENS : REQUEST_BLOCK_TOKENS;
+    exchange->block_count =
+        (uint32_t)(by_lmcache
+                       ? lmcache_hashes(facts->ids, facts->id_count, hashes, blocks_max)
+                       : chain_blocks(facts, hashes, blocks_max));
 }
 
 void request_hash_ids(const struct proxy *proxy, struct exchange *exchange,
@@ -83,7 +90,7 @@ void request_hash_ids(const struct proxy *proxy, struct exchange *exchange,
     exchange->chunk_count = 0;
     exchange->block_count = 0;
     exchange->prompt_tokens = count < UINT32_MAX ? (uint32_t)count : UINT32_MAX;
-    hash_prompt(exchange, &facts, fleet_needs(proxy->fleet), proxy->setup.access_log);
+    hash_prompt(proxy, exchange, &facts);
 }
 
 /* --- reading ---------------------------------------------------------------------- */
@@ -189,7 +196,7 @@ bool request_read(struct proxy *proxy, int64_t now_ns, struct exchange *exchange
     exchange->wants_ids = proxy->setup.tokenizes && !facts.of_ids &&
                           facts.text_bytes > 0 &&
                           (fleet_needs(proxy->fleet) & NEED_BLOCK_HASHES) != 0;
-    hash_prompt(exchange, &facts, fleet_needs(proxy->fleet), proxy->setup.access_log);
+    hash_prompt(proxy, exchange, &facts);
     if (model != facts.model) {
         replace_alias(exchange, &facts, model);
     }
@@ -214,7 +221,7 @@ void request_view_of(const struct exchange *exchange, struct request_view *view)
         .adapter = exchange->adapter != NULL
                        ? hash_xxh64(exchange->adapter, strlen(exchange->adapter), 0)
                        : 0,
-        .block_tokens = exchange->block_count > 0 ? REQUEST_BLOCK_TOKENS : 0,
+        .block_tokens = exchange->block_count > 0 ? exchange->block_tokens : 0,
     };
 }
 

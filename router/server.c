@@ -321,7 +321,8 @@ bool server_run(const struct server_setup *setup, struct err *err)
     (void)signal(SIGPIPE, SIG_IGN);
     bool good = open_logs(server, err) &&
                 tls_context_new(&server->tls_listen, &setup->tls_listen, err) &&
-                make_proxy(server, err) && listen_on(server, err);
+                make_proxy(server, err) && listen_on(server, err) &&
+                events_start(server, err);
     if (good) {
         start_loop(server);
         say_listening(server);

@@ -22,6 +22,7 @@ struct server_setup {
     const char *access_log;
     bool decision_scores;
     uint16_t kv_events_port; /* of every engine; 0 = those named by the config only */
+    uint16_t lmcache_port;   /* where its workers push to; 0 = nowhere */
     bool quiet;              /* warnings and statistics only */
     int64_t drain_ns;        /* after SIGTERM, before connections are cut */
     /* Asked every reload_interval_ns for a new configuration; NULL = no change, or none

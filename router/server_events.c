@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * server_events.c: hears what engines publish about their KV caches.
+ * server_events.c: hears what engines publish about their KV caches, and what workers
+ * of LMCache push to their controller.
  *
  * A socket for each backend that publishes, kept equal to the members of the fleet at
  * every tick: ZeroMQ connects, and connects again, by itself. A message of vLLM has
- * three parts: topic, number (8 bytes, big end first), batch.
+ * three parts: topic, number (8 bytes, big end first), batch. Each part of LMCache's is
+ * a message of its own.
  */
 #include "base/mem.h"
 #include "router/bus.h"
@@ -18,7 +20,7 @@ struct ear {
     uv_poll_t poll;
     struct server *server;
     struct ear *next;
-    struct backend *backend; /* held */
+    struct backend *backend; /* held; NULL: workers of LMCache */
     struct bus_socket *socket;
     uint32_t part; /* of the message under way */
     uint64_t number;
@@ -43,7 +45,10 @@ static bool take_part(struct ear *ear)
     if (!bus_next(ear->socket, &server->part, &last)) {
         return false;
     }
-    if (ear->part == 1) {
+    if (ear->backend == NULL) {
+        proxy_on_lmcache(server->proxy, server_now(), text_str(&server->part),
+                         server->part.length);
+    } else if (ear->part == 1) {
         ear->number = read_number(&server->part);
     } else if (ear->part == 2) {
         const struct kv_batch batch = {ear->number, text_str(&server->part),
@@ -76,36 +81,52 @@ static void on_closed(uv_handle_t *handle)
     mem_free(ear);
 }
 
-static void add(struct server *server, struct backend *backend, const char *endpoint)
+static bool add(struct server *server, struct backend *backend, const char *endpoint,
+                struct err *err)
 {
-    struct err err = {0};
-    struct ear *ear = mem_alloc(1, sizeof *ear);
-    if (!bus_open(&ear->socket, server->bus, BUS_SUBSCRIBE, endpoint, &err)) {
-        if (!backend->deaf) {
-            backend->deaf = true;
-            (void)fprintf(stderr, "stackrouter: KV events of %s: %s\n", backend->url,
-                          err.text);
-        }
-        mem_free(ear);
-        return;
+    const enum bus_kind kind = backend != NULL ? BUS_SUBSCRIBE : BUS_PULL;
+    struct bus_socket *socket = NULL;
+    if (server->bus == NULL) {
+        server->bus = bus_new();
     }
+    if (!bus_open(&socket, server->bus, kind, endpoint, err)) {
+        return false;
+    }
+    struct ear *ear = mem_alloc(1, sizeof *ear);
+    ear->socket = socket;
     ear->server = server;
     ear->backend = backend;
     ear->wanted = true;
-    backend_take(backend);
+    if (backend != NULL) {
+        backend_take(backend);
+    }
     (void)uv_poll_init(&server->loop, &ear->poll, bus_fd(ear->socket));
     ear->poll.data = ear;
     (void)uv_poll_start(&ear->poll, UV_READABLE, on_readable);
     ear->next = server->ears;
     server->ears = ear;
     listen_now(ear); /* the descriptor tells of changes only */
+    return true;
+}
+
+bool events_start(struct server *server, struct err *err)
+{
+    char endpoint[32];
+    if (server->setup->lmcache_port == 0) {
+        return true;
+    }
+    (void)snprintf(endpoint, sizeof endpoint, "tcp://0.0.0.0:%u",
+                   (unsigned)server->setup->lmcache_port);
+    return add(server, NULL, endpoint, err);
 }
 
 static void drop(struct server *server, struct ear **place)
 {
     struct ear *ear = *place;
     *place = ear->next;
-    fleet_give(server->fleet, ear->backend);
+    if (ear->backend != NULL) {
+        fleet_give(server->fleet, ear->backend);
+    }
     uv_close((uv_handle_t *)&ear->poll, on_closed);
 }
 
@@ -140,7 +161,7 @@ static void match_fleet(struct server *server)
 {
     struct text text = {0};
     for (struct ear *ear = server->ears; ear != NULL; ear = ear->next) {
-        ear->wanted = ear->backend->member;
+        ear->wanted = ear->backend == NULL || ear->backend->member;
     }
     for (struct ear **place = &server->ears; *place != NULL;) {
         if ((*place)->wanted) {
@@ -152,11 +173,12 @@ static void match_fleet(struct server *server)
     for (size_t i = 0; i < fleet_count(server->fleet); i++) {
         struct backend *backend = fleet_at(server->fleet, i);
         const char *endpoint = endpoint_of(server, backend, &text);
-        if (endpoint != NULL && !backend->deaf && find(server, backend) == NULL) {
-            if (server->bus == NULL) {
-                server->bus = bus_new();
-            }
-            add(server, backend, endpoint);
+        struct err err = {0};
+        if (endpoint != NULL && !backend->deaf && find(server, backend) == NULL &&
+            !add(server, backend, endpoint, &err)) {
+            backend->deaf = true;
+            (void)fprintf(stderr, "stackrouter: KV events of %s: %s\n", backend->url,
+                          err.text);
         }
     }
     text_fini(&text);

@@ -93,6 +93,7 @@ void link_on_check(uv_check_t *check);
 void link_fill_rim(struct server *server, struct proxy_rim *rim);
 
 /* --- server_events.c --- */
+bool events_start(struct server *server, struct err *err);
 void events_on_tick(struct server *server);
 /* While the loop still runs; before the fleet goes. */
 void events_stop(struct server *server);

@@ -14,6 +14,7 @@ zstd.h base/lines.c
 xxhash.h base/hash.c
 md5.h base/hash.c
 sha1.h base/hash.c
+sha2.h base/hash.c
 jsmn.h base/jsonl.c
 gsl/ stats/
 sqlite3.h reports/sql.c
