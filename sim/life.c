@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * life.c: what the control plane tells, done to engines and gateways; and the script.
+ * life.c: what the control plane tells, done to engines and gateways.
  *
  * All of it happens in events of one kind, behind the steps that end in the same
  * instant, so that both modes meet the same fleet.
@@ -9,38 +9,11 @@
 
 #include "base/check.h"
 #include "base/mem.h"
-#include "sim/sim_state.h"
+#include "sim/life_state.h"
 
 #include <stdio.h>
 
 enum { URL_BYTES = 128 };
-
-/* The engines of one pod: one, or a group of ranks. */
-struct place {
-    uint32_t first;
-    uint32_t count;
-    uint32_t pool;
-    uint32_t number;
-    uint32_t incarnation; /* under which the router knows it */
-    bool up;
-    bool silent; /* down, and nobody refuses connections */
-    bool listed;
-    bool emptied; /* nothing is in flight any more */
-};
-
-struct life {
-    struct sim *sim;
-    struct control *control;
-    struct place *places; /* by slot */
-    uint32_t place_count;
-    uint32_t *place_of;   /* by engine */
-    uint32_t next_action; /* of the timeline */
-    uint32_t serving;     /* engines */
-    bool emptied;         /* some place is */
-    struct reload reload;
-    bool begun;
-    struct control_setup setup;
-};
 
 /* ---- hooks ----------------------------------------------------------------------- */
 
@@ -251,15 +224,20 @@ static uint32_t in_flight(void *context, uint32_t slot)
     return count;
 }
 
+void sim_tell(struct sim *sim, bool warning, const char *reason, const char *object,
+              const char *message)
+{
+    const struct fleet_event row = {sim->now_ns, warning, reason, object, message};
+    if (sim->observer.on_event != NULL) {
+        sim->observer.on_event(sim->observer.context, &row);
+    }
+}
+
 static void on_event(void *context, const struct control_event *event)
 {
     const struct life *life = context;
-    const struct observer *observer = &life->sim->observer;
-    const struct fleet_event row = {event->time_ns, event->warning, event->reason,
-                                    event->object, event->message};
-    if (observer->on_event != NULL) {
-        observer->on_event(observer->context, &row);
-    }
+    CHECK(event->time_ns == life->sim->now_ns, "an event of another time is told");
+    sim_tell(life->sim, event->warning, event->reason, event->object, event->message);
 }
 
 /* ---- life ------------------------------------------------------------------------ */
@@ -313,6 +291,7 @@ struct life *sim_life_new(struct sim *sim)
     };
     life->control = control_new(&life->setup);
     life->begun = true;
+    custom_init(&life->custom, sim, life->control, &life->reload);
     load_set_engines(&sim->load, life->serving, sim->now_ns);
     for (uint32_t slot = 0; slot < life->place_count; slot++) {
         if (!life->places[slot].listed) {
@@ -346,6 +325,9 @@ void sim_life_reschedule(struct sim *sim)
     if (life->reload.pending && life->reload.poll_ns < next_ns) {
         next_ns = life->reload.poll_ns;
     }
+    if (custom_next_ns(&life->custom) < next_ns) {
+        next_ns = custom_next_ns(&life->custom);
+    }
     if (life->emptied) {
         next_ns = sim->now_ns;
     }
@@ -354,6 +336,14 @@ void sim_life_reschedule(struct sim *sim)
     } else {
         evq_set(sim->events, sim->source_life, next_ns, sim_rank(EVENT_CONTROL, 0));
     }
+}
+
+bool sim_life_settled(const struct sim *sim)
+{
+    const struct life *life = sim->life;
+    return life->next_action == sim->scenario->control->action_count &&
+           !life->reload.pending && !life->emptied &&
+           life->custom.mount_ns == INT64_MAX && control_settled(life->control);
 }
 
 bool sim_life_serves(const struct sim *sim, uint32_t engine)
@@ -382,111 +372,6 @@ void sim_life_left(struct sim *sim, uint32_t engine)
     }
 }
 
-/* ---- the script ------------------------------------------------------------------ */
-
-static void slow(struct sim *sim, const struct place *place, double factor)
-{
-    for (uint32_t i = 0; i < place->count; i++) {
-        replica_slow(sim->engines[place->first + i], factor, sim->now_ns);
-        sim_engine_reschedule(sim, place->first + i);
-    }
-}
-
-static void slow_card(struct sim *sim, const struct place *place, double factor)
-{
-    for (uint32_t i = 0; sim->disagg != NULL && i < place->count; i++) {
-        sim_disagg_slow(sim, place->first + i, factor);
-    }
-}
-
-static void say(struct life *life, const char *reason, const char *object,
-                double factor)
-{
-    char message[64];
-    (void)snprintf(message, sizeof message, "by a factor of %g", factor);
-    const struct control_event event = {life->sim->now_ns, factor != 1.0, reason,
-                                        object, message};
-    on_event(life, &event);
-}
-
-static void act_on_pod(struct life *life, const struct timeline_action *action)
-{
-    struct sim *sim = life->sim;
-    const uint32_t slot = control_slot(life->control, action->pool, action->number);
-    const struct place *place = &life->places[slot];
-    const char *name = control_pod_name(life->control, slot);
-    switch (action->kind) {
-    case TIMELINE_ENGINE_CRASH:
-        control_crash(life->control, sim->now_ns, slot, action->for_ns);
-        break;
-    case TIMELINE_ENGINE_HANG:
-        control_hang(life->control, sim->now_ns, slot);
-        break;
-    case TIMELINE_DRAIN:
-    case TIMELINE_DELETE_POD:
-        control_drain(life->control, sim->now_ns, slot,
-                      action->kind == TIMELINE_DELETE_POD);
-        break;
-    case TIMELINE_SLEEP:
-        control_sleep(life->control, sim->now_ns, slot);
-        break;
-    case TIMELINE_WAKE:
-        control_wake(life->control, sim->now_ns, slot);
-        break;
-    case TIMELINE_SLOW_GPU:
-        say(life, "GpuSpeed", name, action->factor);
-        slow(sim, place, action->factor);
-        break;
-    case TIMELINE_SLOW_NIC:
-    case TIMELINE_LINK_LOST:
-        say(life, "LinkSpeed", name, action->factor);
-        slow_card(sim, place, action->factor);
-        break;
-    case TIMELINE_NODE_LOST:
-    case TIMELINE_NODE_DRAIN:
-    case TIMELINE_SCALE:
-    case TIMELINE_ROLLOUT:
-    case TIMELINE_RELOAD:
-    case TIMELINE_COUNT:
-        CHECK(false, "action %d is not on a pod", (int)action->kind);
-    }
-}
-
-static void act(struct life *life, const struct timeline_action *action)
-{
-    const int64_t now_ns = life->sim->now_ns;
-    switch (action->kind) {
-    case TIMELINE_NODE_LOST:
-        control_node_lost(life->control, now_ns, action->node, action->for_ns);
-        break;
-    case TIMELINE_NODE_DRAIN:
-        control_node_drain(life->control, now_ns, action->node);
-        break;
-    case TIMELINE_SCALE:
-        control_scale(life->control, now_ns, action->pool, action->replicas);
-        break;
-    case TIMELINE_ROLLOUT:
-        control_rollout(life->control, now_ns, action->pool);
-        break;
-    case TIMELINE_RELOAD:
-        sim_reload_write(life->sim, &life->reload, action->good);
-        break;
-    case TIMELINE_ENGINE_CRASH:
-    case TIMELINE_ENGINE_HANG:
-    case TIMELINE_DRAIN:
-    case TIMELINE_DELETE_POD:
-    case TIMELINE_SLEEP:
-    case TIMELINE_WAKE:
-    case TIMELINE_SLOW_GPU:
-    case TIMELINE_SLOW_NIC:
-    case TIMELINE_LINK_LOST:
-        act_on_pod(life, action);
-        break;
-    case TIMELINE_COUNT:
-        CHECK(false, "no action");
-    }
-}
-
 void sim_life_due(struct sim *sim)
 {
     struct life *life = sim->life;
@@ -503,8 +388,9 @@ void sim_life_due(struct sim *sim)
     }
     while (life->next_action < config->action_count &&
            config->actions[life->next_action].at_ns <= sim->now_ns) {
-        act(life, &config->actions[life->next_action++]);
+        life_act(life, &config->actions[life->next_action++]);
     }
+    custom_due(&life->custom);
     if (life->reload.pending && life->reload.poll_ns <= sim->now_ns) {
         sim_reload_poll(sim, &life->reload);
     }

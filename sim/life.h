@@ -40,6 +40,8 @@ struct reload {
 void sim_reload_write(struct sim *sim, struct reload *reload, bool good);
 void sim_reload_poll(struct sim *sim, struct reload *reload);
 
+/* Nothing is ahead but health checks that find the same, and reconciles. */
+bool sim_life_settled(const struct sim *sim);
 bool sim_life_serves(const struct sim *sim, uint32_t engine);
 /* A request was sent to an engine that does not serve: refused, or it hangs. */
 void sim_life_refuse(struct sim *sim, struct request *request);

@@ -11,21 +11,13 @@
 
 #include <string.h>
 
-static void tell(const struct sim *sim, bool warning, const char *reason,
-                 const char *message)
-{
-    const struct fleet_event row = {sim->now_ns, warning, reason, "router", message};
-    if (sim->observer.on_event != NULL) {
-        sim->observer.on_event(sim->observer.context, &row);
-    }
-}
-
 void sim_reload_write(struct sim *sim, struct reload *reload, bool good)
 {
     const int64_t poll_ns = sim->scenario->control->config_poll_ns;
     const int64_t polls = (sim->now_ns + poll_ns - 1) / poll_ns;
     *reload = (struct reload){true, good, polls * poll_ns};
-    tell(sim, false, "ConfigWritten", good ? "a new configuration" : "a broken one");
+    sim_tell(sim, false, "ConfigWritten", "router",
+             good ? "a new configuration" : "a broken one");
 }
 
 static bool keeps_state(const struct sim *sim, const struct route_policy *policy)
@@ -53,13 +45,13 @@ void sim_reload_poll(struct sim *sim, struct reload *reload)
     const bool fixed = sim->scenario->control->discovery.mode == DISCOVERY_STATIC &&
                        sim->scenario->compat == COMPAT_TAG;
     if (!reload->good || fixed) {
-        tell(sim, true, "ConfigReloadFailed",
-             fixed ? "static discovery cannot be made anew; the old backends stay"
-                   : "the file cannot be read; the old configuration stays");
+        sim_tell(sim, true, "ConfigReloadFailed", "router",
+                 fixed ? "static discovery cannot be made anew; the old backends stay"
+                       : "the file cannot be read; the old configuration stays");
         reload->poll_ns += sim->scenario->control->config_poll_ns;
         return;
     }
     reload->pending = false;
     apply(sim);
-    tell(sim, false, "ConfigReloaded", "the routing policy begins anew");
+    sim_tell(sim, false, "ConfigReloaded", "router", "the routing policy begins anew");
 }

@@ -156,7 +156,8 @@ static bool deployments_read(struct scenario_control *control,
     for (uint32_t i = 0; i < scenario->pool_count; i++) {
         const struct conf_node *map = NULL;
         if (!conf_map(conf_at(pools, i), "deployment", &map, err) ||
-            !deployment_read(scenario, &control->pools[i], i, map, err)) {
+            !deployment_read(scenario, &control->pools[i], i, map, err) ||
+            !conf_bool(map, "runtime", &control->runtime[i], err)) {
             return false;
         }
     }
@@ -240,6 +241,41 @@ static bool discovery_read(struct scenario_control *control,
     return ok;
 }
 
+/* `static_route`: the resource of the release's router-controller (#409, #402), which
+ * 0.1.5 removed. */
+static bool route_read(struct scenario_control *control,
+                       const struct scenario *scenario, const struct conf_node *root,
+                       struct err *err)
+{
+    static const int64_t sync_ns = INT64_C(60000000000); /* of the kubelet */
+    struct static_route_config *route = &control->route;
+    const struct conf_node *map = NULL;
+    const struct conf_node *health = NULL;
+    *route = (struct static_route_config){.name = "route",
+                                          .space = "default",
+                                          .period_ns = 10 * second_ns,
+                                          .successes = 1,
+                                          .failures = 3};
+    control->has_route = conf_get(root, "static_route") != NULL;
+    control->route_sync_ns = sync_ns;
+    if (!conf_map(root, "static_route", &map, err) ||
+        !conf_map(map, "health_check", &health, err) ||
+        !conf_duration_ns(map, "sync", &control->route_sync_ns, err) ||
+        !conf_duration_ns(health, "period", &route->period_ns, err) ||
+        !conf_u32(health, "successes", &route->successes, 1, 1000, err) ||
+        !conf_u32(health, "failures", &route->failures, 1, 1000, err)) {
+        return false;
+    }
+    route->checks_health = health != NULL;
+    if (control->has_route && scenario->compat == COMPAT_HEAD) {
+        return conf_fail(map, err,
+                         "static_route: removed from the stack with 0.1.5; "
+                         "use routing.compat: tag or tag-fixed");
+    }
+    return route->period_ns > 0 ||
+           conf_fail(health, err, "health_check: period: more than 0");
+}
+
 static bool client_read(struct scenario_control *control, const struct conf_node *root,
                         struct err *err)
 {
@@ -274,7 +310,8 @@ static bool client_read(struct scenario_control *control, const struct conf_node
 /* Any of the keys that make the fleet one that changes. */
 static bool wanted(const struct scenario *scenario, const struct conf_node *root)
 {
-    static const char *const keys[] = {"timeline", "nodes", "discovery", "client"};
+    static const char *const keys[] = {"timeline", "nodes", "discovery", "client",
+                                       "static_route"};
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         if (conf_get(root, keys[i]) != NULL) {
             return true;
@@ -322,7 +359,8 @@ bool scenario_control_read(struct scenario_control **out, struct scenario *scena
     struct scenario_control *control = mem_alloc(1, sizeof *control);
     if (!deployments_read(control, scenario, root, err) ||
         !discovery_read(control, scenario, root, err) ||
-        !client_read(control, root, err) || !scenario_nodes_read(control, root, err) ||
+        !client_read(control, root, err) || !route_read(control, scenario, root, err) ||
+        !scenario_nodes_read(control, root, err) ||
         !scenario_timeline_read(control, scenario, root, err) ||
         !engines_count(control, scenario, root, err)) {
         scenario_control_delete(control);

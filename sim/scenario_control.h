@@ -8,6 +8,7 @@
 #define STACKSIM_SIM_SCENARIO_CONTROL_H
 
 #include "sim/control/control.h"
+#include "sim/control/reconcile.h"
 #include "sim/scenario.h"
 
 enum { TIMELINE_MAX = 65536, FAILOVERS_MAX = 16 };
@@ -27,7 +28,11 @@ enum { TIMELINE_MAX = 65536, FAILOVERS_MAX = 16 };
     X(ROLLOUT, "rollout", POOL, "all pods of the pool are replaced")                   \
     X(SLEEP, "sleep", POD, "it takes no requests, ends those it has and sleeps")       \
     X(WAKE, "wake", POD, "it serves again, with an empty cache")                       \
-    X(RELOAD, "reload", WORD, "the router's configuration changes: `good` or `broken`")
+    X(RELOAD, "reload", WORD,                                                          \
+      "the router's configuration changes: `good` or `broken`")                        \
+    X(ROUTE, "route", WORD, "the StaticRoute changes: to a `good` or `broken` one")    \
+    X(API_DOWN, "api_down", WORD, "`configmaps` cannot be written")                    \
+    X(SERVICE_LOST, "service_lost", WORD, "the Service of the `router` is gone")
 
 enum timeline_kind {
 #define X(id, name, target, help) TIMELINE_##id,
@@ -43,7 +48,7 @@ struct timeline_action {
     uint32_t number;   /* of the pod in its pool */
     uint32_t node;     /* NODE_* */
     uint32_t replicas; /* SCALE */
-    bool good;         /* RELOAD */
+    bool good;         /* RELOAD, ROUTE; API_DOWN, SERVICE_LOST: it is over */
     double factor;     /* SLOW_*, LINK_LOST (infinite); 1 = as before */
     int64_t for_ns;    /* 0 = for good */
 };
@@ -62,6 +67,10 @@ struct scenario_control {
     int64_t connect_timeout_ns; /* of a connection to a machine that is gone */
     int64_t config_poll_ns;     /* of the router's configuration file; > 0 */
     bool reloads;               /* the timeline has some */
+    bool has_route;             /* a StaticRoute writes that file */
+    struct static_route_config route;
+    int64_t route_sync_ns;            /* from its ConfigMap to the router's file */
+    bool runtime[SCENARIO_POOLS_MAX]; /* a VLLMRuntime makes the pool's Deployment */
     bool recompute; /* prompts whose KV was lost on its way; else they fail */
     struct timeline_action *actions; /* owned; in order of time, then of the file */
     uint32_t action_count;

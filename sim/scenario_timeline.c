@@ -60,6 +60,19 @@ static bool pod_find(const struct scenario *scenario, const struct conf_node *no
     return true;
 }
 
+static bool word_find(const struct conf_node *node, const char *word,
+                      struct timeline_action *action, struct err *err)
+{
+    const char *name = kinds[action->kind].name;
+    if (action->kind == TIMELINE_API_DOWN || action->kind == TIMELINE_SERVICE_LOST) {
+        const char *only = action->kind == TIMELINE_API_DOWN ? "configmaps" : "router";
+        return strcmp(word, only) == 0 || conf_fail(node, err, "%s: %s", name, only);
+    }
+    action->good = strcmp(word, "good") == 0;
+    return action->good || strcmp(word, "broken") == 0 ||
+           conf_fail(node, err, "%s: good or broken", name);
+}
+
 static bool target_find(const struct scenario_control *control,
                         const struct scenario *scenario, const struct conf_node *node,
                         struct timeline_action *action, struct err *err)
@@ -72,9 +85,7 @@ static bool target_find(const struct scenario_control *control,
         return pod_find(scenario, node, word, action, err);
     }
     if (kinds[action->kind].target == TARGET_WORD) {
-        action->good = strcmp(word, "good") == 0;
-        return action->good || strcmp(word, "broken") == 0 ||
-               conf_fail(node, err, "%s: good or broken", kinds[action->kind].name);
+        return word_find(node, word, action, err);
     }
     if (kinds[action->kind].target == TARGET_POOL) {
         return pool_find(scenario, word, strlen(word), &action->pool) ||
@@ -115,10 +126,18 @@ static bool kind_find(const struct conf_node *map, enum timeline_kind *kind,
     return false;
 }
 
-static bool slows(enum timeline_kind kind)
+/* What ends by an entry of its own. */
+static bool ends(enum timeline_kind kind)
 {
     return kind == TIMELINE_SLOW_GPU || kind == TIMELINE_SLOW_NIC ||
-           kind == TIMELINE_LINK_LOST;
+           kind == TIMELINE_LINK_LOST || kind == TIMELINE_API_DOWN ||
+           kind == TIMELINE_SERVICE_LOST;
+}
+
+static bool on_route(enum timeline_kind kind)
+{
+    return kind == TIMELINE_ROUTE || kind == TIMELINE_API_DOWN ||
+           kind == TIMELINE_SERVICE_LOST;
 }
 
 static bool details_read(const struct conf_node *map, struct timeline_action *action,
@@ -135,7 +154,7 @@ static bool details_read(const struct conf_node *map, struct timeline_action *ac
          !conf_f64(map, "factor", &action->factor, 0.01, 10000, err))) {
         return false;
     }
-    const bool lasts = slows(action->kind) || action->kind == TIMELINE_NODE_LOST ||
+    const bool lasts = ends(action->kind) || action->kind == TIMELINE_NODE_LOST ||
                        action->kind == TIMELINE_ENGINE_CRASH;
     return !lasts || conf_duration_ns(map, "for", &action->for_ns, err);
 }
@@ -149,10 +168,16 @@ static bool action_read(const struct scenario_control *control,
     if (conf_kind(map) != CONF_MAP) {
         return conf_fail(map, err, "timeline: each entry is a map");
     }
-    return conf_require(map, "at", err) &&
-           conf_duration_ns(map, "at", &action->at_ns, err) &&
-           kind_find(map, &action->kind, &node, err) &&
-           target_find(control, scenario, node, action, err) &&
+    if (!conf_require(map, "at", err) ||
+        !conf_duration_ns(map, "at", &action->at_ns, err) ||
+        !kind_find(map, &action->kind, &node, err)) {
+        return false;
+    }
+    if (on_route(action->kind) && !control->has_route) {
+        return conf_fail(node, err, "%s: there is no `static_route`",
+                         kinds[action->kind].name);
+    }
+    return target_find(control, scenario, node, action, err) &&
            details_read(map, action, err);
 }
 
@@ -246,12 +271,14 @@ bool scenario_timeline_read(struct scenario_control *control,
         if (!action_read(control, scenario, conf_at(list, i), action, err)) {
             return false;
         }
-        control->reloads = control->reloads || action->kind == TIMELINE_RELOAD;
-        if (slows(action->kind) && action->for_ns > 0) {
+        control->reloads = control->reloads || action->kind == TIMELINE_RELOAD ||
+                           action->kind == TIMELINE_ROUTE;
+        if (ends(action->kind) && action->for_ns > 0) {
             struct timeline_action *end = &control->actions[control->action_count++];
             *end = *action;
             end->at_ns += action->for_ns;
             end->factor = 1.0;
+            end->good = true;
         }
     }
     for (uint32_t i = 0; i < scenario->pool_count; i++) {

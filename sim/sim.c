@@ -280,12 +280,26 @@ static void invariants_after_event(const struct sim *sim)
 #endif
 }
 
+/* A probe may be under way still: what its engine has done by now counts. */
+static void probes_stop(struct sim *sim)
+{
+    for (uint32_t engine = 0; sim->probes.live > 0 && engine < sim->engine_count;
+         engine++) {
+        replica_stop(sim->engines[engine], sim->now_ns);
+    }
+}
+
 enum sim_state sim_run(struct sim *sim, uint64_t events_max, struct err *err)
 {
     for (uint64_t i = 0; i < events_max && sim->state == SIM_RUNNING; i++) {
         struct event event;
-        if (all_done(sim) || !evq_peek(sim->events, &event)) {
+        if (all_done(sim)) {
             sim->state = SIM_DONE;
+            probes_stop(sim);
+            break;
+        }
+        if (!evq_peek(sim->events, &event) || sim_stalled(sim)) {
+            time_limit(sim); /* nothing will ever happen to those who wait */
             break;
         }
         CHECK(event.time_ns >= sim->now_ns, "INV-3: the clock goes back");

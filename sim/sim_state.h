@@ -115,6 +115,7 @@ struct sim {
     int64_t now_ns;
     int64_t sample_ns; /* next tick; INT64_MAX = none */
     uint64_t injected;
+    uint32_t stalled; /* events in a row that could bring nobody on */
     uint32_t touched; /* engine of the last event; none: UINT32_MAX */
     struct digest digest;
     struct sim_summary summary;
@@ -242,6 +243,19 @@ void sim_tiers_chunk(struct sim *sim, struct request *request,
 /* What engines tell (sim/replica.h), and its end. */
 void sim_on_tier_load(void *context, struct request *request, int64_t here_ns);
 void sim_tiers_loaded(struct sim *sim, struct request *request);
+
+/* ---- stall.c ---- */
+
+/* Before each event. True: requests wait at the gateway, and have waited through so
+ * many scrapes and health checks of a fleet in which nothing changes that they will
+ * wait for ever. */
+bool sim_stalled(struct sim *sim);
+
+/* ---- life.c ---- */
+
+/* A row of the fleet's events, of now. */
+void sim_tell(struct sim *sim, bool warning, const char *reason, const char *object,
+              const char *message);
 
 /* ---- sim.c ---- */
 

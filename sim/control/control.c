@@ -299,6 +299,14 @@ int64_t control_next_ns(const struct control *control)
     return evq_peek(control->events, &event) ? event.time_ns : INT64_MAX;
 }
 
+bool control_settled(const struct control *control)
+{
+    const bool checks = control->setup.discovery.mode == DISCOVERY_STATIC &&
+                        control->setup.discovery.checks;
+    return checks ? evq_count(control->events) == 1 && control->quiet_passes >= 2
+                  : evq_count(control->events) == 0;
+}
+
 static void source_due(struct control *control, uint32_t source)
 {
     if (source < control->slot_count) {

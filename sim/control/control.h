@@ -108,6 +108,8 @@ struct control;
 struct control *control_new(const struct control_setup *setup);
 void control_delete(struct control *control);
 int64_t control_next_ns(const struct control *control); /* INT64_MAX = nothing */
+/* Nothing is ahead but passes of health checks, and the last two changed nothing. */
+bool control_settled(const struct control *control);
 /* Everything that is due at now_ns. */
 void control_advance(struct control *control, int64_t now_ns);
 
@@ -117,6 +119,8 @@ void control_scale(struct control *control, int64_t now_ns, uint32_t pool,
                    uint32_t replicas);
 uint32_t control_desired(const struct control *control, uint32_t pool);
 uint32_t control_ready(const struct control *control, uint32_t pool);
+/* Pods of the newest template, ready or not. */
+uint32_t control_updated(const struct control *control, uint32_t pool);
 /* The process ends. down_ns > 0: and its container does not start again before then. */
 void control_crash(struct control *control, int64_t now_ns, uint32_t slot,
                    int64_t down_ns);

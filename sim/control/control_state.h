@@ -86,7 +86,8 @@ struct control {
     uint32_t check_slot; /* STATIC: being asked; slot_count = between two passes */
     bool check_open;     /* STATIC: an engine has it and has not answered */
     int64_t check_deadline_ns;
-    bool *well; /* STATIC: what this pass found */
+    uint32_t quiet_passes; /* STATIC: in a row that changed nothing */
+    bool *well;            /* STATIC: what this pass found */
     char name[POD_NAME_BYTES];
 };
 

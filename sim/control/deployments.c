@@ -225,3 +225,9 @@ uint32_t control_ready(const struct control *control, uint32_t pool)
     CHECK(pool < control->setup.pool_count, "pool %u", pool);
     return deployment_ready(control, pool);
 }
+
+uint32_t control_updated(const struct control *control, uint32_t pool)
+{
+    CHECK(pool < control->setup.pool_count, "pool %u", pool);
+    return census_of(control, pool).fresh;
+}

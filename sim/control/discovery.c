@@ -15,6 +15,7 @@ static void list_set(struct control *control, struct pod *pod, bool listed)
     const struct control_hooks *hooks = &control->setup.hooks;
     const bool fixed = control->setup.discovery.mode == DISCOVERY_STATIC;
     pod->listed = listed;
+    control->quiet_passes = 0;
     hooks->on_listed(hooks->context, slot_of(control, pod), listed,
                      fixed ? 0 : pod->incarnation - 1);
     say(control, false, listed ? "EndpointAdded" : "EndpointRemoved", "router", "%s",
@@ -133,6 +134,7 @@ static void check_next(struct control *control)
         check_send(control);
         return;
     }
+    control->quiet_passes++;
     for (uint32_t i = 0; i < control->slot_count; i++) {
         if (in_list(control, i)) {
             list_set(control, &control->pods[i], control->well[i]);

@@ -179,10 +179,125 @@ static void acceptance_428_a_probe_ends_with_its_engine(void)
     text_fini(&record.events);
 }
 
+/* ---- #409, #402: StaticRoute ----------------------------------------------------- */
+
+/* Four requests 12 ms apart keep the run going. The route is reconciled at 0 and edited
+ * at 6 us; `fault` begins at 5 us and is over at 30,005 us. The work queue tries again
+ * after 5, 10 and 20 ms: at 5,006, 15,006 and 35,006 us. */
+static void run_route(const char *fault, struct record *record)
+{
+    struct sim_summary summary;
+    char rest[256];
+    (void)snprintf(rest, sizeof rest,
+                   "static_route: {sync: 100us, health_check: {period: 10us, "
+                   "successes: 2}}\n"
+                   "timeline: [{at: 5us, %s, for: 30ms}, {at: 6us, route: good}]",
+                   fault);
+    const struct fleet fleet = {.routing = ", compat: tag-fixed, config_poll: 1ms",
+                                .deployment = "",
+                                .rest = rest,
+                                .gap_us = 12000};
+    run_with(&fleet, false, record, &summary);
+    EXPECT_U64(summary.completed, 4);
+}
+
+static uint32_t times_told(const struct record *record, const char *what)
+{
+    uint32_t count = 0;
+    const char *at = text_str(&record->events);
+    while ((at = strstr(at, what)) != NULL) {
+        count++;
+        at++;
+    }
+    return count;
+}
+
+/* Without its Service a reconcile fails; with it, two 200s at 10 and 20 us make the
+ * condition true. The ConfigMap is written all the same: the file changes at 106. */
+static void acceptance_409_single_service(void)
+{
+    struct record record = {0};
+    run_route("service_lost: router", &record);
+    EXPECT(told(&record, "6 !ReconcileError staticroute/route\n"));
+    EXPECT(told(&record, "5006 !ReconcileError staticroute/route\n"));
+    EXPECT(told(&record, "15006 !ReconcileError staticroute/route\n"));
+    EXPECT_U64(times_told(&record, "ReconcileError"), 3);
+    EXPECT(told(&record, "35026 HealthCheckSucceeded staticroute/route\n"));
+    EXPECT_U64(times_told(&record, "HealthCheckSucceeded"), 1);
+    EXPECT(told(&record, "106 ConfigWritten router\n"));
+    text_fini(&record.events);
+}
+
+/* One Warning for each attempt, none when it succeeds; then the router's file changes
+ * 100 us later, and is read at the next whole millisecond. */
+static void acceptance_402_one_warning_for_each_failed_attempt(void)
+{
+    struct record record = {0};
+    run_route("api_down: configmaps", &record);
+    EXPECT(told(&record, "6 !FailedReconcileConfigMap staticroute/route\n"));
+    EXPECT(told(&record, "5006 !FailedReconcileConfigMap staticroute/route\n"));
+    EXPECT(told(&record, "15006 !FailedReconcileConfigMap staticroute/route\n"));
+    EXPECT_U64(times_told(&record, "FailedReconcileConfigMap"), 3);
+    EXPECT(told(&record, "35006 ConfigMapUpdated staticroute/route\n"
+                         "35026 HealthCheckSucceeded staticroute/route\n"
+                         "35106 ConfigWritten router\n36000 ConfigReloaded router\n"));
+    text_fini(&record.events);
+}
+
+/* ---- #415: custom resources ------------------------------------------------------ */
+
+/* Release 0.1.3 overlooks the edit of `replicas`, until another field changes: then all
+ * of it is written. Later ones scale at once. */
+static void acceptance_415_replicas_alone_are_overlooked_at_the_tag(void)
+{
+    for (int head = 0; head < 2; head++) {
+        struct record record = {0};
+        struct sim_summary summary;
+        const struct fleet fleet = {
+            .routing = head == 1 ? ", compat: head" : ", compat: tag",
+            .deployment = "runtime: true, boot: 10us, " AT_ONCE,
+            .rest = "discovery: {delay: 0}\n"
+                    "timeline: [{at: 5us, scale: a, replicas: 3}, {at: 100us, "
+                    "rollout: a}]",
+            .requests = 8,
+            .gap_us = 50};
+        run_with(&fleet, false, &record, &summary);
+        EXPECT_U64(times_told(&record, "UpdateOverlooked"), head == 1 ? 0 : 1);
+        EXPECT(told(&record, head == 1 ? "5 ScalingReplicaSet deployment/a\n"
+                                       : "5 !UpdateOverlooked vllmruntime/a\n"));
+        EXPECT(told(&record, "100 RolloutStarted deployment/a\n"));
+        EXPECT_U64(times_told(&record, "ScalingReplicaSet"), 1);
+        EXPECT(told(&record, head == 1 ? "15 Ready pod/a-2\n"
+                                       : "100 ScalingReplicaSet deployment/a\n"));
+        text_fini(&record.events);
+    }
+}
+
+/* Ready as long as one replica is: both are down from 20 us on, the first is back 10 us
+ * after its pause of 30. */
+static void acceptance_415_ready_with_one_available_replica(void)
+{
+    struct record record = {0};
+    struct sim_summary summary;
+    run("", "runtime: true, boot: 10us, " AT_ONCE,
+        "timeline: [{at: 10us, engine_crash: a/0, for: 40us}, "
+        "{at: 20us, engine_crash: a/1, for: 1s}]\n"
+        "client: {retries: 1, backoff: 60us}\ndiscovery: {delay: 0}",
+        &record, &summary);
+    EXPECT(told(&record, "20 !StatusChanged vllmruntime/a\n"));
+    EXPECT(told(&record, "60 StatusChanged vllmruntime/a\n"));
+    EXPECT_U64(times_told(&record, "StatusChanged"), 2);
+    text_fini(&record.events);
+}
+
 HARNESS_MAIN("analytic.acceptance", TEST(acceptance_430_each_type_is_a_load_of_its_own),
              TEST(acceptance_430_score_is_never_well_at_the_tag),
              TEST(acceptance_428_out_and_back_at_the_end_of_a_pass),
              TEST(acceptance_428_a_hanging_backend_lengthens_the_pass),
              TEST(acceptance_428_all_are_well_before_the_first_pass),
              TEST(acceptance_428_a_busy_engine_fails_its_probe),
-             TEST(acceptance_428_a_probe_ends_with_its_engine))
+             TEST(acceptance_428_a_probe_ends_with_its_engine),
+             TEST(acceptance_409_single_service),
+             TEST(acceptance_402_one_warning_for_each_failed_attempt),
+             TEST(acceptance_415_replicas_alone_are_overlooked_at_the_tag),
+             TEST(acceptance_415_ready_with_one_available_replica))

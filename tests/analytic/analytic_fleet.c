@@ -210,7 +210,7 @@ static void without_engines_requests_are_rejected(void)
 /* Release 0.1.3 counts all picks in one number: request 2 (10 us) is number 1,
  * engine 1. The file of 3 us is read at 5 us and the count begins anew: engine 0. With
  * static discovery that release cannot apply it, and says so at every poll. */
-static void a_reload_forgets_what_the_policy_knew(void)
+static void acceptance_413_a_reload_forgets_what_the_policy_knew(void)
 {
     for (uint32_t fixed = 0; fixed < 2; fixed++) {
         struct record record = {0};
@@ -229,7 +229,7 @@ static void a_reload_forgets_what_the_policy_knew(void)
     }
 }
 
-static void a_broken_file_is_told_at_every_poll_and_changes_nothing(void)
+static void acceptance_413_a_broken_file_changes_nothing_and_is_told(void)
 {
     struct record record = {0};
     struct sim_summary summary;
@@ -257,6 +257,36 @@ static void a_sleeping_engine_is_out_of_the_list(void)
     text_fini(&record.events);
 }
 
+/* Both engines go at 15 us, and an admission that believes in fresh metrics lets nobody
+ * in: requests 2 to 8 wait without a limit, while scrapes, and reconciles of a route,
+ * go on for ever. */
+static void a_run_ends_when_nobody_will_ever_come(void)
+{
+    for (int route = 0; route < 2; route++) {
+        struct record record = {0};
+        struct sim_summary summary;
+        const struct fleet fleet = {
+            .routing = ", scrape_interval: 20us, compat: tag-fixed",
+            .deployment = "",
+            .rest = route == 1
+                        ? "static_route: {}\ndiscovery: {mode: static}\n"
+                          "admission: {policy: flow_control, params: {detector: 0, "
+                          "stale_after_s: 0.00003}}\n"
+                          "timeline: [{at: 15us, drain: a/0}, {at: 15us, drain: a/1}]"
+                        : "discovery: {mode: static}\n"
+                          "admission: {policy: flow_control, params: {detector: 0, "
+                          "stale_after_s: 0.00003}}\n"
+                          "timeline: [{at: 15us, drain: a/0}, {at: 15us, drain: a/1}]",
+            .requests = 8,
+            .gap_us = 50,
+            .tokens = 1};
+        run_with(&fleet, false, &record, &summary);
+        EXPECT_U64(summary.completed, 1);
+        EXPECT_U64(summary.unfinished, 7);
+        text_fini(&record.events);
+    }
+}
+
 HARNESS_MAIN("analytic.fleet", TEST(a_crash_loses_exactly_what_is_there),
              TEST(a_client_tries_again_after_its_pause),
              TEST(the_router_tries_again_before_the_first_byte_only),
@@ -267,6 +297,7 @@ HARNESS_MAIN("analytic.fleet", TEST(a_crash_loses_exactly_what_is_there),
              TEST(a_slow_gpu_recovers),
              TEST(a_lost_machine_leaves_its_requests_hanging), TEST(a_pool_grows),
              TEST(without_engines_requests_are_rejected),
-             TEST(a_reload_forgets_what_the_policy_knew),
-             TEST(a_broken_file_is_told_at_every_poll_and_changes_nothing),
-             TEST(a_sleeping_engine_is_out_of_the_list))
+             TEST(acceptance_413_a_reload_forgets_what_the_policy_knew),
+             TEST(acceptance_413_a_broken_file_changes_nothing_and_is_told),
+             TEST(a_sleeping_engine_is_out_of_the_list),
+             TEST(a_run_ends_when_nobody_will_ever_come))

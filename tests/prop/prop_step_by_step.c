@@ -356,16 +356,16 @@ static const char *whom(struct rng *rng, bool apart, char *word, size_t bytes)
 static void write_deployment(struct rng *rng, struct text *out)
 {
     static const char *const froms[] = {"hub", "pvc", "host_path"};
-    text_printf(out,
-                "      deployment: {warm: %s, replicas_max: 4, boot: %" PRIu64
-                "ms, capture: %" PRIu64 "ms, init: 1ms,\n"
-                "        image: {size: 0}, weights: {from: %s, size: 10MB},\n"
-                "        probes: {startup: {initial: 10ms, period: 7ms}, liveness: "
-                "{initial: 10ms, period: 20ms}, readiness: {period: 0}},\n"
-                "        surge: 1, grace: %" PRIu64 "ms, pre_stop: %" PRIu64 "ms}\n",
-                rng_below(rng, 6) > 0 ? "true" : "false", draw(rng, 0, 40),
-                draw(rng, 0, 40), froms[rng_below(rng, 3)], draw(rng, 1, 300),
-                draw(rng, 0, 20));
+    text_printf(
+        out,
+        "      deployment: {warm: %s, runtime: true, replicas_max: 4, boot: %" PRIu64
+        "ms, capture: %" PRIu64 "ms, init: 1ms,\n"
+        "        image: {size: 0}, weights: {from: %s, size: 10MB},\n"
+        "        probes: {startup: {initial: 10ms, period: 7ms}, liveness: "
+        "{initial: 10ms, period: 20ms}, readiness: {period: 0}},\n"
+        "        surge: 1, grace: %" PRIu64 "ms, pre_stop: %" PRIu64 "ms}\n",
+        rng_below(rng, 6) > 0 ? "true" : "false", draw(rng, 0, 40), draw(rng, 0, 40),
+        froms[rng_below(rng, 3)], draw(rng, 1, 300), draw(rng, 0, 20));
 }
 
 static void write_action(struct rng *rng, bool apart, bool nodes, struct text *out)
@@ -426,6 +426,32 @@ static bool has_faults(uint64_t seed)
     struct rng rng;
     rng_init(&rng, seed, "prop_step_by_step/has_faults", 0);
     return rng_below(&rng, 5) < 2;
+}
+
+/* A third of those have a StaticRoute, of an older release. */
+static bool has_route(uint64_t seed)
+{
+    struct rng rng;
+    rng_init(&rng, seed, "prop_step_by_step/has_route", 0);
+    return has_faults(seed) && rng_below(&rng, 3) == 0;
+}
+
+static void write_route(uint64_t seed, struct text *out)
+{
+    struct rng rng;
+    if (!has_route(seed)) {
+        return;
+    }
+    rng_init(&rng, seed, "prop_step_by_step/route", 0);
+    text_printf(out,
+                "  - {at: %" PRIu64 "ms, api_down: configmaps, for: %" PRIu64 "ms}\n"
+                "  - {at: %" PRIu64 "ms, service_lost: router, for: %" PRIu64 "ms}\n"
+                "  - {at: %" PRIu64 "ms, route: good}\n"
+                "  - {at: %" PRIu64 "ms, route: %s}\n"
+                "static_route: {sync: 9ms, health_check: {period: 13ms}}\n",
+                draw(&rng, 0, 300), draw(&rng, 1, 300), draw(&rng, 0, 300),
+                draw(&rng, 1, 300), draw(&rng, 0, 600), draw(&rng, 0, 600),
+                rng_below(&rng, 3) == 0 ? "broken" : "good");
 }
 
 static void write_faults(struct rng *rng, bool apart, struct text *out)
@@ -489,8 +515,9 @@ static void write_scenario(struct rng *rng, const char *trace, uint64_t seed,
     if (faults) {
         text_printf(out,
                     "  , failover_attempts: %" PRIu64 ", connect_timeout: %" PRIu64
-                    "ms, config_poll: 70ms\n",
-                    draw(&fault, 0, 2), draw(&fault, 1, 80));
+                    "ms, config_poll: 70ms, compat: %s\n",
+                    draw(&fault, 0, 2), draw(&fault, 1, 80),
+                    has_route(seed) ? "tag-fixed" : "head");
     }
     if (apart) {
         write_disaggregation(&disagg, faults && rng_below(&fault, 2) == 0, out);
@@ -507,6 +534,7 @@ static void write_scenario(struct rng *rng, const char *trace, uint64_t seed,
     if (faults) {
         write_deployment(&fault, &pool);
         write_faults(&fault, apart, out);
+        write_route(seed, out);
     }
     text_printf(out, "cluster:\n  pools:\n    - name: a\n%s", text_str(&pool));
     if (apart) {

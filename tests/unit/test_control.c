@@ -338,11 +338,19 @@ static void nobody_fits_until_somebody_leaves(void)
     plane_end(&plane);
 }
 
-static void a_named_node_takes_all_and_fails_the_surplus(void)
+/* The selector asks for n0, which is what a scheduler would give; nobody asks one. */
+static void acceptance_400_a_named_node_takes_all_and_fails_the_surplus(void)
 {
     struct plane plane = plane_of(3);
     give_nodes(&plane, 2, 2);
     plane.pool.request.node_name = "n1";
+    plane.pool.request.term_count = 1;
+    plane.pool.request.terms[0] =
+        (struct selector_term){.expression_count = 1,
+                               .expressions = {{.key = "kubernetes.io/hostname",
+                                                .how = MATCH_IN,
+                                                .value_count = 1,
+                                                .values = {"n0"}}}};
     plane.pool.warm = false;
     plane_start(&plane);
     run_until(&plane, 500);
@@ -386,7 +394,7 @@ static void a_shared_claim_is_filled_once(void)
     plane_end(&plane);
 }
 
-static void a_folder_of_the_node_serves_the_next_pod_there(void)
+static void acceptance_396_a_host_path_is_read_where_it_was_downloaded(void)
 {
     struct plane plane = plane_of(1);
     give_nodes(&plane, 1, 2);
@@ -402,7 +410,7 @@ static void a_folder_of_the_node_serves_the_next_pod_there(void)
 }
 
 /* 16 GB into a volume of 10: evicted when it is full, again and again. */
-static void a_volume_that_is_too_small_evicts_its_pod(void)
+static void acceptance_396_beyond_its_size_limit_a_volume_evicts_its_pod(void)
 {
     struct plane plane = plane_of(1);
     plane.pool.warm = false;
@@ -588,11 +596,11 @@ HARNESS_MAIN("unit.control", TEST(a_new_pod_is_routable_after_the_sum_of_all),
              TEST(a_probe_does_not_wake_who_sleeps),
              TEST(a_lost_node_is_noticed_late_and_replaced_later),
              TEST(nobody_fits_until_somebody_leaves),
-             TEST(a_named_node_takes_all_and_fails_the_surplus),
+             TEST(acceptance_400_a_named_node_takes_all_and_fails_the_surplus),
              TEST(a_claim_for_one_node_keeps_pods_elsewhere_waiting),
              TEST(a_shared_claim_is_filled_once),
-             TEST(a_folder_of_the_node_serves_the_next_pod_there),
-             TEST(a_volume_that_is_too_small_evicts_its_pod),
+             TEST(acceptance_396_a_host_path_is_read_where_it_was_downloaded),
+             TEST(acceptance_396_beyond_its_size_limit_a_volume_evicts_its_pod),
              TEST(a_rollout_with_surge_never_has_fewer_ready),
              TEST(a_rollout_without_spare_gpus_stalls),
              TEST(a_budget_protects_only_where_it_selects),

@@ -154,7 +154,7 @@ static void expressions_of_a_term_are_joined_and_terms_are_alternatives(void)
 
 /* c has 16 CPUs: two pods of 8. GPUs are checked first, as the kubelet allocates
  * devices before it counts CPUs. */
-static void a_named_node_admits_or_fails(void)
+static void acceptance_400_a_named_node_admits_or_fails(void)
 {
     struct nodes *nodes = three_nodes();
     struct pod_request pod = plain();
@@ -200,5 +200,5 @@ static void what_was_pulled_stays(void)
 HARNESS_MAIN("unit.nodes", TEST(the_least_allocated_node_is_taken),
              TEST(taints_are_tolerated_by_name), TEST(selectors_match_as_in_kubernetes),
              TEST(expressions_of_a_term_are_joined_and_terms_are_alternatives),
-             TEST(a_named_node_admits_or_fails), TEST(a_cordoned_node_takes_nobody),
-             TEST(what_was_pulled_stays))
+             TEST(acceptance_400_a_named_node_admits_or_fails),
+             TEST(a_cordoned_node_takes_nobody), TEST(what_was_pulled_stays))

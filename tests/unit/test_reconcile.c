@@ -66,7 +66,7 @@ static void the_work_queue_doubles_up_to_a_thousand_seconds(void)
 }
 
 /* One Warning per attempt, at 0, 5, 15 and 35 ms; then it succeeds and says nothing. */
-static void a_failed_config_map_is_told_at_every_attempt(void)
+static void acceptance_402_a_failed_config_map_is_told_at_every_attempt(void)
 {
     struct world world = {.api_error = "connection refused", .target = TARGET_NONE};
     struct static_route route = route_in(&world);
@@ -89,7 +89,7 @@ static void a_failed_config_map_is_told_at_every_attempt(void)
 
 /* A missing Service is an error and tried again; when it is there, the first poll comes
  * one period later and the condition after two 200s. */
-static void one_service_is_named_and_polled(void)
+static void acceptance_409_one_service_is_named_and_polled(void)
 {
     struct world world = {.target = TARGET_MISSING, .healthy = true};
     struct static_route route = route_in(&world);
@@ -135,7 +135,7 @@ static void a_service_without_a_port_is_not_polled(void)
     EXPECT_I64(route.next_ns, 300 * second);
 }
 
-static void the_tag_overlooks_a_change_of_replicas(void)
+static void acceptance_415_the_tag_overlooks_a_change_of_replicas(void)
 {
     EXPECT_U64(runtime_applied(true, RUNTIME_REPLICAS), 0);
     EXPECT_U64(runtime_applied(false, RUNTIME_REPLICAS), RUNTIME_REPLICAS);
@@ -148,8 +148,8 @@ static void the_tag_overlooks_a_change_of_replicas(void)
 }
 
 HARNESS_MAIN("unit.reconcile", TEST(the_work_queue_doubles_up_to_a_thousand_seconds),
-             TEST(a_failed_config_map_is_told_at_every_attempt),
-             TEST(one_service_is_named_and_polled),
+             TEST(acceptance_402_a_failed_config_map_is_told_at_every_attempt),
+             TEST(acceptance_409_one_service_is_named_and_polled),
              TEST(a_router_that_is_ill_fails_the_reconcile),
              TEST(a_service_without_a_port_is_not_polled),
-             TEST(the_tag_overlooks_a_change_of_replicas))
+             TEST(acceptance_415_the_tag_overlooks_a_change_of_replicas))
