@@ -27,6 +27,7 @@ struct mock_args {
     struct opt_list sets;
     const char *config_dir;
     double time_scale;
+    double kv_gb_per_s;
     uint64_t answer_tokens;
     bool flat_errors;
     const char *kv_events;
@@ -63,6 +64,11 @@ static const struct opt MOCK_OPTIONS[] = {
     {"--kv-events", "ENDPOINT", OPT_STR, offsetof(struct mock_args, kv_events), "none",
      "Publish what the prefix cache stores and forgets over ZeroMQ, as vLLM does with "
      "--kv-events-config. Example: --kv-events tcp://127.0.0.1:5557"},
+    {"--kv-bandwidth", "GB/S", OPT_F64, offsetof(struct mock_args, kv_gb_per_s), "50",
+     "Gigabytes a second at which the KV of a prompt that another engine computed "
+     "comes "
+     "in (kv_transfer_params), one request after the other. Example: --kv-bandwidth "
+     "25"},
     {"--flat-errors", NULL, OPT_FLAG, offsetof(struct mock_args, flat_errors), "off",
      "Errors in the form of vLLM before 0.10.1. Example: --flat-errors"},
     {"--config-dir", "DIR", OPT_STR, offsetof(struct mock_args, config_dir),
@@ -80,6 +86,10 @@ static bool check(const struct mock_args *args, struct err *err)
     if (!(args->time_scale >= 0.001 && args->time_scale <= 1e6)) {
         return err_set(err, ERR_USAGE, "--time-scale: %g; from 0.001 to 1000000",
                        args->time_scale);
+    }
+    if (!(args->kv_gb_per_s >= 0.001 && args->kv_gb_per_s <= 1e6)) {
+        return err_set(err, ERR_USAGE, "--kv-bandwidth: %g; from 0.001 to 1000000",
+                       args->kv_gb_per_s);
     }
     if (args->answer_tokens == 0 || args->answer_tokens > UINT32_MAX) {
         return err_set(err, ERR_USAGE, "--answer-tokens: %" PRIu64 "; at least 1",
@@ -180,6 +190,7 @@ static int run_mock_engine(int argc, char *const *argv)
         .port = 8000,
         .time_scale = 1,
         .answer_tokens = 128,
+        .kv_gb_per_s = 50,
     };
     struct command_call call = {0};
     struct err err = {0};
@@ -202,6 +213,7 @@ static int run_mock_engine(int argc, char *const *argv)
         .answer_tokens = (uint32_t)args.answer_tokens,
         .flat_errors = args.flat_errors,
         .kv_events = args.kv_events,
+        .kv_bytes_per_s = 1e9 * args.kv_gb_per_s,
     };
     struct interrupt interrupt;
     interrupt_hold(&interrupt);

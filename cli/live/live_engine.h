@@ -36,13 +36,19 @@ struct live_order {
     struct prompt_ids prompt;
     uint64_t output_id;     /* of the stream that is the answer; 0 = one of its own */
     uint32_t output_tokens; /* that it will produce, at least 1 */
+    uint32_t remote_tokens; /* of the prompt, whose KV another engine has */
     int32_t priority;
 };
 
-/* pool and listener are borrowed for ever; listener: of the prefix cache, or NULL. */
-struct live_engine *live_engine_new(const struct scenario_pool *pool,
-                                    const struct live_events *events,
-                                    const struct kv_listener *listener);
+struct live_setup {
+    const struct scenario_pool *pool;
+    struct live_events events;
+    const struct kv_listener *listener; /* of the prefix cache, or NULL */
+    double kv_bytes_per_s;              /* at which KV comes from other engines; > 0 */
+};
+
+/* What the setup points to is borrowed for ever. */
+struct live_engine *live_engine_new(const struct live_setup *setup);
 /* The prompts that came by, with their ids if there is a listener. */
 const struct prompt_blocks *live_engine_blocks(const struct live_engine *engine);
 void live_engine_delete(struct live_engine *engine);
@@ -55,7 +61,7 @@ uint32_t live_engine_submit(struct live_engine *engine, int64_t now_ns,
 void live_engine_cancel(struct live_engine *engine, int64_t now_ns, uint32_t handle);
 /* Everything up to now happens; times never go back. */
 void live_engine_advance(struct live_engine *engine, int64_t now_ns);
-/* When the next step ends; INT64_MAX while idle. */
+/* When the next step ends or KV has come; INT64_MAX while idle. */
 int64_t live_engine_next_ns(const struct live_engine *engine);
 
 /* Gauges and totals as of the last step. */

@@ -94,13 +94,21 @@ static bool read_lengths(struct mock_ask *ask, const struct json *root, bool cha
     return true;
 }
 
-/* The prefill leg of a disaggregated request is told where its blocks are. */
+/* The prefill leg of a disaggregated request is told where its blocks are; the decode
+ * leg says it again, and fetches them. */
 static void read_transfer(struct mock_ask *ask, const struct json *root,
                           const struct mock_limits *limits)
 {
     const struct json *params = json_get(root, "kv_transfer_params");
     ask->kv_transfer_params.length = 0;
-    if (params == NULL || !flag(params, "do_remote_decode")) {
+    ask->remote_tokens = 0;
+    if (flag(params, "do_remote_prefill")) {
+        const size_t tokens =
+            json_count(json_get(params, "remote_block_ids")) * limits->block_tokens;
+        ask->remote_tokens =
+            (uint32_t)(tokens < ask->id_count ? tokens : ask->id_count);
+    }
+    if (!flag(params, "do_remote_decode")) {
         return;
     }
     text_printf(&ask->kv_transfer_params,

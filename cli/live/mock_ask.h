@@ -23,6 +23,7 @@ struct mock_ask {
     size_t id_capacity;
     uint32_t output_tokens_max; /* that the client named; 0 = none */
     uint32_t output_tokens;     /* that it will get */
+    uint32_t remote_tokens;     /* of the prompt: KV that another engine has */
     int32_t priority;
     uint64_t cache_salt;
     struct text kv_transfer_params; /* JSON of the answer; empty = null */

@@ -228,6 +228,7 @@ static void submit(struct mock_engine *mock, struct answer *answer)
                    .apart = ask->cache_salt != 0 || answer->adapter != NULL},
         .output_id = answer->output_id,
         .output_tokens = ask->output_tokens,
+        .remote_tokens = ask->remote_tokens,
         .priority = ask->priority,
     };
     answer->handle = live_engine_submit(mock->engine, engine_now_ns(mock), &order,
@@ -517,10 +518,13 @@ bool mock_engine_new(struct mock_engine **out, const struct mock_engine_setup *s
         mem_free(mock);
         return false;
     }
-    const struct live_events events = {mock, on_tokens};
-    mock->engine = live_engine_new(
-        setup->pool, &events,
-        mock->events != NULL ? mock_events_listener(mock->events) : NULL);
+    const struct live_setup live = {
+        .pool = setup->pool,
+        .events = {mock, on_tokens},
+        .listener = mock->events != NULL ? mock_events_listener(mock->events) : NULL,
+        .kv_bytes_per_s = setup->kv_bytes_per_s,
+    };
+    mock->engine = live_engine_new(&live);
     if (mock->events != NULL) {
         mock_events_ids(mock->events, live_engine_blocks(mock->engine));
     }

@@ -21,6 +21,7 @@ struct mock_engine_setup {
     double time_scale;      /* engine time runs this many times as fast; > 0 */
     uint32_t answer_tokens; /* of answers that end by themselves */
     bool flat_errors;       /* as vLLM up to 0.10.0 */
+    double kv_bytes_per_s;  /* at which KV comes from other engines; > 0 */
     const char *kv_events;  /* endpoint where they are published, or NULL */
 };
 

@@ -94,6 +94,11 @@ answers 200 '"kv_transfer_params":\{"do_remote_prefill":true,.*"remote_block_ids
     $completion "{\"prompt\":\"${prompt:0:128}\",\"max_tokens\":1,
     \"kv_transfer_params\":{\"do_remote_decode\":true}}"
 
+# The decode leg fetches them: 2 blocks of 2 MiB at 50 GB/s in place of a prefill.
+answers 200 '"usage":\{"prompt_tokens":32,' \
+    $completion "{\"prompt\":\"${prompt:0:128}\",\"max_tokens\":3,
+    \"kv_transfer_params\":{\"do_remote_prefill\":true,\"remote_block_ids\":[1,2]}}"
+
 # What is wrong is said as vLLM says it.
 answers 400 '"error":\{.*"type":"BadRequestError"' $completion '{"prompt":'
 answers 400 'Field required: prompt' $completion '{"model":"llama_3_1_8b"}'

@@ -120,8 +120,10 @@ static void live(const char *trace, uint64_t seed, struct fates *fates)
     REQUIRE_OK(scenario_parse(&scenario, "test", YAML, strlen(YAML), &options, &err),
                &err);
     REQUIRE_OK(workload_open_trace(&workload, trace, &reading, &err), &err);
-    const struct live_events events = {NULL, on_tokens};
-    struct live_engine *engine = live_engine_new(&scenario->pools[0], &events, NULL);
+    struct live_engine *engine =
+        live_engine_new(&(struct live_setup){.pool = &scenario->pools[0],
+                                             .events = {NULL, on_tokens},
+                                             .kv_bytes_per_s = 1e9});
     uint32_t *ids = mem_alloc(IDS_MAX, sizeof *ids);
     const struct trace_record *record = NULL;
     int64_t now_ns = 0;

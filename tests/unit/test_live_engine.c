@@ -19,6 +19,8 @@ static const char YAML[] = "name: test\n"
                            "routing: {policy: round_robin}\n";
 
 enum { OWNERS = 8 };
+/* A block of 16 tokens of this model is 2 MiB: a millisecond. */
+#define KV_BYTES_PER_S 2097152e3
 
 struct heard {
     uint32_t tokens[OWNERS];
@@ -62,8 +64,10 @@ static void bed_init(struct bed *bed)
     REQUIRE_OK(
         scenario_parse(&bed->scenario, "test", YAML, strlen(YAML), &options, &err),
         &err);
-    const struct live_events events = {&bed->heard, on_tokens};
-    bed->engine = live_engine_new(&bed->scenario->pools[0], &events, NULL);
+    bed->engine =
+        live_engine_new(&(struct live_setup){.pool = &bed->scenario->pools[0],
+                                             .events = {&bed->heard, on_tokens},
+                                             .kv_bytes_per_s = KV_BYTES_PER_S});
     for (uint32_t i = 0; i < 1000; i++) {
         bed->ids[i] = 5000 + i;
     }
@@ -104,6 +108,61 @@ static void tokens_come_one_a_step_and_in_order(void)
     EXPECT_U64(bed.heard.tokens[0], 10);
     EXPECT(bed.heard.ended[0]);
     EXPECT_U64(bed.heard.disorder, 0);
+    bed_fini(&bed);
+}
+
+static uint32_t submit_remote(struct bed *bed, int64_t now_ns, size_t index,
+                              uint32_t remote_tokens)
+{
+    uint64_t output_id = 0;
+    const struct live_order order = {.owner = &bed->owners[index],
+                                     .prompt = {bed->ids + 320 * index, 320, 0},
+                                     .output_tokens = 5,
+                                     .remote_tokens = remote_tokens};
+    return live_engine_submit(bed->engine, now_ns, &order, &output_id);
+}
+
+static const int64_t ms = 1000000;
+
+/* 20 blocks each, on one card: 20 and 40 ms. Then a token is computed from them. */
+static void kv_of_another_engine_comes_block_by_block(void)
+{
+    struct bed bed;
+    bed_init(&bed);
+    (void)submit_remote(&bed, 0, 0, 320);
+    (void)submit_remote(&bed, 0, 1, 320);
+    EXPECT_I64(live_engine_next_ns(bed.engine), 20 * ms);
+    live_engine_advance(bed.engine, 20 * ms);
+    EXPECT_U64(bed.heard.tokens[0], 0);
+    live_engine_advance(bed.engine, live_engine_next_ns(bed.engine));
+    EXPECT_U64(bed.heard.tokens[0], 1);
+    live_engine_advance(bed.engine, 40 * ms);
+    EXPECT_U64(bed.heard.tokens[1], 0);
+    live_engine_advance(bed.engine, 200 * ms);
+    EXPECT_U64(bed.heard.tokens[0], 5);
+    EXPECT_U64(bed.heard.tokens[1], 5);
+    EXPECT_U64(bed.heard.disorder, 0);
+    /* In the cache now: nothing has to come. */
+    (void)submit(&bed, 200 * ms, 2, 1);
+    live_engine_advance(bed.engine, 220 * ms);
+    EXPECT(bed.heard.cached[2] >= 304);
+    bed_fini(&bed);
+}
+
+/* Who leaves while KV is on its way frees nothing on the card. */
+static void a_load_may_be_cancelled(void)
+{
+    struct bed bed;
+    bed_init(&bed);
+    const uint32_t first = submit_remote(&bed, 0, 0, 320);
+    (void)submit_remote(&bed, 0, 1, 320);
+    live_engine_cancel(bed.engine, 5 * ms, first);
+    live_engine_advance(bed.engine, 39 * ms);
+    EXPECT_I64(live_engine_next_ns(bed.engine), 40 * ms);
+    live_engine_advance(bed.engine, 200 * ms);
+    EXPECT_U64(bed.heard.tokens[0], 0);
+    EXPECT_U64(bed.heard.tokens[1], 5);
+    EXPECT_I64(live_engine_next_ns(bed.engine), INT64_MAX);
     bed_fini(&bed);
 }
 
@@ -181,6 +240,8 @@ static void a_cancelled_request_is_silent_when_its_end_is_due(void)
 }
 
 HARNESS_MAIN("live_engine", TEST(tokens_come_one_a_step_and_in_order),
+             TEST(kv_of_another_engine_comes_block_by_block),
+             TEST(a_load_may_be_cancelled),
              TEST(one_long_sleep_tells_the_same_as_many_short_ones),
              TEST(a_prompt_seen_before_is_found_in_the_cache),
              TEST(a_cancelled_request_is_silent_and_leaves_room),
