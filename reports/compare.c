@@ -128,9 +128,10 @@ bool compare_is_in_part(enum metric metric, enum compare_part part)
     if (part == COMPARE_ALL) {
         return true;
     }
-    const bool is_latency = metric < METRIC_DURATION_S;
-    return metric_info(metric)->rank == METRIC_HEADLINE &&
-           is_latency == (part == COMPARE_LATENCY);
+    const enum compare_part own = metric < METRIC_E2E_MS_MEAN  ? COMPARE_TOKENS
+                                  : metric < METRIC_DURATION_S ? COMPARE_ANSWERS
+                                                               : COMPARE_FLEET;
+    return metric_info(metric)->rank == METRIC_HEADLINE && own == part;
 }
 
 /* Appends the metrics of this part that any run knows; returns the new count. */
@@ -206,7 +207,8 @@ static struct table *turned_table(const struct runs *runs, size_t first)
     }
     struct table *const table = table_new(columns, 1 + beside);
     enum metric chosen[METRIC_COUNT];
-    size_t metric_count = choose_metrics(runs, COMPARE_LATENCY, chosen, 0);
+    size_t metric_count = choose_metrics(runs, COMPARE_TOKENS, chosen, 0);
+    metric_count = choose_metrics(runs, COMPARE_ANSWERS, chosen, metric_count);
     metric_count = choose_metrics(runs, COMPARE_FLEET, chosen, metric_count);
     for (size_t i = 0; i < metric_count; i++) {
         const struct metric_info *const info = metric_info(chosen[i]);

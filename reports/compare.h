@@ -24,7 +24,8 @@ void compare_print(const struct run_record *const *runs, size_t count,
 /* Which metrics a table holds; metrics that no run knows are left out. */
 enum compare_part {
     COMPARE_ALL,     /* of every rank, with policy, engines and requests of each run */
-    COMPARE_LATENCY, /* headline latencies */
+    COMPARE_TOKENS,  /* headline latencies of tokens: TTFT, TPOT */
+    COMPARE_ANSWERS, /* the other headline latencies: E2E, queue */
     COMPARE_FLEET,   /* the other headline metrics: rates, ratios, counts */
 };
 

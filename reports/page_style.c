@@ -24,7 +24,7 @@ static const char *const style[] = {
     "*{box-sizing:border-box}html{-webkit-text-size-adjust:100%}\n"
     "body{margin:0;background:var(--back);color:var(--ink);"
     "font:16px/1.55 system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans',sans-serif}\n"
-    "main{max-width:1120px;margin:0 auto;padding:2.25rem 1.5rem 4rem}\n"
+    "main{max-width:1320px;margin:0 auto;padding:2.25rem 1.5rem 4rem}\n"
     "h1{font-size:2rem;line-height:1.15;letter-spacing:-.015em;margin:.1rem 0 .35rem;"
     "overflow-wrap:anywhere}\n"
     "h2{font-size:1.35rem;letter-spacing:-.01em;margin:3rem 0 .9rem;"

@@ -86,8 +86,9 @@ static bool is_caution(const char *line)
     return strncmp(line, "Caution", strlen("Caution")) == 0;
 }
 
-/* Cautions are shown, the rest is folded: tables say it better. */
-static void add_findings(const char *findings, struct text *out)
+/* Cautions are shown, the rest is folded: tables say it better. Of arms under different
+ * loads, which the rest compares all the same, only cautions are told. */
+static void add_findings(const char *findings, bool only_cautions, struct text *out)
 {
     struct text folded = {0};
     size_t cautions = 0;
@@ -98,7 +99,7 @@ static void add_findings(const char *findings, struct text *out)
                      is_open ? "</p>\n" : "</li>\n", is_open ? out : &folded);
         at += length + (at[length] == '\n' ? 1 : 0);
     }
-    if (folded.length > 0) {
+    if (folded.length > 0 && !only_cautions) {
         text_add(out, "<details>\n<summary>What else can be said, and how surely"
                       "</summary>\n<ul>\n");
         text_add(out, text_str(&folded));
@@ -120,10 +121,9 @@ static void add_verdict(const struct report *report, struct text *out)
     html_add(out, text_str(&verdict));
     text_add(out, "</p>\n");
     text_fini(&verdict);
-    if (report->load != NULL) {
-        return;
+    if (report->load == NULL) {
+        headline_add_tiles(&arms, out);
     }
-    headline_add_tiles(&arms, out);
     struct text findings = {0};
     if (report->verdict != NULL) {
         text_add(&findings, report->verdict);
@@ -132,7 +132,7 @@ static void add_verdict(const struct report *report, struct text *out)
     } else {
         compare_verdict(report->runs, report->run_count, &findings);
     }
-    add_findings(text_str(&findings), out);
+    add_findings(text_str(&findings), report->load != NULL, out);
     text_fini(&findings);
 }
 
@@ -142,6 +142,9 @@ static void add_part(const struct report *report, enum compare_part part,
     struct table *const table =
         report->seeds != NULL ? replicated_table(report->seeds, part)
                               : compare_table(report->runs, report->run_count, part);
+    if (report->load != NULL) {
+        table_unmark(table); /* the best would be who had least to do */
+    }
     text_printf(out, "<h3>%s</h3>\n", title);
     page_add_table(out, table, title);
     table_delete(table);
@@ -150,7 +153,8 @@ static void add_part(const struct report *report, enum compare_part part,
 static void add_comparison(const struct report *report, struct text *out)
 {
     text_add(out, "<h2>Figures</h2>\n");
-    add_part(report, COMPARE_LATENCY, "Latency", out);
+    add_part(report, COMPARE_TOKENS, "Tokens: first, and one after the other", out);
+    add_part(report, COMPARE_ANSWERS, "Whole answers, and waiting for an engine", out);
     add_part(report, COMPARE_FLEET, "Throughput and fleet", out);
     text_add(out, "<p class=\"soft\">");
     if (report->seeds != NULL) {
@@ -161,8 +165,12 @@ static void add_comparison(const struct report *report, struct text *out)
     }
     text_add(out, "Latencies are of completed requests, from the arrival at the "
                   "gateway: TTFT to the first token, TPOT per token after it, E2E to "
-                  "the last. The best value of a column is marked unless all are "
-                  "within 1&nbsp;% of each other. A heading sorts.</p>\n");
+                  "the last. ");
+    text_add(out, report->load != NULL
+                      ? ""
+                      : "The best value of a column is marked unless all are within "
+                        "1&nbsp;% of each other. ");
+    text_add(out, "A heading sorts.</p>\n");
 }
 
 static const char *file_name(const char *path)

@@ -127,6 +127,13 @@ void table_mark(struct table *table)
     table->cells[table->cell_count - 1].marked = true;
 }
 
+void table_unmark(struct table *table)
+{
+    for (size_t i = 0; i < table->cell_count; i++) {
+        table->cells[i].marked = false;
+    }
+}
+
 size_t table_rows(const struct table *table)
 {
     return table->cell_count / table->column_count;

@@ -48,6 +48,8 @@ void table_put_f64(struct table *table, double value, unsigned decimals,
                    const char *shown);
 /* Marks the cell last put (best of its column): "*" in text, bold in md and HTML. */
 void table_mark(struct table *table);
+/* Takes all marks away. */
+void table_unmark(struct table *table);
 
 size_t table_rows(const struct table *table);
 void table_write(const struct table *table, enum table_format format, struct text *out);

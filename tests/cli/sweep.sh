@@ -62,6 +62,10 @@ grep -q 'Caution: the seed changes nothing for some arms' out || fail "no cautio
     fail "sweep_key does not hold the rates as numbers"
 exits 0 report whole.db --no-report --format csv
 [ "$(wc -l <out)" -eq 13 ] || fail "report shows $(wc -l <out) lines of 12 runs"
+# Arms under different loads are told apart by a curve, not by a mark of the best.
+exits 0 report whole.db --out page --format csv
+grep -q 'class="number best"' page/whole.html && fail "the page of a sweep marks the lowest load as the best"
+grep -Eq '<p class="caution">Caution: 3 seeds' page/whole.html || fail "the page of a sweep has no cautions"
 exits 0 report whole.db --no-report --format csv --runs 'random, rate 1, seed 3'
 [ "$(wc -l <out)" -eq 2 ] || fail "report --runs does not find a run of a sweep"
 
