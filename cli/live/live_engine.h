@@ -48,7 +48,7 @@ struct live_setup {
 };
 
 /* What the setup points to is borrowed for ever. */
-struct live_engine *live_engine_new(const struct live_setup *setup);
+struct live_engine *live_engine_new(const struct live_setup *given);
 /* The prompts that came by, with their ids if there is a listener. */
 const struct prompt_blocks *live_engine_blocks(const struct live_engine *engine);
 void live_engine_delete(struct live_engine *engine);
