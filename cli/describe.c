@@ -53,8 +53,9 @@ static void print_pool(const struct scenario_pool *pool, struct text *out)
                 " tokens, context at most %" PRIu32 " tokens\n",
                 "step", engine->max_num_seqs, engine->max_num_batched_tokens,
                 engine->max_model_len);
-    text_printf(out, "  %-12sprefix caching %s, chunked prefill %s\n", "features",
-                on_off(engine->prefix_caching), on_off(engine->chunked_prefill));
+    text_printf(out, "  %-12sprefix caching %s, chunked prefill %s%s\n", "features",
+                on_off(engine->prefix_caching), on_off(engine->chunked_prefill),
+                engine->prompts_first ? ", prompts first" : "");
     if (engine->order != NULL && engine->order->before != NULL) {
         text_printf(out, "  %-12s%s: %s\n", "order", engine->order->name,
                     engine->order->help);

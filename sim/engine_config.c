@@ -71,6 +71,7 @@ static bool keys_read(struct engine_config *engine, const struct conf_node *map,
                     &engine->long_prefill_token_threshold, 0, most, err) &&
            conf_bool(map, "prefix_caching", &engine->prefix_caching, err) &&
            conf_bool(map, "chunked_prefill", &engine->chunked_prefill, err) &&
+           conf_bool(map, "prompts_first", &engine->prompts_first, err) &&
            conf_bool(map, "reserve_full_isl", &engine->reserve_full_isl, err) &&
            conf_bool(map, "async_scheduling", &engine->async_scheduling, err) &&
            conf_f64(map, "gpu_memory_utilization", &engine->gpu_memory_utilization,
@@ -183,6 +184,27 @@ static bool host_check(const struct engine_config *engine, const struct conf_nod
     return true;
 }
 
+/* What it excludes did not exist together with it, or is not modelled so. */
+static bool prompts_first_check(const struct engine_config *engine,
+                                const struct conf_node *map, struct err *err)
+{
+    const struct conf_node *where = conf_get(map, "prompts_first");
+    if (!engine->prompts_first) {
+        return true;
+    }
+    if (engine->chunked_prefill || engine->long_prefill_token_threshold > 0) {
+        return conf_fail(where, err,
+                         "prompts_first: prompts are computed whole; say "
+                         "chunked_prefill: false and no long_prefill_token_threshold");
+    }
+    if (engine->lora.enabled || engine->speculation.tokens > 0) {
+        return conf_fail(where, err,
+                         "prompts_first: not modelled with %s; leave one of them out",
+                         engine->lora.enabled ? "enable_lora" : "speculative");
+    }
+    return true;
+}
+
 bool engine_heads_check(const struct engine_config *engine,
                         const struct model_spec *model, const struct conf_node *where,
                         struct err *err)
@@ -254,7 +276,8 @@ bool engine_config_load(struct engine_config *engine, const struct conf_node *ma
         return false;
     }
     defaults_clamp(engine, map);
-    return ranges_check(engine, map, model, err);
+    return ranges_check(engine, map, model, err) &&
+           prompts_first_check(engine, map, err);
 }
 
 static double reserve_bytes(const struct engine_config *engine)

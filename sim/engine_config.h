@@ -26,6 +26,7 @@ struct engine_config {
     uint32_t long_prefill_token_threshold; /* 0 = off */
     bool prefix_caching;
     bool chunked_prefill;
+    bool prompts_first;               /* in steps of their own, before decodes */
     bool reserve_full_isl;            /* the whole prompt must fit before admission */
     bool async_scheduling;            /* host work overlaps the GPU */
     const struct order_policy *order; /* of the waiting queue; NULL = fcfs */

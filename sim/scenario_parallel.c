@@ -105,6 +105,11 @@ static bool stages_read(struct scenario_pool *pool, const struct conf_node *plan
             "itself can exceed max_loras there; leave engine.enable_lora out, or "
             "use tp");
     }
+    if (stages > 1 && pool->engine.prompts_first) {
+        return conf_fail(conf_get(plan, "pp"), err,
+                         "pp: engine.prompts_first is not modelled over pipeline "
+                         "stages; leave it out, or use tp");
+    }
     plan_split(&pool->engine.parallel, stages, pool->model.layers);
     return layers_read(pool, plan, err);
 }

@@ -8,6 +8,7 @@
  * step_walk visits every running request and is always right; step_sum takes the decode
  * set as a whole and is used when the order cannot matter, that is, when the budget and
  * the free blocks are enough for everybody. The step-by-step mode knows only the first.
+ * With `prompts_first` the phases change places and a step has only one of them.
  */
 #include "sim/forming.h"
 #include "sim/pipeline.h"
@@ -542,6 +543,53 @@ static int64_t step_length_fx(struct replica *replica, const struct batch_shape 
                      replica_slowed(replica, cost_step_fx(replica->setup.cost, shape));
 }
 
+/* Phase 1: the running requests. */
+static void step_run(struct replica *replica, struct forming *forming)
+{
+    const bool speculates = replica->engine.speculation.tokens > 0;
+    if (replica->setup.step_by_step || speculates || !step_sum(replica, forming)) {
+        step_walk(replica, forming);
+    }
+}
+
+/* vLLM before v1: as long as anybody can be admitted, whole prompts make up a step of
+ * their own and all decodes wait. Nobody who does not fit before the decodes have taken
+ * their blocks fits after that. */
+static void step_prompts_first(struct replica *replica, struct forming *forming)
+{
+    step_admit(replica, forming);
+    if (!forming->any) {
+        step_run(replica, forming);
+        replica->head_stuck = replica->head_stuck && !replica->preempted;
+        return;
+    }
+    for (struct request *at = replica->running.first; at != NULL; at = at->next) {
+        if (at->state == REQUEST_DECODING) {
+            decode_set_skip(&replica->decodes, at);
+        }
+    }
+}
+
+/* Both phases. True: the decode set has gone on by the step. */
+static bool step_fill(struct replica *replica, struct forming *forming)
+{
+    if (replica->engine.prompts_first) {
+        step_prompts_first(replica, forming);
+        return false;
+    }
+    step_run(replica, forming);
+    const bool advanced = forming->any;
+    if (advanced) { /* lookups below see what this step computes */
+        decode_set_advance(&replica->decodes, 1);
+    }
+    if (!replica->preempted) {
+        step_admit(replica, forming);
+    } else {
+        replica->head_stuck = false;
+    }
+    return advanced;
+}
+
 bool step_form(struct replica *replica, int64_t now_ns)
 {
     struct decode_set *set = &replica->decodes;
@@ -554,18 +602,7 @@ bool step_form(struct replica *replica, int64_t now_ns)
         adapter_step_begin(replica->adapters);
     }
     const bool speculates = replica->engine.speculation.tokens > 0;
-    if (replica->setup.step_by_step || speculates || !step_sum(replica, &forming)) {
-        step_walk(replica, &forming);
-    }
-    if (forming.any) {
-        decode_set_advance(set, 1); /* lookups below see what this step computes */
-    }
-    const bool advanced = forming.any;
-    if (!replica->preempted) {
-        step_admit(replica, &forming);
-    } else {
-        replica->head_stuck = false;
-    }
+    const bool advanced = step_fill(replica, &forming);
     if (!forming.any) {
         return false;
     }

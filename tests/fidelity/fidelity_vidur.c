@@ -291,6 +291,31 @@ static void older_scheduler_serves_first_tokens_sooner_and_decodes_later(void)
     EXPECT(there.e2e_ms > 1.5 * here.e2e_ms);
 }
 
+/* The engine with `prompts_first`. What is left: there each prompt of a step counts as
+ * long as the longest of them (vLLM of 2023 padded), here as long as it is. */
+static void prompts_first_is_that_scheduler_but_for_padding(void)
+{
+    static struct subject subject = {
+        .file = "requests.r8_lor_vllm_n4096.csv.gz",
+        .engine = "max_num_batched_tokens: 4096, chunked_prefill: false, "
+                  "prompts_first: true, reserve_full_isl: false",
+        .policy = &vidur_lor,
+        .replicas = 8};
+    if (!subject_run(&subject, false)) {
+        return;
+    }
+    struct means here;
+    struct means there;
+    means_of(&subject, &here, &there);
+    printf("prompts first: TTFT %.1f, there %.1f ms; TPOT %.2f, %.2f ms; E2E %.0f, "
+           "%.0f ms\n",
+           here.ttft_ms, there.ttft_ms, here.tpot_ms, there.tpot_ms, here.e2e_ms,
+           there.e2e_ms);
+    EXPECT_NEAR(here.ttft_ms, there.ttft_ms, 0.03 * there.ttft_ms);
+    EXPECT_NEAR(here.tpot_ms, there.tpot_ms, 0.03 * there.tpot_ms);
+    EXPECT_NEAR(here.e2e_ms, there.e2e_ms, 0.03 * there.e2e_ms);
+}
+
 /* ---- that scheduler itself, with our step times */
 
 enum { ENGINES = 8, SLOTS = 128, BUDGET = 4096, QUEUE_MAX = 4096 };
@@ -477,4 +502,5 @@ HARNESS_MAIN("vidur", TEST(one_engine_gives_every_time_of_every_request),
              TEST(eight_engines_in_turn_give_every_time),
              TEST(eight_engines_by_queue_give_every_time),
              TEST(older_scheduler_serves_first_tokens_sooner_and_decodes_later),
+             TEST(prompts_first_is_that_scheduler_but_for_padding),
              TEST(older_scheduler_with_our_step_times_gives_every_time))

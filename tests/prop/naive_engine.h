@@ -692,6 +692,34 @@ static inline int64_t naive_commit(struct naive_engine *engine,
     return cost_step_fx(engine->cost, &shape);
 }
 
+static inline void naive_phase_2(struct naive_engine *engine,
+                                 struct naive_forming *forming, int64_t now_ns)
+{
+    uint32_t at = 0;
+    while (at < engine->waiting_count && forming->budget > 0 &&
+           engine->running_count < engine->config->max_num_seqs) {
+        const uint32_t id = engine->waiting[at];
+        struct naive_request *request = &engine->request[id];
+        if (naive_stages(engine) > 1 && request->produced > request->known) {
+            break; /* preempted, and its token is not back yet */
+        }
+        const struct naive_mix mix = naive_mix_of(engine, forming);
+        if (!naive_slot_free(&mix, request->record, engine->config->lora.max_loras)) {
+            request->aside_since_ns =
+                request->aside_since_ns < 0 ? now_ns : request->aside_since_ns;
+            at++;
+            continue;
+        }
+        if (request->aside_since_ns >= 0) {
+            request->outcome.aside_ns += now_ns - request->aside_since_ns;
+            request->aside_since_ns = -1;
+        }
+        if (!naive_admit(engine, forming, now_ns, id)) {
+            break;
+        }
+    }
+}
+
 static inline bool naive_form(struct naive_engine *engine, int64_t now_ns,
                               bool *preempted)
 {
@@ -701,7 +729,17 @@ static inline bool naive_form(struct naive_engine *engine, int64_t now_ns,
         const uint32_t id = engine->running[i];
         decoding[id] = engine->request[id].decoding;
     }
-    naive_phase_1(engine, &forming);
+    const bool prompts_first = engine->config->prompts_first;
+    bool prompts = false; /* and nothing else */
+    if (prompts_first) {
+        naive_phase_2(engine, &forming, now_ns);
+        for (uint32_t i = 0; i < engine->request_count; i++) {
+            prompts = prompts || forming.tokens[i] > 0;
+        }
+    }
+    if (!prompts) {
+        naive_phase_1(engine, &forming);
+    }
     for (uint32_t i = 0; i < engine->running_count; i++) {
         const uint32_t id = engine->running[i];
         forming.kept[id] = engine->config->speculation.tokens > 0 &&
@@ -717,28 +755,8 @@ static inline bool naive_form(struct naive_engine *engine, int64_t now_ns,
             naive_register_known(engine, request, tokens);
         }
     }
-    uint32_t at = 0;
-    while (!forming.preempted && at < engine->waiting_count && forming.budget > 0 &&
-           engine->running_count < engine->config->max_num_seqs) {
-        const uint32_t id = engine->waiting[at];
-        struct naive_request *request = &engine->request[id];
-        if (naive_stages(engine) > 1 && request->produced > request->known) {
-            break; /* preempted, and its token is not back yet */
-        }
-        const struct naive_mix mix = naive_mix_of(engine, &forming);
-        if (!naive_slot_free(&mix, request->record, engine->config->lora.max_loras)) {
-            request->aside_since_ns =
-                request->aside_since_ns < 0 ? now_ns : request->aside_since_ns;
-            at++;
-            continue;
-        }
-        if (request->aside_since_ns >= 0) {
-            request->outcome.aside_ns += now_ns - request->aside_since_ns;
-            request->aside_since_ns = -1;
-        }
-        if (!naive_admit(engine, &forming, now_ns, id)) {
-            break;
-        }
+    if (!prompts_first && !forming.preempted) {
+        naive_phase_2(engine, &forming, now_ns);
     }
     *preempted = forming.preempted;
     bool any = false;

@@ -159,6 +159,17 @@ static void draw_prompt(struct rng *rng, struct load_case *load, uint32_t i)
     record->prompt_tokens = (uint32_t)segment_tokens(segments, record->segment_count);
 }
 
+/* Most of those whose prompts are computed whole have steps of their own for them. */
+static void draw_prompts_first(uint64_t seed, struct engine_config *engine)
+{
+    struct rng rng;
+    rng_init(&rng, seed, "prop_engine/prompts_first", 0);
+    engine->prompts_first = rng_below(&rng, 4) > 0 && !engine->chunked_prefill &&
+                            engine->long_prefill_token_threshold == 0 &&
+                            !engine->lora.enabled && engine->speculation.tokens == 0 &&
+                            plan_stages(&engine->parallel) == 1;
+}
+
 static void draw_load(struct rng *rng, struct load_case *load)
 {
     static const char *const names[NAIVE_ADAPTERS] = {"a0", "a1", "a2", "a3",
@@ -314,11 +325,12 @@ static struct cost *cost_linear(const struct engine_config *engine)
 
 static uint64_t preempted_cases;
 static uint64_t hit_cases;
-static uint64_t load_cases;        /* more loads than adapters: some were put out */
-static uint64_t right_cases;       /* drafts were right */
-static uint64_t aside_cases;       /* requests waited for a slot */
-static uint64_t pipelined_cases;   /* where somebody was preempted */
-static uint64_t overlapping_cases; /* stages worked at the same time */
+static uint64_t load_cases;          /* more loads than adapters: some were put out */
+static uint64_t right_cases;         /* drafts were right */
+static uint64_t aside_cases;         /* requests waited for a slot */
+static uint64_t prompts_first_cases; /* where somebody was preempted */
+static uint64_t pipelined_cases;     /* the same */
+static uint64_t overlapping_cases;   /* stages worked at the same time */
 
 static bool seed_agrees(uint64_t seed)
 {
@@ -326,6 +338,7 @@ static bool seed_agrees(uint64_t seed)
     rng_init(&rng, seed, "prop_engine", 0);
     struct load_case *load = mem_alloc(1, sizeof(*load));
     draw_load(&rng, load);
+    draw_prompts_first(seed, &load->engine);
     struct cost *cost = cost_linear(&load->engine);
     struct naive_engine *naive = naive_new(&load->engine, cost, load->kv_blocks);
     naive->adapters.costs = load->adapters.count > 0 ? &load->adapters : NULL;
@@ -343,6 +356,7 @@ static bool seed_agrees(uint64_t seed)
     preempted_cases += naive->preemptions > 0 ? 1 : 0;
     load_cases += naive->adapters.loads > load->adapters.count ? 1 : 0;
     right_cases += naive->speculation.accepted_tokens > 0 ? 1 : 0;
+    prompts_first_cases += load->engine.prompts_first && naive->preemptions > 0 ? 1 : 0;
     if (naive_stages(naive) > 1) {
         pipelined_cases += naive->preemptions > 0 ? 1 : 0;
         overlapping_cases += naive->stage_busy[0] + naive->stage_busy[1] >
@@ -383,6 +397,7 @@ static void engine_agrees_with_the_naive_one(void)
     EXPECT(load_cases > SEEDS / 8);
     EXPECT(aside_cases > SEEDS / 8);
     EXPECT(right_cases > SEEDS / 10);
+    EXPECT(prompts_first_cases > SEEDS / 100);
     EXPECT(pipelined_cases > SEEDS / 10);
     EXPECT(overlapping_cases > SEEDS / 20);
 }

@@ -28,6 +28,7 @@ enum { SEEDS = 1000, TEXT_BYTES = 4096 };
     X(ASYNC, "asynchronous scheduling")                                                \
     X(SYNC, "none")                                                                    \
     X(UNCHUNKED, "prompts are computed whole")                                         \
+    X(PROMPTS_FIRST, "and in steps of their own")                                      \
     X(SHED, "the gateway turned requests away")                                        \
     X(TIMED_OUT, "requests waited there too long")                                     \
     X(SPLIT, "prompt and output on two engines")                                       \
@@ -202,6 +203,18 @@ static bool write_speculation(uint64_t seed, struct text *out)
     return true;
 }
 
+/* Most of those whose prompts are computed whole have steps of their own for them. */
+static bool write_prompts_first(uint64_t seed, struct text *out)
+{
+    struct rng rng;
+    rng_init(&rng, seed, "prop_step_by_step/prompts_first", 0);
+    if (rng_below(&rng, 4) == 0) {
+        return false;
+    }
+    text_add(out, "        prompts_first: true\n");
+    return true;
+}
+
 /* A quarter of those that may have pipeline stages do, on one node or several. */
 static void write_stages(uint64_t seed, struct text *out)
 {
@@ -297,7 +310,8 @@ static bool write_pool(struct rng *rng, bool apart, uint64_t seed, struct text *
                     draw(rng, 5, 100));
     }
     write_slots(seed, out);
-    if (!write_speculation(seed, out) && adapters_of(&own, seed) == 0) {
+    if (!write_speculation(seed, out) && adapters_of(&own, seed) == 0 &&
+        (chunked || !write_prompts_first(seed, out))) {
         write_stages(seed, out);
     }
     return write_tiers(seed, compat, strtoull(size, NULL, 10), out);
@@ -658,6 +672,7 @@ static void note_facts(const struct scenario *scenario,
     facts[FACT_LOADED] = summary->adapters.stall_ns > 0;
     facts[FACT_DRAFTS_RIGHT] = summary->speculation.accepted_tokens > 0;
     facts[FACT_ASIDE] = summary->adapters.aside_ns > 0;
+    facts[FACT_PROMPTS_FIRST] = engine->prompts_first;
     facts[FACT_STAGES] = plan_stages(&engine->parallel) > 1;
     facts[FACT_LOST] = summary->failed > 0;
     facts[FACT_FAILOVER] = summary->failovers > 0;

@@ -213,6 +213,11 @@ static void what_an_engine_cannot_do_is_refused(void)
     expect_refused(&subject, "{tensor_parallel: 0}", "tensor_parallel");
     expect_refused(&subject, "{max_model_len: 40961}", "was trained for 40960");
     expect_refused(&subject, "{chunked_prefill: false}", "chunked_prefill");
+    expect_refused(&subject, "{prompts_first: true}", "prompts are computed whole");
+    expect_refused(&subject,
+                   "{prompts_first: true, chunked_prefill: false, max_model_len: 2048, "
+                   "enable_lora: true}",
+                   "not modelled with enable_lora");
     expect_refused(&subject, "{gpu_memory_utilization: 1.1}", "outside");
     expect_refused(&subject, "{compat: v1}", "compat");
     expect_refused(&subject, "{max_num_seq: 4}", "max_num_seqs");

@@ -258,6 +258,29 @@ static void blocks_run_out_in_mid_decode(void)
     bench_close(&bench);
 }
 
+/* Request 1: 100 tokens until 1.1 ms, a decode until 2.1 ms. Request 2 came meanwhile:
+ * its 200 tokens are a step of their own, until 3.3 ms, for which request 1 waits; both
+ * end with the step until 4.3 ms. Beside the decode, request 1 would have ended at 3.3.
+ */
+static void prompts_in_steps_of_their_own_hold_decodes_up(void)
+{
+    for (int alone = 0; alone < 2; alone++) {
+        struct bench bench = {.engine = plain_engine()};
+        bench.engine.chunked_prefill = false;
+        bench.engine.prompts_first = alone == 1;
+        bench_open(&bench, 1000);
+        submit(&bench, 1, 1, 100, 3);
+        replica_step_done(bench.replica);
+        submit(&bench, 2, 2, 200, 2);
+        run_out(&bench);
+        EXPECT_I64(bench.outcome[1].first_token_ns, 1100000);
+        EXPECT_I64(bench.outcome[2].first_token_ns, 3300000);
+        EXPECT_I64(bench.outcome[1].end_ns, alone == 1 ? 4300000 : 3300000);
+        EXPECT_I64(bench.outcome[2].end_ns, 4300000);
+        bench_close(&bench);
+    }
+}
+
 /* Vector 8. */
 static void priority_preempts_the_least_urgent(void)
 {
@@ -353,6 +376,7 @@ HARNESS_MAIN("replica", TEST(one_request_takes_one_prefill_and_its_decodes),
              TEST(a_full_hit_computes_the_last_block_again),
              TEST(a_prompt_that_does_not_fit_waits_and_preempts_nobody),
              TEST(blocks_run_out_in_mid_decode),
+             TEST(prompts_in_steps_of_their_own_hold_decodes_up),
              TEST(priority_preempts_the_least_urgent),
              TEST(an_arrival_in_mid_run_waits_for_the_step_boundary),
              TEST(asynchronous_scheduling_admits_two_steps_later),
