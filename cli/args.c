@@ -32,10 +32,9 @@ void scenario_storage_fini(struct scenario_storage *storage)
     text_fini(&storage->notes);
 }
 
-bool scenario_args_given(const struct scenario_args *args,
-                         const struct opt_command *command,
-                         const struct opt_result *result, const char **path,
-                         struct err *err)
+bool scenario_args_may_lack(const struct scenario_args *args,
+                            const struct opt_result *result, const char **path,
+                            struct err *err)
 {
     const struct helm_args *helm = &args->helm;
     *path = result->positional_count > 0 ? result->positional[0] : NULL;
@@ -53,7 +52,18 @@ bool scenario_args_given(const struct scenario_args *args,
             "--compat, --crd, --nodes, --gpu, --release, --model and "
             "--model-file say how --helm VALUES.yaml is read; give it, or drop them");
     }
-    return *path != NULL ||
+    return true;
+}
+
+bool scenario_args_given(const struct scenario_args *args,
+                         const struct opt_command *command,
+                         const struct opt_result *result, const char **path,
+                         struct err *err)
+{
+    if (!scenario_args_may_lack(args, result, path, err)) {
+        return false;
+    }
+    return *path != NULL || args->helm.values != NULL ||
            err_set(err, ERR_USAGE,
                    "missing argument: stacksim %s %s; try 'stacksim %s --help'",
                    command->name, command->usage, command->name);

@@ -109,6 +109,11 @@ NODISCARD bool scenario_args_given(const struct scenario_args *args,
                                    const struct opt_result *result, const char **path,
                                    struct err *err);
 
+/* The same for commands that do something without both: then *path is NULL, too. */
+NODISCARD bool scenario_args_may_lack(const struct scenario_args *args,
+                                      const struct opt_result *result,
+                                      const char **path, struct err *err);
+
 /* Fills scenario_path (or text), config_dir, overrides, policies and trace_path of
  * setup. Storage is to be released in every case. */
 NODISCARD bool scenario_args_apply(const struct scenario_args *args,

@@ -13,16 +13,13 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { THREADS_MAX = 1024, SEEDS_DEFAULT = 5 };
 
 struct defects_args {
+    struct scenario_args scenario;
     struct opt_list only;
-    struct opt_list sets;
-    const char *seed;
-    const char *config_dir;
     const char *format;
     const char *html;
     uint64_t seeds;
@@ -42,14 +39,9 @@ static const struct opt DEFECTS_OPTIONS[] = {
     {"--seeds", "N", OPT_U64, offsetof(struct defects_args, seeds), "5",
      "Run both sides under N seeds and give means of the differences with 95 % "
      "intervals. Example: --seeds 20"},
-    {"--seed", "N", OPT_STR, offsetof(struct defects_args, seed), "each scenario's",
-     "The first of these seeds. Example: --seed 100"},
-    {"--set", "KEY=VALUE", OPT_LIST, offsetof(struct defects_args, sets), NULL,
-     "Change one key of every scenario, on both sides; may be given several times. "
-     "Example: --set cluster.pools.0.gpu=h200_sxm"},
-    {"--config-dir", "DIR", OPT_STR, offsetof(struct defects_args, config_dir),
-     "$STACKSIM_CONFIGS, else the installed one",
-     "Folder with gpus/, models/ and scenarios/. Example: --config-dir ./my-configs"},
+    SCENARIO_OPTIONS(defects_args, scenario),
+    WARMUP_OPTION(defects_args, scenario),
+    SCENARIO_HELM_OPTIONS(defects_args, scenario),
     {"--jobs", "N", OPT_U64, offsetof(struct defects_args, jobs), "one per core",
      "Runs at the same time. Changes no result. Example: --jobs 2"},
     {"--format", "FORMAT", OPT_STR, offsetof(struct defects_args, format), "table",
@@ -66,11 +58,12 @@ static const struct opt DEFECTS_OPTIONS[] = {
 
 struct defects_call {
     const struct defects_args *args;
-    const char *fleet;
+    const char *fleet; /* its name; NULL = each defect's own */
     const char *command;
     const struct defect **chosen;
     size_t count;
-    uint64_t first_seed;
+    struct scenario_storage storage;
+    struct runner_setup base;
     enum table_format format;
     struct outfile *html; /* NULL: none, or committed */
 };
@@ -122,27 +115,32 @@ static bool choose_all(struct defects_call *call, struct err *err)
     return call->count > 0 || err_set(err, ERR_USAGE, "--only: no defect is named");
 }
 
-static bool seed_parse(struct defects_call *call, struct err *err)
+/* path: SCENARIO, or NULL. */
+static bool fleet_load(struct defects_call *call, const char *path, struct err *err)
 {
-    const char *text = call->args->seed;
-    char *end = NULL;
-    if (text == NULL) {
-        return true;
+    const struct scenario_args *scenario = &call->args->scenario;
+    call->fleet = path != NULL ? path : scenario->helm.values;
+    if (call->fleet == NULL && scenario->trace != NULL) {
+        return err_set(err, ERR_USAGE,
+                       "--trace: every defect has a workload of its own; give SCENARIO "
+                       "or --helm, too");
     }
-    call->first_seed = strtoull(text, &end, 10);
-    return (*text >= '0' && *text <= '9' && *end == '\0') ||
-           err_set(err, ERR_USAGE, "--seed: a whole number, not '%s'", text);
+    return scenario_args_apply(scenario, path, &call->storage, &call->base, err);
 }
 
-static bool args_check(struct defects_call *call, struct err *err)
+static bool args_check(struct defects_call *call, const struct opt_result *given,
+                       struct err *err)
 {
     const struct defects_args *args = call->args;
+    const char *path = NULL;
     if (args->seeds < 1 || args->seeds > STUDY_SEEDS_MAX) {
         return err_set(err, ERR_USAGE, "--seeds: 1 to %d, not %" PRIu64,
                        STUDY_SEEDS_MAX, args->seeds);
     }
     return table_format_parse(args->format, &call->format, err) &&
-           seed_parse(call, err) && choose_all(call, err);
+           choose_all(call, err) &&
+           scenario_args_may_lack(&args->scenario, given, &path, err) &&
+           fleet_load(call, path, err);
 }
 
 /* ---- running -----------------------------------------------------------------------
@@ -206,16 +204,16 @@ static int execute(struct defects_call *call)
     const struct study_setup setup = {
         .defects = call->chosen,
         .count = call->count,
-        .scenario = call->fleet,
-        .config_dir = args->config_dir,
-        .overrides = args->sets.items,
-        .override_count = args->sets.count,
-        .first_seed = args->seed != NULL ? &call->first_seed : NULL,
+        .base = &call->base,
+        .fleet = call->fleet != NULL,
         .seeds = (size_t)args->seeds,
         .threads = args->jobs == 0 || args->jobs > THREADS_MAX ? clock_cores()
                                                                : (uint32_t)args->jobs,
         .quiet = args->quiet,
     };
+    if (!args->quiet) {
+        say_notes(text_str(&call->storage.notes));
+    }
     struct study_row *rows = mem_alloc(call->count, sizeof *rows);
     int code = EXIT_DONE;
     switch (study_run(rows, &setup, &err)) {
@@ -264,12 +262,10 @@ static int defects_run(int argc, char *const *argv)
     command_line(&command_defects, argc, argv, &line);
     struct defects_call call = {
         .args = &args,
-        .fleet =
-            parsed.result.positional_count > 0 ? parsed.result.positional[0] : NULL,
         .command = text_str(&line),
     };
     int code = EXIT_WRONG;
-    if (args_check(&call, &err)) {
+    if (args_check(&call, &parsed.result, &err)) {
         struct interrupt interrupt;
         interrupt_hold(&interrupt);
         code = execute(&call);
@@ -278,6 +274,7 @@ static int defects_run(int argc, char *const *argv)
         code = say_error(&err);
     }
     outfile_abort(call.html);
+    scenario_storage_fini(&call.storage);
     mem_free(call.chosen);
     text_fini(&line);
     return code;
@@ -287,7 +284,7 @@ const struct command command_defects = {
     .options =
         {
             .name = "defects",
-            .usage = "[SCENARIO] [--only ID,ID] [OPTIONS]",
+            .usage = "[SCENARIO|--helm VALUES.yaml] [--only ID,ID] [OPTIONS]",
             .summary =
                 "what each known defect of the Production Stack costs, on a page",
             .description =
@@ -299,6 +296,7 @@ const struct command command_defects = {
                 "  stacksim defects\n"
                 "  stacksim defects --only pinning,pinning-unbounded --seeds 20\n"
                 "  stacksim defects fleet.yaml --only shared-counter\n"
+                "  stacksim defects --helm values.yaml --gpu h100_sxm --trace t.csv\n"
                 "  stacksim defects --format md --out-html out/defects.html\n"
                 "  stacksim defects --list",
             .options = DEFECTS_OPTIONS,

@@ -61,6 +61,11 @@ static void put_cost(struct table *table, enum study_metric metric,
     }
 }
 
+bool defects_is_told(const struct defects_page *page, const struct study_row *row)
+{
+    return row->misfit.kind == ERR_NONE && (page->fleet == NULL || !study_is_same(row));
+}
+
 struct table *defects_figures(const struct defects_page *page)
 {
     static const struct table_column columns[] = {
@@ -81,7 +86,7 @@ struct table *defects_figures(const struct defects_page *page)
     struct table *table = table_new(columns, sizeof columns / sizeof columns[0]);
     for (size_t i = 0; i < page->count; i++) {
         const struct study_row *row = &page->rows[i];
-        if (row->misfit.kind != ERR_NONE) {
+        if (!defects_is_told(page, row)) {
             continue;
         }
         table_put_text(table, row->defect->id);
@@ -95,6 +100,18 @@ struct table *defects_figures(const struct defects_page *page)
     return table;
 }
 
+static bool has_goodput(const struct defects_page *page)
+{
+    for (size_t i = 0; i < page->count; i++) {
+        const struct study_row *row = &page->rows[i];
+        if (row->misfit.kind == ERR_NONE &&
+            !isnan(row->figures[STUDY_GOODPUT].without)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void defects_note(const struct defects_page *page, struct text *out)
 {
     const bool many = page->seeds > 1;
@@ -106,20 +123,68 @@ void defects_note(const struct defects_page *page, struct text *out)
     text_printf(out, ". Marked differences are above 1 %%%s.\n",
                 many ? " and more than chance" : "");
     if (page->fleet != NULL) {
-        text_printf(out, "All in %s.\n", page->fleet);
+        text_printf(out, "All in %s.%s\n", page->fleet,
+                    has_goodput(page) ? ""
+                                      : " It has no SLO, and so no goodput: give --set "
+                                        "slo.ttft=1s --set slo.tpot=50ms.");
     } else {
         text_add(out, "Each defect in a scenario made to show it: rows are not to be "
                       "held against each other.\n");
     }
 }
 
-static size_t misfit_count(const struct defects_page *page)
+static void words_write(const struct defects_page *page, bool markdown,
+                        struct text *out)
 {
-    size_t count = 0;
     for (size_t i = 0; i < page->count; i++) {
-        count += page->rows[i].misfit.kind != ERR_NONE ? 1 : 0;
+        const struct study_row *row = &page->rows[i];
+        struct text verdict = {0};
+        if (!defects_is_told(page, row)) {
+            continue;
+        }
+        defects_verdict(row, page->seeds, &verdict);
+        text_printf(
+            out, markdown ? "- **%s** (%s): %s. *%s.*\n" : "%s (%s): %s.\n    %s.\n",
+            row->defect->id, row->defect->where, row->defect->what, text_str(&verdict));
+        text_fini(&verdict);
     }
-    return count;
+}
+
+/* What another fleet does not feel, and what it cannot have. */
+static void others_write(const struct defects_page *page, bool markdown,
+                         struct text *out)
+{
+    struct text same = {0};
+    struct text misfits = {0};
+    for (size_t i = 0; i < page->count; i++) {
+        const struct study_row *row = &page->rows[i];
+        if (row->misfit.kind != ERR_NONE) {
+            text_printf(&misfits, "%s %s: %s\n", markdown ? "-" : "   ",
+                        row->defect->id, row->misfit.text);
+        } else if (!defects_is_told(page, row)) {
+            text_printf(&same, "%s%s", same.length > 0 ? ", " : "", row->defect->id);
+        }
+    }
+    if (same.length > 0) {
+        text_printf(out, "\nChange nothing here: %s.\n", text_str(&same));
+    }
+    if (misfits.length > 0) {
+        text_printf(out, "\nNot to be had in this fleet:\n%s%s", markdown ? "\n" : "",
+                    text_str(&misfits));
+    }
+    text_fini(&same);
+    text_fini(&misfits);
+}
+
+static void unshown_write(bool markdown, struct text *out)
+{
+    const struct defect_unshown *unshown = NULL;
+    text_printf(out, "\nMarked in the specification, and shown by no run:\n%s",
+                markdown ? "\n" : "");
+    for (size_t i = 0; (unshown = defect_unshown_at(i)) != NULL; i++) {
+        text_printf(out, "%s %s (%s): %s: %s\n", markdown ? "-" : "   ", unshown->id,
+                    unshown->where, unshown->what, unshown->why);
+    }
 }
 
 static void text_write(const struct defects_page *page, enum table_format format,
@@ -131,37 +196,13 @@ static void text_write(const struct defects_page *page, enum table_format format
         table_write(table, format, out);
         text_add(out, "\n");
         defects_note(page, out);
+        text_add(out, "\n");
     }
     table_delete(table);
-    text_add(out, "\n");
-    for (size_t i = 0; i < page->count; i++) {
-        const struct study_row *row = &page->rows[i];
-        struct text verdict = {0};
-        if (row->misfit.kind != ERR_NONE) {
-            continue;
-        }
-        defects_verdict(row, page->seeds, &verdict);
-        text_printf(
-            out, markdown ? "- **%s** (%s): %s. *%s.*\n" : "%s (%s): %s.\n    %s.\n",
-            row->defect->id, row->defect->where, row->defect->what, text_str(&verdict));
-        text_fini(&verdict);
-    }
-    text_add(out, misfit_count(page) > 0 ? "\nNot to be had in this fleet:\n" : "");
-    for (size_t i = 0; i < page->count; i++) {
-        const struct study_row *row = &page->rows[i];
-        if (row->misfit.kind != ERR_NONE) {
-            text_printf(out, "%s %s: %s\n", markdown ? "-" : "   ", row->defect->id,
-                        row->misfit.text);
-        }
-    }
-    if (!page->with_unshown) {
-        return;
-    }
-    text_add(out, "\nMarked in the specification, and shown by no run:\n");
-    const struct defect_unshown *unshown = NULL;
-    for (size_t i = 0; (unshown = defect_unshown_at(i)) != NULL; i++) {
-        text_printf(out, "%s %s (%s): %s: %s\n", markdown ? "-" : "   ", unshown->id,
-                    unshown->where, unshown->what, unshown->why);
+    words_write(page, markdown, out);
+    others_write(page, markdown, out);
+    if (page->with_unshown) {
+        unshown_write(markdown, out);
     }
 }
 

@@ -26,7 +26,8 @@ void defects_page_html(const struct defects_page *page, const char *command,
 /* The catalog, without runs: what there is, where, and which keys switch it. */
 void defects_list_write(enum table_format format, struct text *out);
 
-/* Parts that both pages have. */
+/* Parts that both pages have. Of another fleet the defects are told that it feels. */
+bool defects_is_told(const struct defects_page *page, const struct study_row *row);
 struct table *defects_figures(const struct defects_page *page);
 void defects_note(const struct defects_page *page, struct text *out);
 

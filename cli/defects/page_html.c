@@ -23,7 +23,7 @@ static void add_bar(const struct study_row *row, struct text *out)
 {
     const struct study_figure *goodput = &row->figures[STUDY_GOODPUT];
     const double left = fmin(goodput->with / goodput->without, 1);
-    if (row->misfit.kind != ERR_NONE || isnan(left)) {
+    if (isnan(left)) {
         return;
     }
     text_add(out, "<span>");
@@ -87,7 +87,9 @@ void defects_page_html(const struct defects_page *page, const char *command,
                   "defects of the Production Stack cost</h1>\n</header>\n"
                   "<h2>Goodput that is left</h2>\n<div class=\"left\">\n");
     for (size_t i = 0; i < page->count; i++) {
-        add_bar(&page->rows[i], out);
+        if (defects_is_told(page, &page->rows[i])) {
+            add_bar(&page->rows[i], out);
+        }
     }
     text_add(out, "</div>\n<h2>Figures</h2>\n");
     struct table *table = defects_figures(page);

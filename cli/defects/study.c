@@ -163,23 +163,25 @@ static void side_split(struct side *side, const char *keys)
 static void run_set_up(struct side_run *run, const struct study_setup *setup,
                        const struct defect *defect, const struct side *side)
 {
+    const struct runner_setup *base = setup->base;
     size_t count = 0;
-    CHECK(setup->override_count + side->count < OVERRIDES_MAX, "%zu overrides",
-          setup->override_count);
-    for (size_t i = 0; i < setup->override_count; i++) {
-        run->overrides[count++] = setup->overrides[i];
+    CHECK(base->override_count + side->count < OVERRIDES_MAX, "%zu overrides",
+          base->override_count);
+    for (size_t i = 0; i < base->override_count; i++) {
+        run->overrides[count++] = base->overrides[i];
     }
     for (size_t i = 0; i < side->count; i++) {
         run->overrides[count++] = side->assignments[i];
     }
-    run->setup = (struct runner_setup){
-        .scenario_path = setup->scenario != NULL ? setup->scenario : defect->scenario,
-        .config_dir = setup->config_dir,
-        .overrides = run->overrides,
-        .override_count = count,
-        .policy = setup->scenario != NULL ? defect->policy : NULL,
-        .name = defect->id,
-    };
+    run->setup = *base;
+    run->setup.overrides = run->overrides;
+    run->setup.override_count = count;
+    run->setup.name = defect->id;
+    if (setup->fleet) {
+        run->setup.policy = defect->policy;
+    } else {
+        run->setup.scenario_path = defect->scenario;
+    }
 }
 
 static void seed_set(struct side_run *run, uint64_t seed)
@@ -204,7 +206,7 @@ static bool pair_set_up(struct study *study, size_t defect, struct err *err)
         if (!runner_new(&runner, &study->runs[at].setup, err)) {
             return false;
         }
-        first = setup->first_seed != NULL ? *setup->first_seed : runner_seed(runner);
+        first = runner_seed(runner);
         runner_delete(runner);
         for (size_t i = 0; i < setup->seeds; i++) {
             seed_set(&study->runs[at + i], first + i);
@@ -216,12 +218,8 @@ static bool pair_set_up(struct study *study, size_t defect, struct err *err)
 /* A fleet whose scenario is wrong by itself is told as such. */
 static bool fleet_check(const struct study_setup *setup, struct err *err)
 {
-    const struct runner_setup alone = {.scenario_path = setup->scenario,
-                                       .config_dir = setup->config_dir,
-                                       .overrides = setup->overrides,
-                                       .override_count = setup->override_count};
     struct runner *runner = NULL;
-    const bool ok = runner_new(&runner, &alone, err);
+    const bool ok = runner_new(&runner, setup->base, err);
     runner_delete(runner);
     return ok;
 }
@@ -230,7 +228,7 @@ static bool fleet_check(const struct study_setup *setup, struct err *err)
 static bool set_up(struct study *study, struct study_row *rows, struct err *err)
 {
     const struct study_setup *setup = study->setup;
-    if (setup->scenario != NULL && !fleet_check(setup, err)) {
+    if (setup->fleet && !fleet_check(setup, err)) {
         return false;
     }
     for (size_t i = 0; i < setup->count; i++) {
@@ -239,10 +237,10 @@ static bool set_up(struct study *study, struct study_row *rows, struct err *err)
         side_split(&study->sides[i * 2], defect->with);
         side_split(&study->sides[i * 2 + 1], defect->without);
         struct err *misfit = &rows[i].misfit;
-        if (setup->scenario != NULL && defect->here_only) {
+        if (setup->fleet && defect->here_only) {
             (void)err_set(misfit, ERR_INPUT, "only in its own scenario, %s",
                           defect->scenario);
-        } else if (!pair_set_up(study, i, misfit) && setup->scenario == NULL) {
+        } else if (!pair_set_up(study, i, misfit) && !setup->fleet) {
             *err = *misfit;
             return false;
         }
@@ -316,6 +314,25 @@ bool study_is_clear(const struct study_figure *figure)
         return false;
     }
     return cost->pairs < 2 || cost->interval.low > 0 || cost->interval.high < 0;
+}
+
+static bool is_same_number(double a, double b)
+{
+    return a == b || (isnan(a) && isnan(b));
+}
+
+bool study_is_same(const struct study_row *row)
+{
+    for (size_t i = 0; i < STUDY_METRIC_COUNT; i++) {
+        const struct study_figure *figure = &row->figures[i];
+        const struct contrast *cost = &figure->cost;
+        if (!is_same_number(figure->with, figure->without) ||
+            (cost->pairs > 1 && cost->interval.low != cost->interval.high &&
+             !isnan(cost->interval.low))) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* Nobody gets an answer: worse than any latency. */

@@ -10,6 +10,7 @@
 #define STACKSIM_CLI_DEFECTS_STUDY_H
 
 #include "cli/defects/catalog.h"
+#include "cli/runner.h"
 #include "stats/replicate.h"
 
 #include <stdint.h>
@@ -48,12 +49,10 @@ struct study_row {
 struct study_setup {
     const struct defect *const *defects;
     size_t count;
-    const char *scenario; /* of somebody else's fleet; NULL = each defect's own */
-    const char *config_dir;
-    const char *const *overrides; /* of all runs, before a defect's keys */
-    size_t override_count;
-    const uint64_t *first_seed; /* NULL = each scenario's */
-    size_t seeds;               /* 1 to STUDY_SEEDS_MAX: as many from the first on */
+    /* What all runs have in common; a defect's keys come last. */
+    const struct runner_setup *base;
+    bool fleet;   /* base has a scenario: else each defect its own */
+    size_t seeds; /* 1 to STUDY_SEEDS_MAX: as many from the scenario's on */
     uint32_t threads;
     bool quiet;
 };
@@ -74,6 +73,8 @@ const struct study_metric_info *study_metric_info(enum study_metric metric);
 /* Whether the difference is above 1 % of what is without the defect, and more than
  * chance; with one seed nobody knows, and a difference counts as it is. */
 bool study_is_clear(const struct study_figure *figure);
+/* Both sides came to the very same figures under every seed. */
+bool study_is_same(const struct study_row *row);
 /* The metric that this defect costs first of all is worse with it, or, for one that
  * costs nothing, no metric is clearly worse. */
 bool study_as_expected(const struct study_row *row);

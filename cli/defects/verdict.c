@@ -94,6 +94,10 @@ void defects_verdict(const struct study_row *row, size_t seeds, struct text *out
     const struct study_figure *gpu = &figures[STUDY_GPU_HOURS_GOOD];
     char text[PART_BYTES];
     char factor[SPAN_BYTES];
+    if (study_is_same(row)) {
+        text_add(out, "changes nothing here");
+        return;
+    }
     if (study_is_clear(&figures[STUDY_ERRORS])) {
         add_errors(&figures[STUDY_ERRORS], out);
     }

@@ -20,6 +20,9 @@ exits 0 defects --seeds 3 --format csv --quiet --check
 [ "$(grep -c ',no$' out)" -eq 0 ] || fail "not as expected: $(grep ',no$' out)"
 cp out all
 
+# All of the release's together, in a deployment that changes.
+holds release goodput_per_s cost_high 'x < -5'
+holds release error_ratio cost_low 'x > 0.1'
 # Shared counter: 14 requests/s of each model for two engines of 16 places; with it one
 # engine of each pair has all of them.
 holds shared-counter ttft_ms_p99 without 'x < 200'
@@ -74,11 +77,18 @@ first=$(csv shared-counter ttft_ms_p99 with)
 exits 0 defects --only shared-counter --seeds 1 --seed 2 --format csv --quiet
 [ "$first" != "$(csv shared-counter ttft_ms_p99 with)" ] || fail "--seed has no effect"
 
-# In somebody else's fleet: a sample of two pools without adapters or roles.
+# In somebody else's fleet: a sample of two pools without adapters or roles, or chart values.
 exits 0 defects demo --set end.requests=200 --seeds 1 --quiet
-grep -q '^shared-counter' out || fail "no shared counter in demo"
+grep -q '^Change nothing here: .*shared-counter' out || fail "what demo does not feel"
+grep -q '^shared-counter' out && fail "a row for what changes nothing"
 grep -q 'pd-one-token: only in its own scenario' out || fail "pd-one-token in demo"
-grep -q 'All in demo' out || fail "the fleet is not named"
+grep -q 'All in demo[.]$' out || fail "the fleet is not named"
+exits 0 defects --helm "$STACKSIM_SOURCE/configs/helm/kv_aware.yaml" --gpu h100_sxm --seeds 2 \
+    --quiet --only kvaware-fails,shared-counter --set end.requests=50
+grep -q '^kvaware-fails' out || fail "nothing of the chart's fleet"
+grep -q 'It has no SLO' out || fail "no word of the missing SLO"
+exits 0 defects demo --set end.requests=50 --seeds 1 --quiet --only shared-counter
+[ "$(grep -vc '^$' out)" -eq 1 ] || fail "more than a line about nothing: $(cat out)"
 
 # The demonstration of 8.1 engine by engine: 507 requests of 40 users to one of four, and with
 # --prefix-min-match-length users in turn.
@@ -134,9 +144,12 @@ refuses 2 "--only: 'pinning' is named twice" defects --only pinning --only pinni
 refuses 2 "--only: no defect is named" defects --only ,
 refuses 2 'pd-label-substring: no run shows this defect: ' defects --only pd-label-substring
 refuses 2 '--seeds: 1 to 100, not 0' defects --seeds 0
-refuses 2 '--seed: a whole number' defects --seed one
+refuses 2 '--seed: ' defects --seed one
 refuses 2 '.*xml' defects --format xml
 refuses 2 '.*nobody' defects nobody.yaml
 refuses 2 '.*replicaz' defects --only pinning --set cluster.pools.0.replicaz=3
+refuses 2 '--trace: every defect has a workload of its own' defects --trace x.csv
+refuses 2 '--compat, --crd, --nodes' defects --gpu h100_sxm
+refuses 2 "'demo' beside --helm" defects demo --helm x.yaml
 refuses 1 '.*none/page.html' defects --only pinning --out-html none/page.html
 done_testing
