@@ -27,6 +27,7 @@ struct parked {
     uint32_t account;        /* its tenant in sim/fairness.h */
     uint32_t front;          /* replica of the router that it waits at */
     uint32_t timer;          /* of its client hanging up; UINT32_MAX = none */
+    bool client_gone;        /* when its timer fires */
     struct attempt *attempt; /* earlier ones (sim/retries.h); NULL = none */
 };
 

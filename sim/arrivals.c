@@ -11,7 +11,7 @@
 
 uint64_t sim_waiting_at_gateway(const struct sim *sim)
 {
-    uint64_t waiting = 0;
+    uint64_t waiting = sim->in_router;
     for (uint32_t i = 0; i < sim->front_count; i++) {
         waiting += front_waiting(&sim->fronts[i]);
     }
@@ -389,7 +389,7 @@ static uint32_t front_draw(struct sim *sim)
                : (uint32_t)rng_below(&sim->front_bits, sim->front_count);
 }
 
-static void arrive(struct sim *sim, const struct incoming *incoming)
+void sim_router_decide(struct sim *sim, const struct incoming *incoming)
 {
     const struct front *front = &sim->fronts[incoming->front];
     if (sim->fresh_metrics) {
@@ -426,13 +426,13 @@ void sim_arrive(struct sim *sim, const struct trace_record *record)
         sim_request_drop(sim, &incoming, OUTCOME_REFUSED); /* no such model */
         return;
     }
-    arrive(sim, &incoming);
+    sim_router_enter(sim, &incoming);
 }
 
 void sim_arrive_again(struct sim *sim, struct incoming *incoming)
 {
     incoming->front = front_draw(sim);
-    arrive(sim, incoming);
+    sim_router_enter(sim, incoming);
 }
 
 bool sim_arrival_fetch(struct sim *sim, struct err *err)

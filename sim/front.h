@@ -19,6 +19,7 @@ struct front {
     struct gateway *prefill;     /* of prefill legs; NULL = there are none */
     struct admission *admission; /* NULL = everybody may come in */
     const struct scenario *scenario;
+    int64_t free_ns;  /* its process has dealt with all that it has */
     uint64_t *hashes; /* scratch of request_view */
     size_t hash_capacity;
     struct segment *segments; /* scratch: a prompt under its adapter */

@@ -336,6 +336,7 @@ static bool routing_read(struct scenario *scenario,
         !kv_events_read(scenario, routing, err) ||
         !conf_u32(routing, "replicas", &scenario->router_replicas, 1, 256, err) ||
         !conf_duration_ns(routing, "stats_window", &scenario->stats_window_ns, err) ||
+        !conf_duration_ns(routing, "request_time", &scenario->router_request_ns, err) ||
         !conf_duration_ns(routing, "scrape_interval", &scenario->scrape_interval_ns,
                           err) ||
         !conf_u32(routing, "chars_per_token", &scenario->chars_per_token, 1, 128,

@@ -82,7 +82,8 @@ struct scenario {
     const char *param_names[SCENARIO_PARAMS_MAX]; /* borrowed from conf */
     double param_values[SCENARIO_PARAMS_MAX];
     uint32_t param_count;
-    uint32_t router_replicas; /* that share nothing; >= 1 */
+    uint32_t router_replicas;  /* that share nothing; >= 1 */
+    int64_t router_request_ns; /* of a replica's process, for one request */
     int64_t stats_window_ns;
     int64_t scrape_interval_ns; /* of engine metrics by the router */
     struct kv_reports_config kv_reports;

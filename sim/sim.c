@@ -159,6 +159,7 @@ static void time_limit(struct sim *sim)
         }
     }
     sim_attempts_stop(sim);
+    sim_router_stop(sim);
     struct parked *parked = NULL;
     for (uint32_t i = 0; i < sim->front_count; i++) {
         struct admission *admission = sim->fronts[i].admission;
@@ -185,6 +186,10 @@ static void timer_fire(struct sim *sim, uint32_t slot)
     }
     if (timer.kind == EVENT_ATTEMPT_LOST || timer.kind == EVENT_RETRY) {
         sim_attempt_timer(sim, &timer);
+        return;
+    }
+    if (timer.kind == EVENT_ROUTED) {
+        sim_router_done(sim, timer.parked);
         return;
     }
     if (timer.kind != EVENT_CANCEL) {

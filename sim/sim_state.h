@@ -40,6 +40,7 @@
     X(ADMIT, "there may be room for those who wait at the gateway")                    \
     X(RELEASE, "a request's parents have ended and its client has thought")            \
     X(RETRY, "a client tries again")                                                   \
+    X(ROUTED, "the router's process has dealt with a request")                         \
     X(ARRIVAL, "the next request of the workload")                                     \
     X(CANCEL, "a client hangs up")                                                     \
     X(QUEUE_TIMEOUT, "somebody has waited at the gateway as long as it may")           \
@@ -56,7 +57,7 @@ struct timer {
     enum event_kind kind;
     uint32_t index;          /* RELEASE: record */
     struct request *request; /* CANCEL, TIER_LOADED */
-    struct parked *parked;   /* CANCEL of one that waits at the gateway */
+    struct parked *parked;   /* CANCEL of one that waits at the gateway; ROUTED */
     struct split *split;     /* of two legs: KV_EXPIRED, HANDOVER, KV_POSTED */
     struct kv_hold *hold;    /* KV_FREED, at engine `index`; NULL in unused ones */
     struct attempt *attempt; /* ATTEMPT_LOST, RETRY */
@@ -110,7 +111,8 @@ struct sim {
     const struct trace_record *arrival; /* the next one, lent */
     uint64_t releases;                  /* timers of kind RELEASE */
     bool arrivals_done;
-    bool arrival_held; /* the client has as many requests in flight as it may */
+    uint64_t in_router; /* requests that its processes have, or will have, in hand */
+    bool arrival_held;  /* the client has as many requests in flight as it may */
     enum sim_state state;
     int64_t now_ns;
     int64_t sample_ns; /* next tick; INT64_MAX = none */
@@ -243,6 +245,19 @@ void sim_tiers_chunk(struct sim *sim, struct request *request,
 /* What engines tell (sim/replica.h), and its end. */
 void sim_on_tier_load(void *context, struct request *request, int64_t here_ns);
 void sim_tiers_loaded(struct sim *sim, struct request *request);
+
+/* Admission, and the policy's choice. */
+void sim_router_decide(struct sim *sim, const struct incoming *incoming);
+
+/* ---- router_process.c ---- */
+
+/* A request reaches a replica of the router, which has the others before it to deal
+ * with first. At once, when its process takes no time. */
+void sim_router_enter(struct sim *sim, const struct incoming *incoming);
+/* A timer of kind ROUTED has fired and is given. */
+void sim_router_done(struct sim *sim, struct parked *parked);
+/* The run ends. */
+void sim_router_stop(struct sim *sim);
 
 /* ---- stall.c ---- */
 

@@ -28,6 +28,7 @@ void sim_timer_give(struct sim *sim, uint32_t slot)
 {
     evq_clear(sim->events, sim->source_timers + slot);
     sim->timers[slot].hold = NULL;
+    sim->timers[slot].parked = NULL;
     sim->timers[slot].next_unused = sim->timer_unused;
     sim->timer_unused = slot;
 }

@@ -290,6 +290,70 @@ static void acceptance_415_ready_with_one_available_replica(void)
     text_fini(&record.events);
 }
 
+/* ---- the router as a resource ---------------------------------------------------- */
+
+/* 15 us for each of four requests that come every 10: decided at 15, 30, 45 and 60. The
+ * first two begin there and then; at 45 and 60 a step of their engine has just begun,
+ * they join the next one. */
+static void a_router_deals_with_one_request_at_a_time(void)
+{
+    for (int step_by_step = 0; step_by_step < 2; step_by_step++) {
+        struct record record = {0};
+        struct sim_summary summary;
+        const struct fleet fleet = {
+            .routing = ", request_time: 15us", .deployment = "", .rest = ""};
+        run_with(&fleet, step_by_step == 1, &record, &summary);
+        expect_times(&record, 1, 25, 115);
+        expect_times(&record, 2, 40, 130);
+        expect_times(&record, 3, 65, 155);
+        expect_times(&record, 4, 80, 170);
+        EXPECT_I64(outcome_of(&record, 4)->arrival_ns, 30 * us);
+        text_fini(&record.events);
+    }
+}
+
+/* 60 requests 10 us apart; a process that takes 40 us has a queue that grows by 30 us
+ * with each, two of them one of 10 us. A Service draws among them, so that with eight,
+ * too, some wait. */
+static void replicas_of_the_router_share_the_work(void)
+{
+    int64_t waits_us[3] = {0};
+    static const int counts[] = {1, 2, 8};
+    for (int i = 0; i < 3; i++) {
+        struct record record = {0};
+        struct sim_summary summary;
+        char routing[64];
+        (void)snprintf(routing, sizeof routing, ", request_time: 40us, replicas: %d",
+                       counts[i]);
+        const struct fleet fleet = {.routing = routing,
+                                    .deployment = "",
+                                    .rest = "",
+                                    .requests = 60,
+                                    .tokens = 1};
+        run_with(&fleet, false, &record, &summary);
+        EXPECT_U64(summary.completed, 60);
+        const struct request_outcome *last = outcome_of(&record, 60);
+        waits_us[i] = (last->end_ns - last->arrival_ns) / us;
+        text_fini(&record.events);
+    }
+    /* Alone: 60 * 40 - 590 us until the decision, then 10 to 20 in the engine. */
+    EXPECT(waits_us[0] >= 1820 && waits_us[0] <= 1830);
+    EXPECT(waits_us[1] < waits_us[0] / 2 + 300);
+    EXPECT(waits_us[2] < 300);
+}
+
+/* The run ends with requests in the router's hands: none is forgotten. */
+static void requests_in_the_router_end_with_the_run(void)
+{
+    struct record record = {0};
+    struct sim_summary summary;
+    run(", request_time: 15us", "", "end: {time: 50us}", &record, &summary);
+    EXPECT_U64(summary.requests, 4);
+    EXPECT_U64(summary.unfinished, 4);
+    EXPECT_U64(outcome_of(&record, 4)->engine, UINT32_MAX);
+    text_fini(&record.events);
+}
+
 HARNESS_MAIN("analytic.acceptance", TEST(acceptance_430_each_type_is_a_load_of_its_own),
              TEST(acceptance_430_score_is_never_well_at_the_tag),
              TEST(acceptance_428_out_and_back_at_the_end_of_a_pass),
@@ -297,6 +361,9 @@ HARNESS_MAIN("analytic.acceptance", TEST(acceptance_430_each_type_is_a_load_of_i
              TEST(acceptance_428_all_are_well_before_the_first_pass),
              TEST(acceptance_428_a_busy_engine_fails_its_probe),
              TEST(acceptance_428_a_probe_ends_with_its_engine),
+             TEST(a_router_deals_with_one_request_at_a_time),
+             TEST(replicas_of_the_router_share_the_work),
+             TEST(requests_in_the_router_end_with_the_run),
              TEST(acceptance_409_single_service),
              TEST(acceptance_402_one_warning_for_each_failed_attempt),
              TEST(acceptance_415_replicas_alone_are_overlooked_at_the_tag),

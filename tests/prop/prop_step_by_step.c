@@ -442,6 +442,18 @@ static bool has_faults(uint64_t seed)
     return rng_below(&rng, 5) < 2;
 }
 
+/* Up to three replicas; a half of them, in a third of the scenarios, take their time.
+ */
+static void write_router(uint64_t seed, struct text *out)
+{
+    struct rng rng;
+    rng_init(&rng, seed, "prop_step_by_step/router", 0);
+    if (rng_below(&rng, 3) == 0) {
+        text_printf(out, "  replicas: %" PRIu64 ", request_time: %" PRIu64 "us,\n",
+                    draw(&rng, 1, 3), draw(&rng, 0, 1) * draw(&rng, 1, 60000));
+    }
+}
+
 /* A third of those have a StaticRoute, of an older release. */
 static bool has_route(uint64_t seed)
 {
@@ -522,6 +534,7 @@ static void write_scenario(struct rng *rng, const char *trace, uint64_t seed,
         policy = "lora_affinity";
     }
     text_printf(out, "routing: {policy: %s, scrape_interval: 50ms,\n", policy);
+    write_router(seed, out);
     text_printf(out,
                 "  kv_events: {delay: %" PRIu64 "ms, batch_interval: %" PRIu64
                 "ms, loss: 0.%" PRIu64 "}\n",
