@@ -41,7 +41,7 @@ struct search {
 
 static double group_price(const struct capacity_group *group, uint32_t engines)
 {
-    return group->price_low > 0 ? group->price_low * group->tensor_parallel * engines
+    return group->price_low > 0 ? group->price_low * capacity_gpus(group) * engines
                                 : (double)NAN;
 }
 
@@ -87,7 +87,8 @@ static bool group_bound(struct capacity_group *group,
         candidate_scenario(&scenario, setup, group, group_unit(group), &why);
     if (!loaded) {
         if (strstr(why.text, "GPU") == NULL &&
-            strstr(why.text, "tensor_parallel") == NULL) { /* not of the fleet */
+            strstr(why.text, "tensor_parallel") == NULL &&
+            strstr(why.text, ": pp: ") == NULL) { /* not of the fleet */
             *err = why;
             return false;
         }
@@ -123,7 +124,7 @@ static enum probe_end group_probe(struct search *search, struct capacity_group *
     }
     CHECK(group->run_count < CAPACITY_RUNS_MAX, "%zu runs of a group",
           group->run_count);
-    const double gpus = (double)group->tensor_parallel * engines;
+    const double gpus = (double)capacity_gpus(group) * engines;
     const double met = run->metrics.value[METRIC_SLO_RATIO];
     group->runs[group->run_count++] = (struct capacity_run){
         .engines = engines,
@@ -283,8 +284,8 @@ static void find_cheapest(struct search *search)
         const struct capacity_group *cheapest = result->cheapest;
         const bool cheaper = cheapest == NULL || cost_of(group) < cost_of(cheapest) ||
                              (cost_of(group) <= cost_of(cheapest) &&
-                              group->best->engines * group->tensor_parallel <
-                                  cheapest->best->engines * cheapest->tensor_parallel);
+                              group->best->engines * capacity_gpus(group) <
+                                  cheapest->best->engines * capacity_gpus(cheapest));
         result->cheapest = cheaper ? group : cheapest;
     }
     if (result->cheapest != NULL) {
@@ -369,29 +370,44 @@ static void mark_front(struct capacity_result *result)
     }
 }
 
-static void make_groups(struct capacity_result *result,
-                        const struct capacity_axis *axis)
+/* The index-th combination of the axes, the last of which changes fastest. */
+static void group_make(struct capacity_group *group, const struct capacity_axis *axis,
+                       size_t index)
 {
-    result->count = axis->gpu_count * axis->tensor_parallel_count * axis->policy_count *
-                    axis->split_count;
+    size_t at = index;
+    group->split = axis->splits[at % axis->split_count];
+    at /= axis->split_count;
+    group->policy = &axis->policies[at % axis->policy_count];
+    at /= axis->policy_count;
+    group->stages = axis->stages[at % axis->stages_count];
+    at /= axis->stages_count;
+    group->tensor_parallel = axis->tensor_parallel[at % axis->tensor_parallel_count];
+    group->gpu = axis->gpus[at / axis->tensor_parallel_count];
+}
+
+/* is_parallel: the scenario's pool has a `parallel` of its own. */
+static void make_groups(struct capacity_result *result,
+                        const struct capacity_axis *axis, bool is_parallel)
+{
+    result->count = axis->gpu_count * axis->tensor_parallel_count * axis->stages_count *
+                    axis->policy_count * axis->split_count;
     result->groups = mem_alloc(result->count + 1, sizeof *result->groups);
     for (size_t i = 0; i < result->count; i++) {
         struct capacity_group *group = &result->groups[i];
-        size_t at = i;
-        group->split = axis->splits[at % axis->split_count];
-        at /= axis->split_count;
-        group->policy = &axis->policies[at % axis->policy_count];
-        at /= axis->policy_count;
-        group->tensor_parallel =
-            axis->tensor_parallel[at % axis->tensor_parallel_count];
-        group->gpu = axis->gpus[at / axis->tensor_parallel_count];
+        group_make(group, axis, i);
+        group->is_parallel = is_parallel || group->stages > 1;
         group->decode_pool = result->decode_pool;
     }
 }
 
+struct load_pool {
+    char *yaml;
+    bool is_parallel;
+};
+
 /* The load is the same for all groups: of the scenario as it stands. */
 static bool read_load(struct load_facts *facts, const struct capacity_setup *setup,
-                      char **decode_pool, struct err *err)
+                      struct load_pool *pool, struct err *err)
 {
     const struct runner_setup *base = setup->base;
     struct scenario *scenario = NULL;
@@ -416,7 +432,7 @@ static bool read_load(struct load_facts *facts, const struct capacity_setup *set
                     base->scenario_path);
     }
     ok = ok && load_facts_read(facts, scenario, base->trace_path, err);
-    *decode_pool = ok ? candidate_pool(scenario) : NULL;
+    pool->yaml = ok ? candidate_pool(scenario, &pool->is_parallel) : NULL;
     scenario_delete(scenario);
     return ok;
 }
@@ -426,9 +442,11 @@ enum probe_end capacity_search(struct capacity_result *result,
 {
     struct load_facts facts = {0};
     *result = (struct capacity_result){0};
-    bool ok = read_load(&facts, setup, &result->decode_pool, err);
+    struct load_pool pool = {0};
+    bool ok = read_load(&facts, setup, &pool, err);
+    result->decode_pool = pool.yaml;
     if (ok) {
-        make_groups(result, &setup->axis);
+        make_groups(result, &setup->axis, pool.is_parallel);
         for (size_t i = 0; i < result->count; i++) {
             struct capacity_group *group = &result->groups[i];
             group->candidates = setup->engines_max / group_unit(group);

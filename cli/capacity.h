@@ -2,13 +2,13 @@
  *
  * capacity.h: the cheapest fleet that holds an SLO at the scenario's load.
  *
- * A candidate is a GPU type, a tensor-parallel size, a policy, a split and a number of
- * engines; the rest is as the scenario's first pool says. A split says how many engines
- * compute prompts for how many that compute outputs, and the number of engines is a
- * multiple of both together. All but the number make a group; within a group the SLO is
- * taken to hold from some number of engines on, which is bracketed from an analytic
- * lower bound and bisected. A group is pruned, with a reason, when it
- * cannot hold the SLO at all or must cost more than is of interest.
+ * A candidate is a GPU type, a tensor-parallel size, a number of pipeline stages, a
+ * policy, a split and a number of engines; the rest is as the scenario's first pool
+ * says. A split says how many engines compute prompts for how many that compute
+ * outputs, and the number of engines is a multiple of both together. All but the number
+ * make a group; within a group the SLO is taken to hold from some number of engines on,
+ * which is bracketed from an analytic lower bound and bisected. A group is pruned, with
+ * a reason, when it cannot hold the SLO at all or must cost more than is of interest.
  *
  * The bound: whatever the schedule, an engine needs for a request's decode tokens at
  * least their share of a step with max_num_seqs of them (without prefix caching also,
@@ -36,6 +36,8 @@ struct capacity_axis {
     size_t gpu_count;
     const uint32_t *tensor_parallel;
     size_t tensor_parallel_count;
+    const uint32_t *stages; /* of a pipeline; 1: none */
+    size_t stages_count;
     const struct policy_choice *policies;
     size_t policy_count;
     const struct capacity_split *splits;
@@ -70,6 +72,9 @@ enum { CAPACITY_RUNS_MAX = 32 };
 struct capacity_group {
     const char *gpu; /* as given */
     uint32_t tensor_parallel;
+    uint32_t stages;
+    bool is_parallel; /* `parallel` of the pools tells both, else engine flags the first
+                       */
     const struct policy_choice *policy;
     struct capacity_split split;
     const char *decode_pool; /* of the result */
@@ -95,6 +100,12 @@ struct capacity_result {
 static inline bool capacity_is_split(struct capacity_split split)
 {
     return split.prefill > 0;
+}
+
+/* Of one engine. */
+static inline uint32_t capacity_gpus(const struct capacity_group *group)
+{
+    return group->tensor_parallel * group->stages;
 }
 
 /* The scenario on its own GPU, or else, when the model does not fit that one, on the

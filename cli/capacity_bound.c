@@ -87,11 +87,29 @@ static double seconds(int64_t fx)
     return (double)fx / COST_FX_PER_NS / 1e9;
 }
 
+/* Of the stage that takes longest for a batch: the others work beside it on others. */
+static double slowest_stage_s(const struct cost *cost, const struct batch_shape *shape)
+{
+    int64_t work_fx[PARALLEL_STAGES_MAX];
+    int64_t send_fx[PARALLEL_STAGES_MAX];
+    int64_t most_fx = 0;
+    if (cost_stages(cost) == 1) {
+        return seconds(cost_step_fx(cost, shape));
+    }
+    cost_stage_times(cost, shape, work_fx, send_fx);
+    for (uint32_t i = 0; i < cost_stages(cost); i++) {
+        most_fx = work_fx[i] > most_fx ? work_fx[i] : most_fx;
+    }
+    return seconds(most_fx);
+}
+
 /* Of one decode token, at the fullest and lightest step. */
 static double decode_token_s(const struct scenario_pool *pool)
 {
     const uint32_t n = pool->engine.max_num_seqs;
-    return seconds(cost_decode(pool->cost, n, n, 1).first_fx) / n;
+    const struct batch_shape shape = {
+        .decodes = n, .decode_context = n, .decode_context_max = 1};
+    return slowest_stage_s(pool->cost, &shape) / n;
 }
 
 /* Of one prompt token, in a step that is full of prompts of one token. */
@@ -105,7 +123,7 @@ static double prompt_token_s(const struct scenario_pool *pool)
         .chunk_pairs_twice = tokens,
         .chunk_squares = tokens,
     };
-    return seconds(cost_step_fx(pool->cost, &shape)) / tokens;
+    return slowest_stage_s(pool->cost, &shape) / tokens;
 }
 
 static int descending(const void *left, const void *right)

@@ -57,6 +57,10 @@ static void add_first_pool(struct candidate *candidate,
     add_number(candidate, "cluster.pools.0.engine.tensor_parallel",
                group->tensor_parallel);
     add_number(candidate, "cluster.pools.0.replicas", engines);
+    if (group->is_parallel) {
+        add_number(candidate, "cluster.pools.0.parallel.tp", group->tensor_parallel);
+        add_number(candidate, "cluster.pools.0.parallel.pp", group->stages);
+    }
 }
 
 static void add_second_pool(struct candidate *candidate,
@@ -66,6 +70,10 @@ static void add_second_pool(struct candidate *candidate,
     add_number(candidate, "cluster.pools.1.engine.tensor_parallel",
                group->tensor_parallel);
     add_number(candidate, "cluster.pools.1.replicas", engines);
+    if (group->is_parallel) {
+        add_number(candidate, "cluster.pools.1.parallel.tp", group->tensor_parallel);
+        add_number(candidate, "cluster.pools.1.parallel.pp", group->stages);
+    }
 }
 
 static void add_split(struct candidate *candidate, const struct capacity_setup *setup,
@@ -150,11 +158,15 @@ bool capacity_scenario(struct scenario **out, const struct capacity_setup *setup
 {
     const struct policy_choice as_written = {0};
     const struct capacity_axis *axis = &setup->axis;
+    const size_t sizes = axis->tensor_parallel_count * axis->stages_count;
     bool ok = scenario_open(out, setup->base, err);
-    for (size_t i = 0; !ok && i < axis->gpu_count * axis->tensor_parallel_count; i++) {
+    for (size_t i = 0; !ok && i < axis->gpu_count * sizes; i++) {
+        const size_t size = i % sizes;
         const struct capacity_group group = {
-            .gpu = axis->gpus[i / axis->tensor_parallel_count],
-            .tensor_parallel = axis->tensor_parallel[i % axis->tensor_parallel_count],
+            .gpu = axis->gpus[i / sizes],
+            .tensor_parallel = axis->tensor_parallel[size / axis->stages_count],
+            .stages = axis->stages[size % axis->stages_count],
+            .is_parallel = true, /* whatever the scenario's own plan says */
             .policy = &as_written,
         };
         struct err ignored = {0};
@@ -230,11 +242,13 @@ static void add_map(struct text *out, const struct conf_node *map)
     }
 }
 
-char *candidate_pool(const struct scenario *scenario)
+char *candidate_pool(const struct scenario *scenario, bool *is_parallel)
 {
     struct text out = {0};
     const struct conf_node *cluster = conf_get(conf_root(scenario->conf), "cluster");
-    add_map(&out, conf_at(conf_get(cluster, "pools"), 0));
+    const struct conf_node *pool = conf_at(conf_get(cluster, "pools"), 0);
+    *is_parallel = conf_get(pool, "parallel") != NULL;
+    add_map(&out, pool);
     char *copy = mem_strdup(text_str(&out));
     text_fini(&out);
     return copy;

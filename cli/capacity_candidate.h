@@ -23,7 +23,7 @@ NODISCARD bool candidate_scenario(struct scenario **out,
                                   struct err *err);
 
 /* The scenario's first pool as a YAML map in one line, from which a second one is made.
- * The caller frees it. */
-char *candidate_pool(const struct scenario *scenario);
+ * *is_parallel: it has a `parallel`. The caller frees the text. */
+char *candidate_pool(const struct scenario *scenario, bool *is_parallel);
 
 #endif

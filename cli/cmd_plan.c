@@ -24,6 +24,7 @@ struct plan_args {
     struct scenario_args scenario;
     const char *gpus;
     const char *tensor_parallel;
+    const char *stages;
     const char *policies;
     const char *splits;
     const char *pair;
@@ -40,7 +41,11 @@ static const struct opt PLAN_OPTIONS[] = {
      "l40s,a100_80_sxm,h100_sxm,h200_sxm",
      "GPU types, files of configs/gpus. Example: --gpus h100_sxm,b200_sxm"},
     {"--tp", "A,B,C", OPT_STR, offsetof(struct plan_args, tensor_parallel), "1,2,4,8",
-     "Tensor-parallel sizes: GPUs of one engine. Example: --tp 1,2"},
+     "Tensor-parallel sizes: GPUs of an engine that share every layer. Example: --tp "
+     "1,2"},
+    {"--pp", "A,B,C", OPT_STR, offsetof(struct plan_args, stages), "1",
+     "Pipeline stages of an engine, each of --tp GPUs. Slower to simulate. Example: "
+     "--pp 1,2,4"},
     {"--policies", "A,B,C", OPT_STR, offsetof(struct plan_args, policies),
      "the scenario's",
      "Routing policies, as in compare. Example: --policies least_request,chwbl"},
@@ -96,15 +101,15 @@ static bool names_read(struct names *names, const char *option, const char *text
     return true;
 }
 
-static bool sizes_read(uint32_t sizes[AXIS_MAX], const struct names *names,
-                       struct err *err)
+static bool sizes_read(uint32_t sizes[AXIS_MAX], const char *option,
+                       const struct names *names, uint32_t most, struct err *err)
 {
     for (size_t i = 0; i < names->count; i++) {
         uint64_t value = 0;
         struct err why = {0};
-        if (!unit_u64(names->at[i], &value, &why) || value < 1 || value > 64) {
-            return err_set(err, ERR_USAGE, "--tp: sizes from 1 to 64, not '%s'",
-                           names->at[i]);
+        if (!unit_u64(names->at[i], &value, &why) || value < 1 || value > most) {
+            return err_set(err, ERR_USAGE, "%s: sizes from 1 to %" PRIu32 ", not '%s'",
+                           option, most, names->at[i]);
         }
         sizes[i] = (uint32_t)value;
     }
@@ -149,6 +154,8 @@ struct plan_call {
     struct names gpus;
     struct names tensor_parallel;
     uint32_t sizes[AXIS_MAX];
+    struct names stage_names;
+    uint32_t stages[AXIS_MAX];
     struct names split_names;
     struct capacity_split splits[AXIS_MAX];
     struct policy_list policies;
@@ -164,7 +171,10 @@ static bool set_up(struct plan_call *call, struct capacity_setup *setup,
                              &call->base, err) ||
         !names_read(&call->gpus, "--gpus", args->gpus, err) ||
         !names_read(&call->tensor_parallel, "--tp", args->tensor_parallel, err) ||
-        !sizes_read(call->sizes, &call->tensor_parallel, err) ||
+        !sizes_read(call->sizes, "--tp", &call->tensor_parallel, 64, err) ||
+        !names_read(&call->stage_names, "--pp", args->stages, err) ||
+        !sizes_read(call->stages, "--pp", &call->stage_names, PARALLEL_STAGES_MAX,
+                    err) ||
         !names_read(&call->split_names, "--splits", args->splits, err) ||
         !splits_read(call->splits, &call->split_names, err)) {
         return false;
@@ -175,6 +185,8 @@ static bool set_up(struct plan_call *call, struct capacity_setup *setup,
         .gpu_count = call->gpus.count,
         .tensor_parallel = call->sizes,
         .tensor_parallel_count = call->tensor_parallel.count,
+        .stages = call->stages,
+        .stages_count = call->stage_names.count,
         .splits = call->splits,
         .split_count = call->split_names.count,
     };
@@ -239,6 +251,7 @@ static int plan_run(int argc, char *const *argv)
     struct plan_args args = {
         .gpus = "l40s,a100_80_sxm,h100_sxm,h200_sxm",
         .tensor_parallel = "1,2,4,8",
+        .stages = "1",
         .splits = "none",
         .pair = "pd_independent",
         .format = "table",
@@ -266,6 +279,7 @@ static int plan_run(int argc, char *const *argv)
     scenario_storage_fini(&call->storage);
     mem_free(call->gpus.copy);
     mem_free(call->tensor_parallel.copy);
+    mem_free(call->stage_names.copy);
     mem_free(call->split_names.copy);
     mem_free(call);
     return code;

@@ -36,7 +36,8 @@ static double cost_per_million(const struct capacity_run *run)
 static const struct table_column RUN_COLUMNS[] = {
     {"status", "", NULL, NULL, true},
     {"gpu", NULL, NULL, NULL, true},
-    {"tp", "TP", NULL, "GPUs of one engine", false},
+    {"tp", "TP", NULL, "GPUs that share every layer", false},
+    {"pp", "PP", NULL, "pipeline stages", false},
     {"engines", NULL, NULL, NULL, false},
     {"split", NULL, NULL, "engines for prompts to engines for outputs", true},
     {"policy", NULL, NULL, NULL, true},
@@ -68,10 +69,11 @@ static void put_run(struct table *table, const struct capacity_group *group,
     table_put_text(table, status);
     table_put_text(table, group->gpu);
     table_put_u64(table, group->tensor_parallel);
+    table_put_u64(table, group->stages);
     table_put_u64(table, run->engines);
     put_split(table, group->split);
     table_put_text(table, group->policy->name);
-    table_put_u64(table, (uint64_t)run->engines * group->tensor_parallel);
+    table_put_u64(table, (uint64_t)run->engines * capacity_gpus(group));
     put_money(table, run->cost_low_per_hour);
     put_money(table, run->cost_high_per_hour);
     put_money(table, cost_per_million(run));
@@ -94,16 +96,17 @@ static const char *status_of(const struct capacity_result *result,
 static void put_pruned(struct table *table, const struct capacity_group *group,
                        uint32_t engines)
 {
-    enum { FIGURES = RUN_COLUMN_COUNT - 8 }; /* seven before the first, the reason */
+    enum { FIGURES = RUN_COLUMN_COUNT - 9 }; /* eight before the first, the reason */
     struct text reason = {0};
     capacity_reason(group, engines, &reason);
     table_put_text(table, "pruned");
     table_put_text(table, group->gpu);
     table_put_u64(table, group->tensor_parallel);
+    table_put_u64(table, group->stages);
     table_put_u64(table, engines);
     put_split(table, group->split);
     table_put_text(table, group->policy->name);
-    table_put_u64(table, (uint64_t)engines * group->tensor_parallel);
+    table_put_u64(table, (uint64_t)engines * capacity_gpus(group));
     for (size_t i = 0; i < FIGURES; i++) {
         table_put_f64(table, (double)NAN, 0, NULL);
     }
@@ -184,10 +187,13 @@ static struct table *short_table(const struct capacity_result *result)
     return table;
 }
 
-/* ", 2 of them for prompts" */
+/* " in 4 stages, 2 of them for prompts," */
 static void add_split_words(const struct capacity_group *group, struct text *out)
 {
     const struct capacity_split split = group->split;
+    if (group->stages > 1) {
+        text_printf(out, " in %" PRIu32 " stages", group->stages);
+    }
     if (capacity_is_split(split)) {
         text_printf(out, ", %" PRIu32 " of them for prompts,",
                     group->best->engines / (split.prefill + split.decode) *
@@ -204,7 +210,7 @@ static void print_verdict(const struct capacity_result *result, double attain_pe
                       "--engines-max, or loosen the SLO.\n");
     } else {
         text_printf(out, "Cheapest: %" PRIu32 " engines of %" PRIu32 " x %s",
-                    group->best->engines, group->tensor_parallel, group->gpu);
+                    group->best->engines, capacity_gpus(group), group->gpu);
         add_split_words(group, out);
         text_printf(out, " under %s", group->policy->name);
         if (!isnan(group->best->cost_low_per_hour)) {
@@ -229,8 +235,11 @@ static void print_reasons(const struct capacity_result *result, struct text *out
         const struct capacity_group *group = &result->groups[i];
         if (group->pruned[0] != '\0') {
             text_add(out, any ? "" : "\nNot searched or without success:\n");
-            text_printf(out, "  %s, TP %" PRIu32 ", %s", group->gpu,
-                        group->tensor_parallel, group->policy->name);
+            text_printf(out, "  %s, TP %" PRIu32, group->gpu, group->tensor_parallel);
+            if (group->stages > 1) {
+                text_printf(out, ", PP %" PRIu32, group->stages);
+            }
+            text_printf(out, ", %s", group->policy->name);
             if (capacity_is_split(group->split)) {
                 text_printf(out, ", %" PRIu32 ":%" PRIu32, group->split.prefill,
                             group->split.decode);

@@ -27,27 +27,27 @@ for policy in least_request chwbl; do
             break
         fi
     done
-    planned=$(awk -F, -v p="$policy" '$2 == "h100_sxm" && $3 == 1 && $6 == p &&
-        $1 != "fails" && $1 != "pruned" && (m == "" || $4 < m) { m = $4 } END { print m }' plan.csv)
+    planned=$(awk -F, -v p="$policy" '$2 == "h100_sxm" && $3 == 1 && $7 == p &&
+        $1 != "fails" && $1 != "pruned" && (m == "" || $5 < m) { m = $5 } END { print m }' plan.csv)
     [ "$planned" = "$fewest" ] || fail "$policy: plan says $planned engines, trying all $fewest"
 done
 [ "$(grep -c '^cheapest,' plan.csv)" -eq 1 ] || fail "not one fleet is the cheapest"
-cheapest=$(awk -F, '$1 == "cheapest" { print $8 }' plan.csv)
-least=$(awk -F, 'NR > 1 && $1 != "fails" && $1 != "pruned" && (m == "" || $8 + 0 < m + 0) { m = $8 }
+cheapest=$(awk -F, '$1 == "cheapest" { print $9 }' plan.csv)
+least=$(awk -F, 'NR > 1 && $1 != "fails" && $1 != "pruned" && (m == "" || $9 + 0 < m + 0) { m = $9 }
     END { print m }' plan.csv)
 [ "$cheapest" = "$least" ] || fail "the cheapest costs $cheapest, another that holds $least"
 
 # Every candidate has its row, and those that were not simulated their reason: 2 GPUs x 2
 # sizes x 2 policies x 10 numbers of engines.
 [ "$(sed 1d plan.csv | wc -l)" -eq 80 ] || fail "$(sed 1d plan.csv | wc -l) rows of 80 candidates"
-[ "$(sed 1d plan.csv | cut -d, -f2-6 | sort -u | wc -l)" -eq 80 ] || fail "candidates are there twice"
+[ "$(sed 1d plan.csv | cut -d, -f2-7 | sort -u | wc -l)" -eq 80 ] || fail "candidates are there twice"
 awk -F, 'NR > 1 && ($1 == "pruned") != ($NF != "") { exit 1 }' plan.csv ||
     fail "a reason is missing, or one too many"
 
 # However little more than the cheapest is of interest, the cheapest is found.
 exits 0 plan fleet.yaml "${slo[@]}" --gpus h100_sxm,l40s --tp 1,2 --policies least_request,chwbl \
     --engines-max 10 --format csv --cost-span 1
-[ "$(awk -F, '$1 == "cheapest" { print $8 }' out)" = "$cheapest" ] || fail "--cost-span 1: $(grep ^cheapest out)"
+[ "$(awk -F, '$1 == "cheapest" { print $9 }' out)" = "$cheapest" ] || fail "--cost-span 1: $(grep ^cheapest out)"
 
 # Prompts and outputs apart, against trying all: two engines for prompts, one for outputs.
 apart=(--set "cluster.pools.1={name: d, role: decode, gpu: h100_sxm, model: llama_3_1_8b,
@@ -65,9 +65,22 @@ for units in 1 2 3 4; do
 done
 exits 0 plan fleet.yaml "${slo[@]}" --gpus h100_sxm --tp 1 --policies least_request --splits none,2:1 \
     --engines-max 12 --cost-span 1e6 --format csv
-planned=$(awk -F, '$5 == "2:1" && $1 != "fails" && $1 != "pruned" { print $4 }' out | sort -n | head -1)
+planned=$(awk -F, '$6 == "2:1" && $1 != "fails" && $1 != "pruned" { print $5 }' out | sort -n | head -1)
 [ -n "$fewest" ] && [ "$planned" = "$fewest" ] || fail "2:1: plan says '$planned' engines, trying all '$fewest'"
 [ "$(grep -c ',2:1,' out)" -eq 4 ] || fail "not 3, 6, 9 and 12 engines: $(grep ',2:1,' out)"
+
+# A model that fits no GPU alone fits two, as ranks or as stages; a scenario's own plan is
+# no hindrance.
+for own in '{}' '{tp: 2}' '{pp: 2}'; do
+    exits 0 plan fleet.yaml --set end.requests=150 --set slo.ttft=10s --set slo.tpot=100ms --quiet \
+        --set cluster.pools.0.model=llama_3_1_70b --set "cluster.pools.0.parallel=$own" --gpus h100_sxm \
+        --tp 1,4 --pp 1,4 --engines-max 16 --cost-span 1e6 --format csv
+    for layout in 4,1 1,4; do
+        grep -Eq "^(cheapest|pareto|holds),h100_sxm,$layout," out || fail "parallel: $own, $layout: none holds"
+    done
+    grep -q '^pruned,h100_sxm,1,1,.*GiB' out || fail "parallel: $own: the model fits one GPU"
+    awk -F, 'NR > 1 && $8 != $3 * $4 * $5 { exit 1 }' out || fail "parallel: $own: GPUs are counted wrong"
+done
 
 # What cannot be is pruned with its reason.
 exits 0 plan fleet.yaml "${slo[@]}" --gpus l40s --tp 1,4 --engines-max 4 \
@@ -81,6 +94,7 @@ refuses 2 '.*num_gpu_blocks_override is of one GPU' plan published/shared-prefix
 refuses 2 '.*has no SLO' plan fleet.yaml --quiet
 refuses 2 '--tp: sizes from 1 to 64' plan fleet.yaml "${slo[@]}" --tp 0
 refuses 2 '.*h100_sxx' plan fleet.yaml "${slo[@]}" --gpus h100_sxx
+refuses 2 '--pp: sizes from 1 to 16' plan fleet.yaml "${slo[@]}" --pp 17
 refuses 2 '--splits: .none. or P:D, .*, not .1:0.' plan fleet.yaml "${slo[@]}" --splits none,1:0
 refuses 2 '.*no pair policy pd_foo' plan fleet.yaml "${slo[@]}" --splits 1:1 --pair pd_foo
 refuses 2 '--engines-max: 1 to 1024' plan fleet.yaml "${slo[@]}" --engines-max 0
