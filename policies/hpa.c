@@ -236,7 +236,7 @@ struct scale_decision hpa_decide(struct hpa *hpa, const struct scale_view *view,
             known++;
             if (own > wanted) {
                 wanted = own;
-                decision.reason = scale_metric_name(targets[i].metric);
+                decision.reason = scale_metric_above(targets[i].metric);
             }
         }
     }

@@ -16,8 +16,9 @@ static const struct {
     const char *name;
     enum scale_source source;
     const char *help;
+    const char *above;
 } metrics[] = {
-#define X(id, name, source, help) {name, SCALE_##source, help},
+#define X(id, name, source, help) {name, SCALE_##source, help, name " above target"},
     SCALE_METRICS(X)
 #undef X
 };
@@ -25,6 +26,11 @@ static const struct {
 const char *scale_metric_name(enum scale_metric metric)
 {
     return metrics[metric].name;
+}
+
+const char *scale_metric_above(enum scale_metric metric)
+{
+    return metrics[metric].above;
 }
 
 const char *scale_metric_help(enum scale_metric metric)

@@ -53,6 +53,8 @@ enum scale_metric {
         SCALE_METRIC_COUNT
 };
 const char *scale_metric_name(enum scale_metric metric); /* "waiting" */
+/* "waiting above target". */
+const char *scale_metric_above(enum scale_metric metric);
 const char *scale_metric_help(enum scale_metric metric);
 enum scale_source scale_metric_source(enum scale_metric metric);
 
@@ -92,21 +94,24 @@ struct scale_view {
     uint32_t replicas; /* that the pool should have */
     uint32_t pods;     /* that there are, those that end left out */
     uint32_t ready;
+    bool woken;                           /* a request waits for the first replica */
     const struct scale_reading *readings; /* one per query, in their order */
 };
 
 struct scale_decision {
     uint32_t replicas;
     const char *reason; /* in words, static; NULL = nothing to say */
+    const char *event;  /* what Kubernetes calls it; NULL = SuccessfulRescale */
+    bool idle;          /* none at all, whatever min is */
     bool failed;        /* no metric to decide by: replicas is what it was */
 };
 
 /* What an engine can do, as a profile of it says; for policies that plan. */
 struct scale_profile {
-    void *context;
-    double (*prefill_s)(void *context, double prompt_tokens);
+    const void *context;
+    double (*prefill_s)(const void *context, double prompt_tokens);
     /* Seconds per token of each of `batch` requests. */
-    double (*itl_s)(void *context, double batch, double context_tokens);
+    double (*itl_s)(const void *context, double batch, double context_tokens);
     double batch_max; /* requests that an engine runs at a time */
 };
 
@@ -130,6 +135,7 @@ struct scale_policy {
     const char *breaks; /* under which load it fails, and how */
     const struct policy_param *params;
     size_t state_bytes;
+    const char *object;   /* of its events: "horizontalpodautoscaler" */
     uint32_t targets_min; /* how many it needs and takes */
     uint32_t targets_max;
     /* Those that a target may have, and that it gets when it names none. */

@@ -163,6 +163,7 @@ const struct scale_policy scale_apa = {
     .breaks = "looks every 10 s and waits for no start: with starts of minutes it "
               "doubles until the first new pod takes load",
     .params = params,
+    .object = "podautoscaler",
     .state_bytes = sizeof(struct apa),
     .targets_min = 1,
     .targets_max = 1,

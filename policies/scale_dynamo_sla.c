@@ -132,7 +132,8 @@ static struct scale_decision decide(void *state, const struct scale_view *view)
     const double requests_per_s = value_of(view, QUERY_REQUESTS, 0);
     const double prompt = value_of(view, QUERY_PROMPT, 0);
     const double output = value_of(view, QUERY_OUTPUT, 0);
-    if (requests_per_s <= 0 || prompt <= 0 || output <= 0) {
+    const bool idle = requests_per_s <= 0 || prompt <= 0;
+    if (idle || (output <= 0 && self->role != SCALE_PREFILL)) {
         decision.failed = true; /* Dynamo's planner does nothing without traffic */
         decision.reason = "no traffic in the last interval";
         return decision;
@@ -181,6 +182,7 @@ const struct scale_policy scale_dynamo_sla = {
     .breaks = "three minutes late and then right; plans for means: a burst within the "
               "interval, or a few long prompts, go unseen",
     .params = params,
+    .object = "planner",
     .state_bytes = sizeof(struct sla),
     .scrape_ns = INT64_C(5000000000),
     .init = init,

@@ -64,6 +64,7 @@ const struct scale_policy scale_hpa = {
               "does not fall while the prefix cache keeps blocks; it cannot leave 0 "
               "replicas",
     .params = params,
+    .object = "horizontalpodautoscaler",
     .state_bytes = sizeof(struct hpa_state),
     .targets_min = 1,
     .targets_max = SCALE_TARGETS_MAX,

@@ -101,7 +101,8 @@ static struct scale_decision poll(struct keda *self, const struct scale_view *vi
         self->active_ns = view->now_ns;
         if (view->replicas < first) {
             decision.replicas = first;
-            decision.reason = scale_metric_name(wanting->metric);
+            decision.reason = scale_metric_above(wanting->metric);
+            decision.event = "KEDAScaleTargetActivated";
         }
         return decision;
     }
@@ -110,7 +111,9 @@ static struct scale_decision poll(struct keda *self, const struct scale_view *vi
                           : view->now_ns > self->initial_ns;
     if (self->idle == 0 && view->replicas > 0 && cool) {
         decision.replicas = 0;
+        decision.idle = true;
         decision.reason = "no trigger is active";
+        decision.event = "KEDAScaleTargetDeactivated";
     } else if (self->idle > 0 && view->replicas < self->min) {
         decision.replicas = self->min;
         decision.reason = "fewer than min";
@@ -176,6 +179,7 @@ const struct scale_policy scale_keda = {
               "router's discovery have passed; a threshold in tokens per second means "
               "the largest size at once for long prompts",
     .params = params,
+    .object = "scaledobject",
     .state_bytes = sizeof(struct keda),
     .targets_min = 1,
     .targets_max = SCALE_TARGETS_MAX,

@@ -125,6 +125,7 @@ static struct scale_decision decide(void *state, const struct scale_view *view)
         wanted = self->panic_pods;
         decision.reason = "concurrency over the panic window";
     }
+    wanted = view->woken ? fmax(wanted, 1) : wanted; /* the activator pokes */
     decision.replicas = to_zero(self, view, (uint32_t)fmin(wanted, 1e9));
     return decision;
 }
@@ -197,6 +198,7 @@ const struct scale_policy scale_kpa = {
               "again for pods that are on their way; concurrency says nothing of how "
               "long prompts are",
     .params = params,
+    .object = "podautoscaler",
     .state_bytes = sizeof(struct kpa),
     .wakes = true,
     .holds = true,

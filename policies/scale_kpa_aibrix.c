@@ -163,6 +163,7 @@ const struct scale_policy scale_kpa_aibrix = {
     .breaks = "the short window is a minute: it panics late; doubles while starts are "
               "under way",
     .params = params,
+    .object = "podautoscaler",
     .state_bytes = sizeof(struct aibrix),
     .targets_min = 1,
     .targets_max = 1,

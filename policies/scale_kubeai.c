@@ -53,7 +53,7 @@ static struct scale_decision decide(void *state, const struct scale_view *view)
 {
     struct kubeai *self = state;
     struct scale_decision decision = {.replicas = view->replicas};
-    if (view->now_ns < self->next_ns) { /* woken: a request waits for the first pod */
+    if (view->woken) {
         decision.replicas = view->replicas > 0 ? view->replicas : 1;
         decision.reason = "a request waits";
         return decision;
@@ -112,6 +112,7 @@ const struct scale_policy scale_kubeai = {
     .source = "substratusai/kubeai:internal/modelautoscaler/autoscaler.go",
     .breaks = "a mean over ten minutes sees a jump ten minutes late",
     .params = params,
+    .object = "model",
     .state_bytes = sizeof(struct kubeai),
     .wakes = true,
     .holds = true,

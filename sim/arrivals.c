@@ -79,7 +79,7 @@ struct request *sim_request_new(struct sim *sim, const struct incoming *incoming
     if (sim->life != NULL) {
         sim_attempt_begin(sim, request, incoming);
     }
-    load_add(&sim->load, engine, sim->now_ns);
+    sim_load_add(sim, engine);
     if (!fits) {
         request_move(request, REQUEST_ENDED);
         sim_finish(sim, request, OUTCOME_REFUSED);
@@ -413,6 +413,15 @@ void sim_router_decide(struct sim *sim, const struct incoming *incoming)
     }
 }
 
+/* Counted before anybody looks for an engine. */
+static void router_meets(struct sim *sim, const struct incoming *incoming)
+{
+    if (sim->scaling != NULL) {
+        sim_scaling_arrived(sim, incoming->record);
+    }
+    sim_router_enter(sim, incoming);
+}
+
 void sim_arrive(struct sim *sim, const struct trace_record *record)
 {
     sim->injected++;
@@ -426,13 +435,18 @@ void sim_arrive(struct sim *sim, const struct trace_record *record)
         sim_request_drop(sim, &incoming, OUTCOME_REFUSED); /* no such model */
         return;
     }
-    sim_router_enter(sim, &incoming);
+    router_meets(sim, &incoming);
 }
 
 void sim_arrive_again(struct sim *sim, struct incoming *incoming)
 {
     incoming->front = front_draw(sim);
-    sim_router_enter(sim, incoming);
+    router_meets(sim, incoming);
+}
+
+void sim_arrive_held(struct sim *sim, const struct incoming *incoming)
+{
+    sim_router_decide(sim, incoming); /* it is in the router's process already */
 }
 
 bool sim_arrival_fetch(struct sim *sim, struct err *err)

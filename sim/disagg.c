@@ -340,7 +340,7 @@ static void hand_over(struct sim *sim, struct split *split)
     request->skipped_step = 0;
     request->released = false;
     request->remote_tokens = remote_tokens(sim, split);
-    load_add(&sim->load, split->decode_engine, sim->now_ns);
+    sim_load_add(sim, split->decode_engine);
     if (request->remote_tokens == 0 && split->hold != NULL) {
         disagg_timer_drop(sim, &split->lease);
         hold_release(sim, split->prefill_engine, split->hold);

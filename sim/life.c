@@ -184,6 +184,7 @@ static void on_listed(void *context, uint32_t slot, bool listed, uint32_t incarn
         engine_in(life->sim, place, place->first + i, incarnation);
     }
     place->incarnation = incarnation;
+    sim_attempts_release(life->sim);
     if (life->sim->fronts[0].admission != NULL) {
         evq_set(life->sim->events, life->sim->source_admit, life->sim->now_ns,
                 sim_rank(EVENT_ADMIT, 0));
@@ -238,6 +239,39 @@ static void on_event(void *context, const struct control_event *event)
     const struct life *life = context;
     CHECK(event->time_ns == life->sim->now_ns, "an event of another time is told");
     sim_tell(life->sim, event->warning, event->reason, event->object, event->message);
+}
+
+/* ---- how large pools are ----------------------------------------------------------
+ */
+
+static struct pool_size size_of(const struct life *life, uint32_t pool)
+{
+    struct pool_size size = {.time_ns = life->sim->now_ns,
+                             .pool = pool,
+                             .desired = control_desired(life->control, pool)};
+    const uint32_t first = control_slot(life->control, pool, 0);
+    for (uint32_t i = 0; i < life->setup.pools[pool].slots; i++) {
+        const struct control_pod pod = control_pod(life->control, first + i);
+        size.held_engines += pod.holds ? life->places[first + i].count : 0;
+        size.ready += pod.ready ? 1 : 0;
+    }
+    return size;
+}
+
+/* Those that have changed since they were told. */
+static void sizes_tell(struct life *life)
+{
+    const struct observer *observer = &life->sim->observer;
+    for (uint32_t i = 0; observer->on_size != NULL && i < life->setup.pool_count; i++) {
+        const struct pool_size size = size_of(life, i);
+        const struct pool_size *told = &life->sizes[i];
+        if (!life->sizes_told || size.desired != told->desired ||
+            size.held_engines != told->held_engines || size.ready != told->ready) {
+            life->sizes[i] = size;
+            observer->on_size(observer->context, &size);
+        }
+    }
+    life->sizes_told = true;
 }
 
 /* ---- life ------------------------------------------------------------------------ */
@@ -298,6 +332,7 @@ struct life *sim_life_new(struct sim *sim)
             place_out(sim, &life->places[slot]);
         }
     }
+    sizes_tell(life);
     return life;
 }
 
@@ -327,6 +362,10 @@ void sim_life_reschedule(struct sim *sim)
     }
     if (custom_next_ns(&life->custom) < next_ns) {
         next_ns = custom_next_ns(&life->custom);
+    }
+    if (sim->scaling != NULL) {
+        const int64_t scaling_ns = sim_scaling_next_ns(sim);
+        next_ns = scaling_ns < next_ns ? scaling_ns : next_ns;
     }
     if (life->emptied) {
         next_ns = sim->now_ns;
@@ -394,10 +433,29 @@ void sim_life_due(struct sim *sim)
     if (life->reload.pending && life->reload.poll_ns <= sim->now_ns) {
         sim_reload_poll(sim, &life->reload);
     }
+    if (sim->scaling != NULL) {
+        sim_scaling_due(sim);
+    }
+    sizes_tell(life);
     sim_life_reschedule(sim);
 }
 
 /* ---- the number of replicas ------------------------------------------------------ */
+
+uint32_t sim_life_first_slot(const struct sim *sim, uint32_t pool)
+{
+    return control_slot(sim->life->control, pool, 0);
+}
+
+struct control_pod sim_life_pod(const struct sim *sim, uint32_t slot)
+{
+    return control_pod(sim->life->control, slot);
+}
+
+uint32_t sim_life_engine(const struct sim *sim, uint32_t slot)
+{
+    return sim->life->places[slot].first;
+}
 
 void sim_pool_scale(struct sim *sim, uint32_t pool, uint32_t replicas)
 {

@@ -11,6 +11,8 @@
 #ifndef STACKSIM_SIM_LIFE_H
 #define STACKSIM_SIM_LIFE_H
 
+#include "sim/control/control.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -49,6 +51,12 @@ void sim_life_refuse(struct sim *sim, struct request *request);
 void sim_life_checked(struct sim *sim, uint32_t engine, bool well);
 /* A request at this engine has ended. */
 void sim_life_left(struct sim *sim, uint32_t engine);
+
+/* Pods by slot, those of one pool one after the other, and the (first) engine of each.
+ */
+uint32_t sim_life_first_slot(const struct sim *sim, uint32_t pool);
+struct control_pod sim_life_pod(const struct sim *sim, uint32_t slot);
+uint32_t sim_life_engine(const struct sim *sim, uint32_t slot);
 
 /* The number that an autoscaler changes: how many replicas the pool should have. */
 void sim_pool_scale(struct sim *sim, uint32_t pool, uint32_t replicas);

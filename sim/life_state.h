@@ -34,6 +34,8 @@ struct life {
     struct reload reload;
     struct custom custom;
     bool begun;
+    struct pool_size sizes[SCENARIO_POOLS_MAX]; /* as told */
+    bool sizes_told;
     struct control_setup setup;
 };
 

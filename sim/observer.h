@@ -68,6 +68,15 @@ struct fleet_event {
     const char *message;
 };
 
+/* How large a pool is from now on; only where the fleet changes. */
+struct pool_size {
+    int64_t time_ns;
+    uint32_t pool;
+    uint32_t desired;      /* replicas that it should have */
+    uint32_t held_engines; /* those whose pods have their GPUs */
+    uint32_t ready;        /* pods */
+};
+
 struct engine_sample {
     int64_t time_ns;
     uint32_t engine;
@@ -83,6 +92,7 @@ struct observer {
     void (*on_sample)(void *context, const struct engine_sample *sample);
     void (*on_decision)(void *context, const struct decision_row *row);
     void (*on_event)(void *context, const struct fleet_event *event);
+    void (*on_size)(void *context, const struct pool_size *size);
     bool wants_scores; /* decisions come with the score of every candidate */
 };                     /* any function may be NULL */
 

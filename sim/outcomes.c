@@ -202,6 +202,9 @@ void sim_finish(struct sim *sim, struct request *request, enum outcome_status st
     check_order(&outcome);
     digest_outcome(sim, &outcome);
     summarise_outcome(&sim->summary, &outcome);
+    if (sim->scaling != NULL) {
+        sim_scaling_ended(sim, &outcome);
+    }
     if (request->engine != UINT32_MAX) {
         engine_leave(sim, request, status, outcome.output_tokens);
     }

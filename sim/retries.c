@@ -26,6 +26,8 @@ struct attempt {
     uint32_t failovers;
     uint32_t failed[FAILOVERS_MAX + 1]; /* engines, since the client's last try */
     bool client_gone;                   /* paused: it hangs up instead */
+    bool held;     /* paused by the router, which waits for an engine */
+    bool released; /* one has come */
 };
 
 /* ---- lists ----------------------------------------------------------------------- */
@@ -99,7 +101,7 @@ static struct attempt *attempt_new(struct sim *sim, const struct incoming *incom
     attempt->arrival_ns = incoming->arrival_ns;
     attempt->number = incoming->number;
     attempt->front = incoming->front;
-    if (config->retries > 0 || config->failovers > 0) {
+    if (config->retries > 0 || config->failovers > 0 || config->hold_ns > 0) {
         attempt->parked = parked_new(incoming->record, incoming->arrival_ns);
     }
     return attempt;
@@ -216,6 +218,60 @@ static struct incoming incoming_of(struct attempt *attempt)
                              attempt->number, attempt->front, attempt};
 }
 
+/* When its client loses patience, if that is not after due_ns. */
+static int64_t patience_cut(struct attempt *attempt, int64_t due_ns)
+{
+    const int64_t patience_ns = attempt->parked->record.cancel_ns;
+    attempt->client_gone =
+        patience_ns > 0 && attempt->arrival_ns + patience_ns <= due_ns;
+    return attempt->client_gone ? attempt->arrival_ns + patience_ns : due_ns;
+}
+
+/* A retry timer's moment is still to come, at due_ns. */
+static void wait_until(struct sim *sim, struct attempt *attempt, int64_t due_ns)
+{
+    attempt->request = NULL;
+    append(&sim->retries.paused_first, &sim->retries.paused_last, attempt);
+    sim->retries.paused++;
+    attempt->timer =
+        timer_at(sim, &(struct timer){.kind = EVENT_RETRY, .attempt = attempt},
+                 due_ns > sim->now_ns ? due_ns : sim->now_ns, attempt->number);
+}
+
+static void set_held(struct sim *sim, struct attempt *attempt, bool held)
+{
+    attempt->held = held;
+    sim->retries.held += held ? 1 : UINT64_MAX;
+    sim_scaling_held(sim, held ? 1 : -1);
+}
+
+/* The router keeps it until an engine comes, or too long. */
+static void hold(struct sim *sim, struct attempt *attempt)
+{
+    sim->summary.held++;
+    set_held(sim, attempt, true);
+    wait_until(sim, attempt,
+               patience_cut(attempt, sim->now_ns + sim->scenario->control->hold_ns));
+}
+
+void sim_attempts_release(struct sim *sim)
+{
+    struct attempt *next = NULL;
+    for (struct attempt *at = sim->retries.paused_first;
+         at != NULL && sim->retries.held > 0; at = next) {
+        next = at->next;
+        if (at->held) {
+            set_held(sim, at, false);
+            at->released = true;
+            at->client_gone = false;
+            sim_timer_give(sim, at->timer);
+            at->timer =
+                timer_at(sim, &(struct timer){.kind = EVENT_RETRY, .attempt = at},
+                         sim->now_ns, at->number);
+        }
+    }
+}
+
 /* False: this client gives up. */
 static bool pause(struct sim *sim, struct attempt *attempt)
 {
@@ -229,21 +285,9 @@ static bool pause(struct sim *sim, struct attempt *attempt)
         wait_ns *= 2;
     }
     wait_ns = wait_ns < config->backoff_max_ns ? wait_ns : config->backoff_max_ns;
-    int64_t due_ns = sim->now_ns + wait_ns;
-    const int64_t patience_ns = attempt->parked->record.cancel_ns;
-    attempt->client_gone =
-        patience_ns > 0 && attempt->arrival_ns + patience_ns <= due_ns;
-    if (attempt->client_gone) {
-        due_ns = attempt->arrival_ns + patience_ns;
-    }
     attempt->retries++;
     attempt->failovers = 0;
-    attempt->request = NULL;
-    append(&sim->retries.paused_first, &sim->retries.paused_last, attempt);
-    sim->retries.paused++;
-    attempt->timer =
-        timer_at(sim, &(struct timer){.kind = EVENT_RETRY, .attempt = attempt},
-                 due_ns > sim->now_ns ? due_ns : sim->now_ns, attempt->number);
+    wait_until(sim, attempt, patience_cut(attempt, sim->now_ns + wait_ns));
     return true;
 }
 
@@ -288,12 +332,21 @@ static void again(struct sim *sim, struct attempt *attempt)
     take_out(&sim->retries.paused_first, &sim->retries.paused_last, attempt);
     sim->retries.paused--;
     struct incoming incoming = incoming_of(attempt);
+    const bool too_long = attempt->held;
+    if (attempt->held) {
+        set_held(sim, attempt, false);
+    }
     if (attempt->client_gone) {
         sim_request_drop(sim, &incoming, OUTCOME_CANCELLED);
-        return;
+    } else if (too_long) {
+        sim_request_drop(sim, &incoming, OUTCOME_TIMED_OUT);
+    } else if (attempt->released) {
+        attempt->released = false;
+        sim_arrive_held(sim, &incoming);
+    } else {
+        sim->summary.retries++;
+        sim_arrive_again(sim, &incoming);
     }
-    sim->summary.retries++;
-    sim_arrive_again(sim, &incoming);
 }
 
 void sim_attempt_timer(struct sim *sim, const struct timer *timer)
@@ -314,13 +367,17 @@ void sim_attempt_unroutable(struct sim *sim, const struct incoming *incoming)
         sim_request_drop(sim, incoming, OUTCOME_REJECTED);
         return;
     }
+    const bool holds = sim->scaling != NULL && sim_scaling_unroutable(sim);
     struct attempt *attempt = incoming->attempt;
     if (attempt == NULL) {
         attempt = attempt_new(sim, incoming);
     }
     struct incoming own = *incoming;
     own.attempt = attempt;
-    if (pause(sim, attempt)) {
+    if (holds && attempt->failovers == 0) {
+        sim_request_unadmit(sim, &own);
+        hold(sim, attempt);
+    } else if (pause(sim, attempt)) {
         sim_request_unadmit(sim, &own);
     } else {
         sim_request_drop(sim, &own,
@@ -339,6 +396,9 @@ void sim_attempts_stop(struct sim *sim)
         struct attempt *attempt = sim->retries.paused_first;
         take_out(&sim->retries.paused_first, &sim->retries.paused_last, attempt);
         sim->retries.paused--;
+        if (attempt->held) {
+            set_held(sim, attempt, false);
+        }
         sim_timer_give(sim, attempt->timer);
         const struct incoming incoming = incoming_of(attempt);
         sim_request_drop(sim, &incoming, OUTCOME_UNFINISHED);

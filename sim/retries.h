@@ -25,6 +25,7 @@ struct retries {
     struct attempt *all; /* whatever they do, in no order that matters */
     uint64_t hung;
     uint64_t paused;
+    uint64_t held;     /* of those: at the router, until an engine comes */
     uint32_t *hung_at; /* by engine */
 };
 void retries_init(struct retries *retries, uint32_t engines);
@@ -47,8 +48,10 @@ void sim_hung_visit(const struct sim *sim,
 bool sim_attempt_cancel(struct sim *sim, struct request *request);
 /* ATTEMPT_LOST, RETRY. */
 void sim_attempt_timer(struct sim *sim, const struct timer *timer);
-/* No endpoint accepts it: a client tries again, or it ends. */
+/* No endpoint accepts it: the router holds it, a client tries again, or it ends. */
 void sim_attempt_unroutable(struct sim *sim, const struct incoming *incoming);
+/* An endpoint has come: those that the router holds are routed again. */
+void sim_attempts_release(struct sim *sim);
 /* The run's time is up. */
 void sim_attempts_stop(struct sim *sim);
 

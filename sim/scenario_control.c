@@ -324,7 +324,8 @@ static bool wanted(const struct scenario *scenario, const struct conf_node *root
     (void)conf_get(routing, "config_poll");
     (void)conf_get(conf_get(routing, "disaggregation"), "kv_load_failure");
     for (uint32_t i = 0; i < scenario->pool_count; i++) {
-        found = found || conf_get(conf_at(pools, i), "deployment") != NULL;
+        found = conf_get(conf_at(pools, i), "deployment") != NULL || found;
+        found = conf_get(conf_at(pools, i), "autoscale") != NULL || found;
     }
     return found;
 }
@@ -358,6 +359,7 @@ bool scenario_control_read(struct scenario_control **out, struct scenario *scena
     }
     struct scenario_control *control = mem_alloc(1, sizeof *control);
     if (!deployments_read(control, scenario, root, err) ||
+        !scenario_autoscale_read(control, scenario, root, err) ||
         !discovery_read(control, scenario, root, err) ||
         !client_read(control, root, err) || !route_read(control, scenario, root, err) ||
         !scenario_nodes_read(control, root, err) ||

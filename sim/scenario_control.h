@@ -7,6 +7,7 @@
 #ifndef STACKSIM_SIM_SCENARIO_CONTROL_H
 #define STACKSIM_SIM_SCENARIO_CONTROL_H
 
+#include "policies/scale.h"
 #include "sim/control/control.h"
 #include "sim/control/reconcile.h"
 #include "sim/scenario.h"
@@ -53,8 +54,25 @@ struct timeline_action {
     int64_t for_ns;    /* 0 = for good */
 };
 
+/* Who sets a pool's size; policy NULL = nobody. */
+struct scenario_autoscale {
+    const struct scale_policy *policy;
+    double values[POLICY_PARAMS_MAX]; /* of its parameters */
+    uint32_t min;
+    uint32_t max;
+    struct scale_target targets[SCALE_TARGETS_MAX];
+    uint32_t target_count;
+    int64_t scrape_ns; /* between two scrapes; > 0 */
+    int64_t delay_ns;  /* from a scrape to the autoscaler */
+    int64_t hold_ns;   /* the router holds requests so long while there is no engine;
+                          0 = it refuses them */
+};
+
 struct scenario_control {
     struct control_pool pools[SCENARIO_POOLS_MAX];
+    struct scenario_autoscale autoscale[SCENARIO_POOLS_MAX];
+    bool autoscales;         /* some pool has one */
+    int64_t hold_ns;         /* the longest of all pools */
     struct node_spec *nodes; /* owned */
     uint32_t node_count;
     struct control_discovery discovery;

@@ -14,6 +14,11 @@ NODISCARD bool scenario_nodes_read(struct scenario_control *control,
 /* `request`, `node_name`, `node_selector`, `tolerations` of a deployment. */
 NODISCARD bool scenario_pod_request_read(const struct conf_node *map,
                                          struct pod_request *request, struct err *err);
+/* `autoscale` of the pools, after the deployments; raises their slots to what it needs.
+ */
+NODISCARD bool scenario_autoscale_read(struct scenario_control *control,
+                                       const struct scenario *scenario,
+                                       const struct conf_node *root, struct err *err);
 /* `timeline`, after the deployments; raises the pools' slots to what it needs. */
 NODISCARD bool scenario_timeline_read(struct scenario_control *control,
                                       const struct scenario *scenario,

@@ -28,6 +28,9 @@ static void on_first_token(void *context, struct request *request, int64_t now_n
                                   : sim->fronts[request->front].gateway;
     gateway_first_token(gateway, now_ns, request->record_id, request->engine,
                         request->prompt_tokens);
+    if (sim->scaling != NULL) {
+        sim_scaling_first_token(sim, request);
+    }
 }
 
 static void on_end(void *context, struct request *request, int64_t now_ns,
@@ -46,9 +49,20 @@ static void on_end(void *context, struct request *request, int64_t now_ns,
     }
 }
 
+void sim_load_add(struct sim *sim, uint32_t engine)
+{
+    load_add(&sim->load, engine, sim->now_ns);
+    if (sim->scaling != NULL) {
+        sim_scaling_moved(sim, engine, 1);
+    }
+}
+
 void sim_load_remove(struct sim *sim, uint32_t engine)
 {
     load_remove(&sim->load, engine, sim->now_ns);
+    if (sim->scaling != NULL) {
+        sim_scaling_moved(sim, engine, -1);
+    }
     if (sim->life != NULL) {
         sim_life_left(sim, engine);
     }
@@ -533,6 +547,7 @@ bool sim_new(struct sim **out, const struct scenario *scenario,
     });
     load_init(&sim->load, sim->engine_count);
     sim->life = sim_life_new(sim);
+    sim->scaling = sim_scaling_new(sim);
     if (!events_set_up(sim, err)) {
         goto fail;
     }
@@ -563,6 +578,7 @@ void sim_delete(struct sim *sim)
     fleet_adapters_delete(sim->adapters);
     sim_tiers_delete(sim->tiers, sim->engine_count);
     sim_life_delete(sim->life);
+    sim_scaling_delete(sim->scaling);
     mem_free(sim->asked_runs);
     replay_delete(sim->replay);
     request_table_delete(sim->table);

@@ -64,6 +64,7 @@ struct sim_summary {
     double kv_transfer_bytes;
     uint64_t failovers;     /* attempts that the router made after a failed one */
     uint64_t retries;       /* that clients made */
+    uint64_t held;          /* by the router, while there was no engine */
     uint64_t health_checks; /* that reached an engine */
     uint64_t kv_lost;       /* with the engine that had it, before it was read */
     int64_t kv_transfer_ns; /* sum, from asked to here */

@@ -23,6 +23,8 @@
 #include "sim/replay.h"
 #include "sim/replica.h"
 #include "sim/retries.h"
+#include "sim/scale_metrics.h"
+#include "sim/scaling.h"
 #include "sim/sim.h"
 
 /* Order at equal times: what frees resources comes first. */
@@ -92,6 +94,7 @@ struct sim {
     struct fleet_adapters *adapters;      /* NULL: the base model alone */
     struct fleet_tiers *tiers;            /* NULL: no engine has any */
     struct life *life;                    /* NULL: the fleet never changes */
+    struct scaling *scaling;              /* NULL: nobody scales it */
     struct retries retries;               /* of interest where it does */
     struct probes probes;                 /* the same */
     struct lockstep **group_of;           /* by engine; NULL = on its own */
@@ -167,6 +170,8 @@ void sim_attempt_close(struct sim *sim, struct request *request, bool routed_on)
 void sim_arrive(struct sim *sim, const struct trace_record *record);
 /* Its client tries again. */
 void sim_arrive_again(struct sim *sim, struct incoming *incoming);
+/* One that the router has held meets it again, where it was. */
+void sim_arrive_held(struct sim *sim, const struct incoming *incoming);
 /* Behind admission: to an engine, if there is one. */
 void sim_request_route(struct sim *sim, const struct incoming *incoming);
 /* It was let in and comes back later: its place is free. */
@@ -278,7 +283,8 @@ void sim_engine_reschedule(struct sim *sim, uint32_t engine);
 /* New ones in the place of those that went down, with empty caches; their numbers go
  * on. Of ranks the whole group. */
 void sim_engines_renew(struct sim *sim, uint32_t first, uint32_t count);
-/* A request at this engine has ended. */
+/* One more is on its way to this engine; one has ended there. */
+void sim_load_add(struct sim *sim, uint32_t engine);
 void sim_load_remove(struct sim *sim, uint32_t engine);
 
 #endif

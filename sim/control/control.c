@@ -348,6 +348,18 @@ uint32_t control_slot(const struct control *control, uint32_t pool, uint32_t num
     return control->deployments[pool].slot + number;
 }
 
+struct control_pod control_pod(const struct control *control, uint32_t slot)
+{
+    const struct pod *pod = &control->pods[slot];
+    const bool there = pod->phase != POD_NONE && pod->phase != POD_FAILED;
+    return (struct control_pod){
+        .live = there && pod->phase != POD_ENDING,
+        .ready = pod->phase == POD_READY,
+        .holds = there && (control->nodes == NULL || pod->bound),
+        .incarnation = pod->incarnation,
+    };
+}
+
 bool control_serves(const struct control *control, uint32_t slot)
 {
     const struct pod *pod = &control->pods[slot];

@@ -147,6 +147,13 @@ void control_checked(struct control *control, int64_t now_ns, uint32_t slot, boo
 void control_empty(struct control *control, int64_t now_ns, uint32_t slot);
 
 /* What a slot holds. */
+struct control_pod {
+    bool live;  /* there is a pod, and it is not ending */
+    bool ready; /* for its Service, and for whoever scrapes it */
+    bool holds; /* GPUs are its own: from its scheduling to its end */
+    uint32_t incarnation;
+};
+struct control_pod control_pod(const struct control *control, uint32_t slot);
 uint32_t control_slots(const struct control *control);
 uint32_t control_slot(const struct control *control, uint32_t pool, uint32_t number);
 bool control_serves(const struct control *control, uint32_t slot);

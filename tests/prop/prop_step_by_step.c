@@ -48,6 +48,8 @@ enum { SEEDS = 1000, TEXT_BYTES = 4096 };
     X(SLEPT, "engines slept")                                                          \
     X(RELOADED, "the router's policy began anew")                                      \
     X(STAGES, "batches followed each other through pipeline stages")                   \
+    X(RESCALED, "an autoscaler changed the number of replicas")                        \
+    X(HELD, "the router held requests until an engine came")                           \
     X(SKIPPED, "decode runs saved events")
 
 enum fact {
@@ -382,6 +384,47 @@ static void write_deployment(struct rng *rng, struct text *out)
         froms[rng_below(rng, 3)], draw(rng, 1, 300), draw(rng, 0, 20));
 }
 
+/* Every other fleet that changes is scaled by its metrics, with looks and scrapes as
+ * short as the trace. */
+static void write_autoscale(uint64_t seed, struct text *out)
+{
+    static const char *const metrics[] = {"running", "waiting",       "kv_used",
+                                          "busy",    "in_flight",     "seen",
+                                          "queued",  "output_tokens", "prompt_tokens"};
+    static const char *const policies[] = {
+        "kpa, params: {tick_s: 0.1, grace_s: 0.1",
+        "kubeai, params: {tick_s: 0.1, window_s: 1, delay_s: 0.2",
+        "apa, params: {tick_s: 0.1, down_cooldown_s: 0.3",
+        "kpa_aibrix, params: {tick_s: 0.1, stable_s: 1, panic_s: 1",
+        "hpa, params: {sync_s: 1, down_window_s: 0",
+        "keda, params: {sync_s: 1, poll_s: 1, cooldown_s: 0",
+        "dynamo_sla, params: {interval_s: 1, itl_s: 0.01"};
+    struct rng rng;
+    rng_init(&rng, seed, "prop_step_by_step/autoscale", 0);
+    if (rng_below(&rng, 4) == 0) {
+        return;
+    }
+    const uint64_t policy = rng_below(&rng, sizeof policies / sizeof policies[0]);
+    const bool by_concurrency = policy < 2;
+    text_printf(out, "      autoscale: {policy: %s", policies[policy]);
+    if (by_concurrency) {
+        text_printf(out, ", target: %" PRIu64, draw(&rng, 1, 6));
+    }
+    text_printf(
+        out, "}, max: 4, scrape_interval: %" PRIu64 "ms, adapter_delay: %" PRIu64 "ms",
+        draw(&rng, 10, 200), draw(&rng, 0, 1) * draw(&rng, 1, 100));
+    if (by_concurrency) {
+        text_printf(out, ", min: 0, at_zero: %s, hold_timeout: %" PRIu64 "ms%s",
+                    rng_below(&rng, 4) > 0 ? "hold" : "refuse", draw(&rng, 1, 900),
+                    rng_below(&rng, 2) == 0 ? ", initial: 0" : "");
+    } else if (policy < 6) {
+        text_printf(out, ", metrics: [{metric: %s, kind: average, target: %g}]",
+                    pick(&rng, metrics, sizeof metrics / sizeof metrics[0]),
+                    (double)draw(&rng, 1, 30) / 10);
+    }
+    text_add(out, "}\n");
+}
+
 static void write_action(struct rng *rng, bool apart, bool nodes, struct text *out)
 {
     char word[16];
@@ -560,6 +603,7 @@ static void write_scenario(struct rng *rng, const char *trace, uint64_t seed,
     const bool server = write_pool(rng, apart, seed, &pool);
     if (faults) {
         write_deployment(&fault, &pool);
+        write_autoscale(seed, &pool);
         write_faults(&fault, apart, out);
         write_route(seed, out);
     }
@@ -666,6 +710,16 @@ static void saw_event(void *context, const struct fleet_event *event)
     digest_word(&record->events, hash_xxh64(event->object, strlen(event->object), 0));
     record->facts[FACT_SLEPT] |= strcmp(event->reason, "Asleep") == 0;
     record->facts[FACT_RELOADED] |= strcmp(event->reason, "ConfigReloaded") == 0;
+    record->facts[FACT_RESCALED] |= strcmp(event->reason, "SuccessfulRescale") == 0;
+}
+
+static void saw_size(void *context, const struct pool_size *size)
+{
+    struct record *record = context;
+    digest_word(&record->events, (uint64_t)size->time_ns);
+    digest_word(&record->events, size->desired);
+    digest_word(&record->events, size->held_engines);
+    digest_word(&record->events, size->ready);
 }
 
 static void note_facts(const struct scenario *scenario,
@@ -691,6 +745,7 @@ static void note_facts(const struct scenario *scenario,
     facts[FACT_FAILOVER] = summary->failovers > 0;
     facts[FACT_RETRIED] = summary->retries > 0;
     facts[FACT_KV_LOST] = summary->kv_lost > 0;
+    facts[FACT_HELD] = summary->held > 0;
 }
 
 static void note_tiers(const struct scenario *scenario, const struct sim *sim,
@@ -741,6 +796,7 @@ static void run_once(const struct text *yaml, bool step_by_step, struct record *
         .on_sample = saw_sample,
         .on_decision = saw_decision,
         .on_event = saw_event,
+        .on_size = saw_size,
     };
     const struct sim_options how = {.step_by_step = step_by_step};
     REQUIRE_OK(sim_new(&sim, scenario, workload, &observer, &how, &err), &err);

@@ -421,7 +421,7 @@ static void kpa_goes_to_zero_after_its_grace(void)
     EXPECT_U64(bench.view.replicas, 0);
     EXPECT_I64(bench.view.now_ns, 32 * second);
     EXPECT_U64(look(&bench), 0);
-    concurrency(&bench, 0.001, 0.01);
+    bench.view.woken = true; /* before any window has seen it */
     EXPECT_U64(look(&bench), 1);
     bench_end(&bench);
 }
@@ -539,6 +539,7 @@ static void kubeai_wakes_with_the_first_request(void)
                 (struct scale_setup){.min = 0, .max = 10});
     size_is(&bench, 0, 0);
     bench.view.now_ns = 3 * second;
+    bench.view.woken = true;
     EXPECT_U64(bench.policy->decide(bench.state, &bench.view).replicas, 1);
     EXPECT_I64(bench.policy->next_ns(bench.state), 10 * second);
     bench_end(&bench);
@@ -546,13 +547,13 @@ static void kubeai_wakes_with_the_first_request(void)
 
 /* ---- Dynamo ---------------------------------------------------------------------- */
 
-static double prefill_s(void *context, double prompt_tokens)
+static double prefill_s(const void *context, double prompt_tokens)
 {
     (void)context;
     return prompt_tokens * 1e-4;
 }
 
-static double itl_s(void *context, double batch, double context_tokens)
+static double itl_s(const void *context, double batch, double context_tokens)
 {
     (void)context;
     (void)context_tokens;
@@ -614,7 +615,7 @@ static void every_policy_is_complete(void)
                policy->breaks != NULL);
         EXPECT(policy->init != NULL && policy->decide != NULL &&
                policy->next_ns != NULL && policy->queries != NULL);
-        EXPECT(policy->scrape_ns > 0);
+        EXPECT(policy->scrape_ns > 0 && policy->object != NULL);
         EXPECT(policy->targets_max == 0 || (policy->kinds >> policy->kind & 1) != 0);
         EXPECT(policy_param_count(policy->params) <= POLICY_PARAMS_MAX);
     }
