@@ -105,6 +105,18 @@ static bool deployment_fields(const struct conf_node *map, struct control_pool *
            scenario_pod_request_read(map, &pool->request, err);
 }
 
+/* Those of a Ray cluster beside its head, with even parts of the engine's GPUs. */
+static bool workers_read(const struct conf_node *map, struct control_pool *pool,
+                         const struct conf_node **workers, struct err *err)
+{
+    if (!conf_map(map, "workers", workers, err) ||
+        !conf_u32(*workers, "count", &pool->workers, 0, POD_WORKERS_MAX, err)) {
+        return false;
+    }
+    pool->request.gpus /= pool->workers + 1;
+    return true;
+}
+
 static bool deployment_read(struct scenario *scenario, struct control_pool *pool,
                             uint32_t index, const struct conf_node *map,
                             struct err *err)
@@ -136,7 +148,13 @@ static bool deployment_read(struct scenario *scenario, struct control_pool *pool
         .deadline_ns = 1200 * second_ns,
     };
     uint32_t most = replicas;
-    if (!deployment_fields(map, pool, &most, err)) {
+    const struct conf_node *workers = NULL;
+    if (!workers_read(map, pool, &workers, err) ||
+        !deployment_fields(map, pool, &most, err)) {
+        return false;
+    }
+    pool->worker = pool->request;
+    if (!scenario_pod_size_read(workers, &pool->worker, err)) {
         return false;
     }
     pool->slots = most > replicas ? most : replicas;

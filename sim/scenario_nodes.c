@@ -157,16 +157,22 @@ static bool term_read(const struct conf_node *map, struct selector_term *term,
     return true;
 }
 
+bool scenario_pod_size_read(const struct conf_node *map, struct pod_request *request,
+                            struct err *err)
+{
+    return conf_str(map, "gpu", &request->gpu, err) &&
+           conf_u32(map, "gpus", &request->gpus, 0, 1024, err) &&
+           cpus_read(map, &request->cpu_millis, err) &&
+           conf_bytes(map, "memory", &request->memory_bytes, err);
+}
+
 bool scenario_pod_request_read(const struct conf_node *map, struct pod_request *request,
                                struct err *err)
 {
     const struct conf_node *own = NULL;
     const struct conf_node *terms = NULL;
     if (!conf_map(map, "request", &own, err) ||
-        !conf_str(own, "gpu", &request->gpu, err) ||
-        !conf_u32(own, "gpus", &request->gpus, 0, 1024, err) ||
-        !cpus_read(own, &request->cpu_millis, err) ||
-        !conf_bytes(own, "memory", &request->memory_bytes, err) ||
+        !scenario_pod_size_read(own, request, err) ||
         !conf_str(map, "node_name", &request->node_name, err) ||
         !labels_read(map, "tolerations",
                      (struct label_room){request->tolerations, NODE_TAINTS_MAX,

@@ -11,6 +11,9 @@
 /* `nodes`. */
 NODISCARD bool scenario_nodes_read(struct scenario_control *control,
                                    const struct conf_node *root, struct err *err);
+/* `gpu`, `gpus`, `cpu`, `memory` of this map, which may be NULL. */
+NODISCARD bool scenario_pod_size_read(const struct conf_node *map,
+                                      struct pod_request *request, struct err *err);
 /* `request`, `node_name`, `node_selector`, `tolerations` of a deployment. */
 NODISCARD bool scenario_pod_request_read(const struct conf_node *map,
                                          struct pod_request *request, struct err *err);

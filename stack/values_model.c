@@ -462,6 +462,10 @@ bool values_model_read(struct stack *stack, const struct values_shared *shared,
         !values_lmcache_read(stack, engine, model, err)) {
         return false;
     }
+    if (engine->kind == STACK_RAY) { /* of its own template */
+        engine->startup = (struct stack_probe){.period_s = 15, .failures = 30};
+        engine->readiness = (struct stack_probe){.period_s = 10, .failures = 1};
+    }
     model_warn(stack, engine);
     model_pass(stack, model);
     return true;

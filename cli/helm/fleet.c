@@ -42,10 +42,15 @@ static void rollout_put(const struct stack_engine *engine, struct text *out)
                 unavailable < replicas ? unavailable : replicas);
 }
 
-static void size_put(const char *key, const struct pod_request *request,
+/* count 0: of one pod. */
+static void size_put(const char *key, uint32_t count, const struct pod_request *request,
                      struct text *out)
 {
-    text_printf(out, "        %s: {gpus: %" PRIu32 ", gpu: ", key, request->gpus);
+    text_printf(out, "        %s: {", key);
+    if (count > 0) {
+        text_printf(out, "count: %" PRIu32 ", ", count);
+    }
+    text_printf(out, "gpus: %" PRIu32 ", gpu: ", request->gpus);
     helm_quote(request->gpu, out);
     if (request->cpu_millis > 0) {
         text_printf(out, ", cpu: %.6g", (double)request->cpu_millis / 1000);
@@ -144,23 +149,19 @@ static void labels_put(const char *before, const struct node_label *labels,
     text_add(out, count > 0 ? "}" : "");
 }
 
-void helm_pod_put(struct helm *helm, const struct helm_engine *engine, struct text *out)
+void helm_pod_put(const struct helm *helm, const struct helm_engine *engine,
+                  struct text *out)
 {
     const struct stack_engine *from = engine->from;
     const struct pod_request *request = &engine->request;
     if (helm->nodes == NULL) {
         return;
     }
-    if (from->kind == STACK_RAY) {
-        findings_add(&helm->stack->findings, FINDING_WARNING, "not_simulated",
-                     from->where,
-                     "%s: a simulation leaves out: where the pods of a Ray cluster go, "
-                     "and that all of them fail with one",
-                     from->name);
-        return;
-    }
     text_add(out, "      deployment:\n");
-    size_put("request", request, out);
+    size_put("request", 0, &engine->head, out);
+    if (from->pods > 1) {
+        size_put("workers", from->pods - 1, request, out);
+    }
     weights_put(from, out);
     probes_put(from, out);
     rollout_put(from, out);

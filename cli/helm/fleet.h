@@ -9,7 +9,7 @@
 #include "cli/helm/deployment.h"
 
 /* `deployment` of a pool; nothing without nodes. */
-void helm_pod_put(struct helm *helm, const struct helm_engine *engine,
+void helm_pod_put(const struct helm *helm, const struct helm_engine *engine,
                   struct text *out);
 /* `discovery`, of a router that asks its backends and of all with nodes. */
 void helm_discovery_put(struct helm *helm, struct text *out);

@@ -6,6 +6,7 @@
 
 #include "cli/helm/flags.h"
 #include "cli/helm/fleet.h"
+#include "sim/control/control.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -64,6 +65,11 @@ static bool pool_known(const struct helm_engine *engine, struct err *err)
     if (from->never_starts != NULL) {
         return conf_fail(from->where, err, "%s: the engine never starts: %.300s",
                          from->name, from->never_starts);
+    }
+    if (from->pods > POD_WORKERS_MAX + 1) {
+        return conf_fail(from->where, err,
+                         "%s: %" PRIu32 " pods of one engine; a simulation takes %d",
+                         from->name, from->pods, POD_WORKERS_MAX + 1);
     }
     if (engine->gpu_name[0] == '\0') {
         return conf_fail(from->where, err,

@@ -148,11 +148,6 @@ static void say_node(struct control *control, uint32_t node, bool warning,
     say(control, warning, reason, object, "%s", message);
 }
 
-static bool pod_on(const struct pod *pod, uint32_t node)
-{
-    return pod->phase != POD_NONE && pod->bound && pod->node == node;
-}
-
 static void machine_not_ready(struct control *control, uint32_t node)
 {
     control->machines[node].state = MACHINE_NOT_READY;
@@ -179,6 +174,18 @@ static void machine_empty(struct control *control, uint32_t node)
     }
 }
 
+/* Another machine of it is gone, too. */
+static bool still_lost(const struct control *control, const struct pod *pod)
+{
+    for (uint32_t i = 0; i < control->setup.node_count; i++) {
+        const enum machine_state state = control->machines[i].state;
+        if ((state == MACHINE_SILENT || state == MACHINE_NOT_READY) && pod_on(pod, i)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void machine_back(struct control *control, uint32_t node)
 {
     const struct control_hooks *hooks = &control->setup.hooks;
@@ -188,10 +195,15 @@ static void machine_back(struct control *control, uint32_t node)
     say_node(control, node, false, "NodeReady", "Kubelet posts status again");
     for (uint32_t i = 0; i < control->slot_count; i++) {
         struct pod *pod = &control->pods[i];
-        if (pod_on(pod, node) && pod->phase == POD_LOST) {
-            hooks->on_reset(hooks->context, i);
-            pod->restarts = 0;
+        if (!pod_on(pod, node) || pod->phase != POD_LOST || still_lost(control, pod)) {
+            continue;
+        }
+        hooks->on_reset(hooks->context, i);
+        pod->restarts = 0;
+        if (members_whole(control, pod)) {
             pod_restart(control, pod, 0);
+        } else {
+            pod->phase = POD_PENDING;
         }
     }
     pods_schedule(control);

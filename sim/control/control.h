@@ -18,7 +18,7 @@
 #include "sim/control/cold_start.h"
 #include "sim/control/nodes.h"
 
-enum { CONTROL_POOLS_MAX = 16, POD_NAME_BYTES = 96 };
+enum { CONTROL_POOLS_MAX = 16, POD_NAME_BYTES = 96, POD_WORKERS_MAX = 15 };
 
 enum volume_access { ACCESS_MANY, ACCESS_ONCE };
 
@@ -33,6 +33,10 @@ struct control_pool {
     struct probe liveness;
     struct probe readiness;
     struct pod_request request;
+    /* A Ray cluster is one engine: its head is the pod that serves, and all of it comes
+     * and goes together. 0 = a pod alone. */
+    uint32_t workers;
+    struct pod_request worker; /* what each of them asks for */
     enum volume_access access; /* of its claim, with WEIGHTS_PVC */
     uint64_t size_limit_bytes; /* of the volume the weights go to; 0 = none */
     uint32_t surge;            /* pods beyond `replicas` during a rollout */

@@ -2,9 +2,8 @@
  *
  * control_state.h: the inside of the control plane, shared by the files that make it
  * up: control.c (events, commands on machines), pods.c (life of one pod), commands.c
- * (what befalls it), deployments.c (how many there should be) and discovery.c (what the
- * router believes). Nobody else
- * includes it.
+ * (what befalls it), members.c (the machines it is on), deployments.c (how many there
+ * should be) and discovery.c (what the router believes). Nobody else includes it.
  */
 #ifndef STACKSIM_SIM_CONTROL_CONTROL_STATE_H
 #define STACKSIM_SIM_CONTROL_CONTROL_STATE_H
@@ -39,12 +38,14 @@ struct pod {
     uint32_t incarnation;
     uint32_t revision; /* of the pod template */
     uint32_t restarts;
-    uint32_t node; /* NODE_NONE */
-    bool bound;    /* its request is taken from the node */
-    bool up;       /* answers */
-    bool listed;   /* by the router */
-    bool zombie;   /* the router never hears of its end */
-    bool told;     /* FailedScheduling was said */
+    uint32_t node;    /* NODE_NONE */
+    bool bound;       /* its request is taken from the node */
+    uint32_t workers; /* of its cluster that have a machine, too */
+    uint32_t worker_nodes[POD_WORKERS_MAX];
+    bool up;     /* answers */
+    bool listed; /* by the router */
+    bool zombie; /* the router never hears of its end */
+    bool told;   /* FailedScheduling was said */
     int64_t born_ns;
     int64_t started_ns; /* container */
     int64_t ready_ns;   /* since then */
@@ -147,6 +148,23 @@ void pod_restart(struct control *control, struct pod *pod, int64_t wait_ns);
 void pod_lose(struct control *control, struct pod *pod);
 /* Those without a node try again, the oldest first. */
 void pods_schedule(struct control *control);
+
+/* ---- members.c ---- */
+
+/* True when it has a machine, and each of its workers has one; else it holds what it
+ * has got, and says once what is missing. */
+bool pod_place(struct control *control, struct pod *pod);
+/* Whether it, or a worker of it, is on this machine. */
+bool pod_on(const struct pod *pod, uint32_t node);
+/* Whether all of it is there. */
+bool members_are_on(const struct control *control, const struct pod *pod,
+                    uint32_t node);
+/* All its workers have machines. */
+bool members_whole(const struct control *control, const struct pod *pod);
+/* Image or weights are on all its machines; from now on. */
+bool members_have(const struct control *control, const struct pod *pod, bool image);
+void members_note(struct control *control, const struct pod *pod, bool image);
+void members_give(struct control *control, struct pod *pod);
 
 /* ---- deployments.c ---- */
 

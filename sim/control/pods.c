@@ -33,8 +33,7 @@ static bool has_weights(const struct control *control, const struct pod *pod)
     case WEIGHTS_PVC:
         return control->deployments[pod->pool].claim_ready_ns <= control->now_ns;
     case WEIGHTS_HOST_PATH:
-        return pod->node != NODE_NONE &&
-               nodes_has(control->nodes, pod->node, pod->pool, false);
+        return pod->node != NODE_NONE && members_have(control, pod, false);
     }
     return false;
 }
@@ -89,7 +88,7 @@ static void image_there(struct control *control, struct pod *pod)
 {
     pod->phase = POD_INIT;
     if (control->nodes != NULL) {
-        nodes_note(control->nodes, pod->node, pod->pool, true);
+        members_note(control, pod, true);
     }
     if (pod->parts.init_ns > 0) {
         say_pod(control, false, "Started", pod, "Started init container");
@@ -102,8 +101,7 @@ static void image_there(struct control *control, struct pod *pod)
 static void pod_begin(struct control *control, struct pod *pod)
 {
     const struct cold_start_has has = {
-        .image = control->nodes != NULL &&
-                 nodes_has(control->nodes, pod->node, pod->pool, true),
+        .image = control->nodes != NULL && members_have(control, pod, true),
         .weights = has_weights(control, pod),
     };
     pod->parts = cold_start_parts(&pool_of(control, pod)->start, has);
@@ -135,7 +133,7 @@ static void container_up(struct control *control, struct pod *pod)
 {
     const struct control_pool *pool = pool_of(control, pod);
     if (pool->start.from == WEIGHTS_HOST_PATH && control->nodes != NULL) {
-        nodes_note(control->nodes, pod->node, pod->pool, false);
+        members_note(control, pod, false);
     }
     pod->up = true;
     pod->phase = POD_UNREADY;
@@ -275,52 +273,6 @@ void pod_create(struct control *control, uint32_t slot)
     pods_schedule(control);
 }
 
-static struct pod_request request_of(const struct control *control,
-                                     const struct pod *pod)
-{
-    struct pod_request request = pool_of(control, pod)->request;
-    const struct control_pool *pool = pool_of(control, pod);
-    const struct deployment *deployment = &control->deployments[pod->pool];
-    const bool once = pool->start.from == WEIGHTS_PVC && pool->access == ACCESS_ONCE;
-    request.bound_node =
-        once && deployment->claim_taken ? deployment->claim_node : NODE_NONE;
-    return request;
-}
-
-/* True when it has a node to run on. */
-static bool pod_place(struct control *control, struct pod *pod)
-{
-    if (control->nodes == NULL) {
-        return true;
-    }
-    struct deployment *deployment = &control->deployments[pod->pool];
-    const struct pod_request request = request_of(control, pod);
-    const struct pod_placement placement = nodes_place(control->nodes, &request);
-    pod->node = placement.node;
-    pod->bound = placement.verdict == PLACE_BOUND || placement.verdict == PLACE_VOLUME;
-    if (pod->bound && request.node_name == NULL) {
-        say_pod(control, false, "Scheduled", pod, "Successfully assigned to %s",
-                nodes_name(control->nodes, pod->node));
-    }
-    if (placement.verdict == PLACE_BOUND) {
-        if (!deployment->claim_taken) {
-            deployment->claim_taken = true;
-            deployment->claim_node = pod->node;
-        }
-        return true;
-    }
-    if (placement.verdict == PLACE_FAILED) {
-        pod->phase = POD_FAILED;
-    } else if (placement.verdict == PLACE_VOLUME) {
-        pod->phase = POD_STUCK;
-    }
-    if (!pod->told) {
-        say_pod(control, true, placement.reason, pod, "%s", placement.message);
-        pod->told = true;
-    }
-    return false;
-}
-
 void pods_schedule(struct control *control)
 {
     for (;;) {
@@ -348,8 +300,8 @@ void pod_create_ready(struct control *control, uint32_t slot)
         return;
     }
     if (control->nodes != NULL) {
-        nodes_note(control->nodes, pod->node, pod->pool, true);
-        nodes_note(control->nodes, pod->node, pod->pool, false);
+        members_note(control, pod, true);
+        members_note(control, pod, false);
     }
     control->deployments[pod->pool].claim_ready_ns = 0;
     pod->phase = POD_READY;
@@ -390,7 +342,7 @@ static void claim_release(struct control *control, uint32_t pool)
             deployment->claim_taken = true;
             deployment->claim_node = pod->node;
         }
-        if (deployment->claim_node == pod->node) {
+        if (members_are_on(control, pod, deployment->claim_node)) {
             pod_begin(control, pod);
         }
     }
@@ -401,11 +353,7 @@ void pod_gone(struct control *control, struct pod *pod)
     const uint32_t slot = slot_of(control, pod);
     evq_clear(control->events, slot);
     pod_went_down(control, pod, DOWN_RESET);
-    if (pod->bound) {
-        const struct pod_request request = request_of(control, pod);
-        nodes_give(control->nodes, pod->node, &request);
-        pod->bound = false;
-    }
+    members_give(control, pod);
     pod->phase = POD_NONE;
     if (!discovery_deleted(control, pod)) {
         pod->zombie = true;
@@ -439,5 +387,7 @@ void pod_lose(struct control *control, struct pod *pod)
 {
     evq_clear(control->events, slot_of(control, pod));
     pod_went_down(control, pod, DOWN_SILENT);
-    pod->phase = POD_LOST;
+    if (pod->phase != POD_STUCK) {
+        pod->phase = POD_LOST;
+    }
 }

@@ -98,6 +98,33 @@ exits 0 events cold.db
 says 'Successfully assigned to a-0'
 says 'Pulled'
 says 'ready [0-9.]+ s after its creation'
+# The acceptance row of #422: a Ray cluster has its head and its worker on machines of four
+# GPUs; one of them is lost, and the only endpoint is down until both are there again.
+cat >quads.yaml <<'Y'
+nodes: [{name: q, count: 3, gpu: h100_sxm, gpus: 4, cpu: 32, memory: 512Gi}]
+Y
+exits 0 helm explain "$examples/pipeline_parallel.yaml" --nodes quads.yaml
+says '^  nodes +q-0: 1, q-1: 1$'
+exits 0 helm scenario "$examples/pipeline_parallel.yaml" --nodes quads.yaml --out ray.yaml
+cp ray.yaml out
+says '^        request: \{gpus: 4, gpu: "nvidia.com/gpu", cpu: 8, memory: 137438953472B\}'
+says '^        workers: \{count: 1, gpus: 4, gpu: "nvidia.com/gpu", cpu: 8, memory: 137438953472B\}'
+says 'startup: \{period: 15s, initial: 0s, failures: 30\}'
+echo 'timeline: [{at: 60s, node_lost: q-1}]' >>ray.yaml
+exits 0 run ray.yaml --set end.time=900s --quiet --out ray.db
+exits 0 events ray.db
+says '^[^ ]+ +0\.000 .*pod/big70b-0 +Successfully assigned worker 1 to q-1'
+says '^[^ ]+ +60\.000 .*NodeLost'
+says '^[^ ]+ +100\.[0-9]+ .*EndpointRemoved +router +big70b-0'
+says '^[^ ]+ +400\.000 .*pod/big70b-0\.1 +Successfully assigned worker 1 to q-2'
+says 'EndpointAdded +router +big70b-0\.1'
+[ "$(grep -c EndpointAdded out)" -eq 1 ] || fail 'a worker is an endpoint'
+# Four GPUs are not enough for head and worker: nobody serves.
+sed 's/count: 3/count: 1/' quads.yaml >quad.yaml
+exits 0 helm explain "$examples/pipeline_parallel.yaml" --nodes quad.yaml
+says 'big70b: 1 of its pods never start .*Insufficient nvidia.com/gpu'
+exits 0 run --helm "$examples/pipeline_parallel.yaml" --nodes quad.yaml --set end.time=100s
+says '^completed \(%\) +0\.00'
 # More machines than the scheduler needs, cordons and greater-than.
 cat >ranked.yaml <<'Y'
 nodes:

@@ -372,6 +372,7 @@ static const char *whom(struct rng *rng, bool apart, char *word, size_t bytes)
 static void write_deployment(struct rng *rng, struct text *out)
 {
     static const char *const froms[] = {"hub", "pvc", "host_path"};
+    struct rng own = *rng; /* whose draws shift nobody's */
     text_printf(
         out,
         "      deployment: {warm: %s, runtime: true, replicas_max: 4, boot: %" PRIu64
@@ -379,9 +380,11 @@ static void write_deployment(struct rng *rng, struct text *out)
         "        image: {size: 0}, weights: {from: %s, size: 10MB},\n"
         "        probes: {startup: {initial: 10ms, period: 7ms}, liveness: "
         "{initial: 10ms, period: 20ms}, readiness: {period: 0}},\n"
-        "        surge: 1, grace: %" PRIu64 "ms, pre_stop: %" PRIu64 "ms}\n",
+        "        surge: 1, grace: %" PRIu64 "ms, pre_stop: %" PRIu64 "ms,\n"
+        "        workers: {count: %d, gpus: 1}}\n",
         rng_below(rng, 6) > 0 ? "true" : "false", draw(rng, 0, 40), draw(rng, 0, 40),
-        froms[rng_below(rng, 3)], draw(rng, 1, 300), draw(rng, 0, 20));
+        froms[rng_below(rng, 3)], draw(rng, 1, 300), draw(rng, 0, 20),
+        rng_below(&own, 4) == 0 ? 1 : 0);
 }
 
 /* Every other fleet that changes is scaled by its metrics, with looks and scrapes as

@@ -323,6 +323,63 @@ static void a_lost_node_is_noticed_late_and_replaced_later(void)
     plane_end(&plane);
 }
 
+/* A head and a worker of two GPUs each, on machines of two: the worker's is lost at 50.
+ * The engine is silent at once; its pods go at 390 and find n0 and n2: 390 + 78. */
+static void a_cluster_is_down_until_it_is_whole(void)
+{
+    struct plane plane = plane_of(1);
+    give_nodes(&plane, 3, 2);
+    plane.pool.request.gpus = 2;
+    plane.pool.workers = 1;
+    plane.pool.worker = plane.pool.request;
+    plane_start(&plane);
+    EXPECT_U64(control_node_of(plane.control, 0), 0);
+    run_until(&plane, 50);
+    control_node_lost(plane.control, 50 * second, 1, 0);
+    run_until(&plane, 600);
+    EXPECT(logged(&plane, "50 silent 0\n"));
+    EXPECT(logged(&plane, "390 !TaintManagerEviction pod/p-0\n"));
+    EXPECT(logged(&plane, "468 Ready pod/p-0.1\n"));
+    EXPECT_U64(control_ready(plane.control, 0), 1);
+    plane_end(&plane);
+}
+
+/* Only one machine has room: the head keeps its GPUs and waits for the worker's. A
+ * machine that comes back restarts the whole cluster, but not while its other one is
+ * lost. */
+static void a_cluster_waits_for_its_last_worker(void)
+{
+    struct plane plane = plane_of(1);
+    give_nodes(&plane, 2, 2);
+    plane.nodes[1].gpus = 1;
+    plane.pool.warm = false;
+    plane.pool.request.gpus = 2;
+    plane.pool.workers = 1;
+    plane.pool.worker = plane.pool.request;
+    plane_start(&plane);
+    run_until(&plane, 500);
+    EXPECT(logged(&plane, "0 Scheduled pod/p-0\n"));
+    EXPECT(logged(&plane, "0 !FailedScheduling pod/p-0\n"));
+    EXPECT_U64(control_ready(plane.control, 0), 0);
+    plane_end(&plane);
+
+    plane = plane_of(1);
+    give_nodes(&plane, 2, 2);
+    plane.pool.request.gpus = 2;
+    plane.pool.workers = 1;
+    plane.pool.worker = plane.pool.request;
+    plane_start(&plane);
+    run_until(&plane, 50);
+    control_node_lost(plane.control, 50 * second, 0, 100 * second);
+    control_node_lost(plane.control, 50 * second, 1, 200 * second);
+    run_until(&plane, 600);
+    EXPECT(logged(&plane, "150 NodeReady node/n0\n"));
+    EXPECT(!logged(&plane, "150 reset 0\n"));
+    EXPECT(logged(&plane, "250 reset 0\n"));
+    EXPECT_U64(control_ready(plane.control, 0), 1);
+    plane_end(&plane);
+}
+
 static void nobody_fits_until_somebody_leaves(void)
 {
     struct plane plane = plane_of(2);
@@ -595,6 +652,8 @@ HARNESS_MAIN("unit.control", TEST(a_new_pod_is_routable_after_the_sum_of_all),
              TEST(an_engine_that_was_about_to_sleep_wakes_at_once),
              TEST(a_probe_does_not_wake_who_sleeps),
              TEST(a_lost_node_is_noticed_late_and_replaced_later),
+             TEST(a_cluster_is_down_until_it_is_whole),
+             TEST(a_cluster_waits_for_its_last_worker),
              TEST(nobody_fits_until_somebody_leaves),
              TEST(acceptance_400_a_named_node_takes_all_and_fails_the_surplus),
              TEST(a_claim_for_one_node_keeps_pods_elsewhere_waiting),
