@@ -63,6 +63,11 @@ static const struct served cases[] = {
     {"l4", "opt_125m", "{model: linear, step: 1ms, per_context_token: 3ns}", 1, true},
     {"l4", "opt_125m", "{model: linear, per_decode: 1us, per_chunk_token: 9ns}", 1,
      true},
+    {"a100_80_sxm", "opt_13b",
+     "{model: phases, prompt: {step: 9ms, per_token: 7us, per_1000_squared: 3ms}, "
+     "decode: {step: 9ms, per_context_token: 6ns, per_sequence: 2us}, decode_large: "
+     "{from: 60, step: 9ms, per_context_token: 7ns, per_sequence: 3us}}",
+     1, true},
 };
 enum { CASES = sizeof cases / sizeof cases[0] };
 
