@@ -102,11 +102,11 @@ static void runtime_edit(struct custom *custom, uint32_t pool, unsigned change)
         return;
     }
     runtime->changes = 0;
+    if ((applied & RUNTIME_MODEL) != 0) { /* no more pods of the old template */
+        control_rollout(custom->control, now_ns, pool);
+    }
     if ((applied & RUNTIME_REPLICAS) != 0) {
         control_scale(custom->control, now_ns, pool, runtime->replicas);
-    }
-    if ((applied & RUNTIME_MODEL) != 0) {
-        control_rollout(custom->control, now_ns, pool);
     }
 }
 
