@@ -116,11 +116,26 @@ static struct request *walk_schedule(struct replica *replica, struct forming *fo
 {
     const uint32_t block_tokens = replica->engine.block_tokens;
     const bool speculates = replica->engine.speculation.tokens > 0;
+    const bool plain = !speculates && !replica->pipelined;
     struct batch_shape shape = {0};
     uint32_t budget = forming->budget;
     struct request *request = replica->running.first;
     for (; request != NULL && budget > 0; request = request->next) {
         const bool decodes = request->state == REQUEST_DECODING;
+        if (decodes && plain) { /* nearly all of them: no branch of others' features */
+            const uint32_t held = decode_set_computed(&replica->decodes, request);
+            if (held % block_tokens == 0 &&
+                !walk_allocate(replica, request, 1, &budget)) {
+                break;
+            }
+            if (!replica->preempted) {
+                shape_add_decode(&shape, held);
+            } else {
+                request->step_tokens = 1;
+            }
+            budget--;
+            continue;
+        }
         uint32_t computed = request->computed;
         uint32_t tokens = 0;
         uint32_t need = 0;
@@ -142,12 +157,8 @@ static struct request *walk_schedule(struct replica *replica, struct forming *fo
         }
         if (speculates) {
             speculation_take(replica, request, tokens);
-            request->step_tokens = tokens;
-        } else if (decodes && !replica->preempted && !replica->pipelined) {
-            shape_add_decode(&shape, computed);
-        } else {
-            request->step_tokens = tokens;
         }
+        request->step_tokens = tokens;
         budget -= tokens;
     }
     forming->budget = budget;
