@@ -21,8 +21,10 @@ static void print_duration(const char *label, int64_t ns, struct text *out)
 static void print_kv(const struct scenario_pool *pool, struct text *out)
 {
     const uint64_t tokens = (uint64_t)pool->kv_blocks * pool->engine.block_tokens;
+    const struct model_spec part =
+        plan_largest_part(&pool->engine.parallel, &pool->model);
     const uint64_t bytes =
-        tokens * model_kv_bytes_per_token(&pool->model, pool->engine.tensor_parallel);
+        tokens * model_kv_bytes_per_token(&part, pool->engine.tensor_parallel);
     char size[24];
     unit_format_bytes(size, sizeof size, bytes);
     text_printf(out,
@@ -36,16 +38,46 @@ static const char *on_off(bool on)
     return on ? "on" : "off";
 }
 
+/* Of one GPU, in the stage where they are the most. */
+static uint64_t heaviest_stage_bytes(const struct scenario_pool *pool)
+{
+    const struct parallel_plan *plan = &pool->engine.parallel;
+    uint64_t most = 0;
+    for (uint32_t i = 0; i < plan_stages(plan); i++) {
+        const struct stage stage = plan_stage(plan, &pool->model, i);
+        const uint64_t bytes =
+            stage_weight_bytes(&stage, &pool->model, pool->engine.tensor_parallel);
+        most = bytes > most ? bytes : most;
+    }
+    return most;
+}
+
+/* The rest of the line that names the engines, and where they are. */
+static void print_stages(const struct scenario_pool *pool, struct text *out)
+{
+    const struct parallel_plan *plan = &pool->engine.parallel;
+    const struct gpu_placement *placement = &pool->placement;
+    for (uint32_t i = 0; i < plan_stages(plan) && plan_stages(plan) > 1; i++) {
+        text_printf(out, "%s%" PRIu32, i == 0 ? ", pipeline stages of " : " + ",
+                    plan->stage_layers[i]);
+    }
+    text_printf(out, "%s\n", plan_stages(plan) > 1 ? " layers" : "");
+    if (placement->gpus_per_node > 0) {
+        text_printf(out, "  %-12s%" PRIu32 " x %s, %" PRIu32 " GPUs of each\n", "nodes",
+                    placement->nodes, placement->node.name, placement->gpus_per_node);
+    }
+}
+
 static void print_pool(const struct scenario_pool *pool, struct text *out)
 {
     const struct engine_config *engine = &pool->engine;
     char weights[24];
-    unit_format_bytes(weights, sizeof weights,
-                      model_weight_bytes(&pool->model, engine->tensor_parallel));
+    unit_format_bytes(weights, sizeof weights, heaviest_stage_bytes(pool));
     text_printf(out, "pool %s\n", pool->name);
-    text_printf(out, "  %-12s%" PRIu32 " x %s on %s, tensor parallel %" PRIu32 "\n",
+    text_printf(out, "  %-12s%" PRIu32 " x %s on %s, tensor parallel %" PRIu32,
                 "engines", pool->replicas, pool->model.name, pool->gpu.name,
                 engine->tensor_parallel);
+    print_stages(pool, out);
     text_printf(out, "  %-12s%s per GPU\n", "weights", weights);
     print_kv(pool, out);
     text_printf(out,

@@ -244,6 +244,23 @@ static void record_counters(uint64_t counters[ENGINE_COUNTER_COUNT],
     counters[COUNTER_ACCEPTED_TOKENS] = speculation->accepted_tokens;
 }
 
+static_assert(COUNTER_STAGE_15_BUSY_NS - COUNTER_STAGE_0_BUSY_NS + 1 ==
+                  PARALLEL_STAGES_MAX,
+              "a counter for each stage");
+
+/* Whatever a stage does not work while a batch is under way is a bubble. */
+static void record_stages(uint64_t counters[ENGINE_COUNTER_COUNT],
+                          const struct sim_engine_summary *summary)
+{
+    int64_t bubble_ns = 0;
+    for (uint32_t i = 0; i < summary->stages; i++) {
+        const int64_t busy_ns = summary->stage_busy_ns[i];
+        counters[COUNTER_STAGE_0_BUSY_NS + i] = (uint64_t)busy_ns;
+        bubble_ns += summary->busy_ns - busy_ns;
+    }
+    counters[COUNTER_PIPELINE_BUBBLE_NS] = (uint64_t)bubble_ns;
+}
+
 #define TIER_COUNTERS(T)                                                               \
     {                                                                                  \
         COUNTER_##T##_HIT_TOKENS, COUNTER_##T##_LOAD_BYTES, COUNTER_##T##_LOAD_NS,     \
@@ -304,6 +321,7 @@ static void record_engine(struct recorder *recorder, const struct sim *sim,
         .price_per_hour_high = pool->gpu.price_per_hour_high,
     };
     record_counters(row.counters, &summary);
+    record_stages(row.counters, &summary);
     struct tiers_stats tiers;
     if (sim_tiers_summarise(sim, engine, &tiers)) {
         record_tiers(row.counters, &tiers);

@@ -311,6 +311,33 @@ static void print_tiers(const struct run_record *run, struct text *out)
     }
 }
 
+/* How much each stage of the engines that have it worked while they had batches under
+ * way. */
+static void print_stages(const struct run_record *run, struct text *out)
+{
+    double all_ns = 0; /* stages x time, of all engines with stages */
+    const double bubble_ns = (double)counter_sum(run, COUNTER_PIPELINE_BUBBLE_NS);
+    for (unsigned i = COUNTER_STAGE_0_BUSY_NS; i <= COUNTER_STAGE_15_BUSY_NS; i++) {
+        double busy_ns = 0;
+        double under_way_ns = 0;
+        for (size_t j = 0; j < run->engine_count; j++) {
+            if (run->engines[j].counters[i] > 0) {
+                busy_ns += (double)run->engines[j].counters[i];
+                under_way_ns += (double)run->engines[j].busy_ns;
+            }
+        }
+        if (under_way_ns > 0) {
+            text_printf(out, "%s%.1f %%", all_ns > 0 ? ", " : "stages   busy ",
+                        100 * busy_ns / under_way_ns);
+            all_ns += under_way_ns;
+        }
+    }
+    if (all_ns > 0) {
+        text_printf(out, " of the time with batches under way; bubbles %.1f %%\n",
+                    100 * bubble_ns / all_ns);
+    }
+}
+
 static void print_basis(const struct run_record *run, struct text *out)
 {
     text_printf(out, "\nscenario %s, policy %s (%s), seed %" PRIu64 "\n",
@@ -324,6 +351,7 @@ static void print_basis(const struct run_record *run, struct text *out)
                 run->info.cost_model);
     print_counters(run, out);
     print_tiers(run, out);
+    print_stages(run, out);
     text_add(out, "warm-up  ");
     warmup_describe(run, out);
     text_add(out, "\n");

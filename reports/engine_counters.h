@@ -36,7 +36,25 @@
     X(REMOTE_SAVE_BYTES, "remote_save_bytes", "written to it")                         \
     X(TIER_QUERY_TOKENS, "tier_query_tokens", "looked up in tiers")                    \
     X(TIER_DROPPED_CHUNKS, "tier_dropped_chunks", "not saved for want of room")        \
-    X(TIER_STALL_NS, "tier_stall_ns", "the engine stood still for tiers")
+    X(TIER_STALL_NS, "tier_stall_ns", "the engine stood still for tiers")              \
+    X(PIPELINE_BUBBLE_NS, "pipeline_bubble_ns",                                        \
+      "stages stood still while another one worked, summed over stages")               \
+    X(STAGE_0_BUSY_NS, "stage_0_busy_ns", "this pipeline stage worked")                \
+    X(STAGE_1_BUSY_NS, "stage_1_busy_ns", "this pipeline stage worked")                \
+    X(STAGE_2_BUSY_NS, "stage_2_busy_ns", "this pipeline stage worked")                \
+    X(STAGE_3_BUSY_NS, "stage_3_busy_ns", "this pipeline stage worked")                \
+    X(STAGE_4_BUSY_NS, "stage_4_busy_ns", "this pipeline stage worked")                \
+    X(STAGE_5_BUSY_NS, "stage_5_busy_ns", "this pipeline stage worked")                \
+    X(STAGE_6_BUSY_NS, "stage_6_busy_ns", "this pipeline stage worked")                \
+    X(STAGE_7_BUSY_NS, "stage_7_busy_ns", "this pipeline stage worked")                \
+    X(STAGE_8_BUSY_NS, "stage_8_busy_ns", "this pipeline stage worked")                \
+    X(STAGE_9_BUSY_NS, "stage_9_busy_ns", "this pipeline stage worked")                \
+    X(STAGE_10_BUSY_NS, "stage_10_busy_ns", "this pipeline stage worked")              \
+    X(STAGE_11_BUSY_NS, "stage_11_busy_ns", "this pipeline stage worked")              \
+    X(STAGE_12_BUSY_NS, "stage_12_busy_ns", "this pipeline stage worked")              \
+    X(STAGE_13_BUSY_NS, "stage_13_busy_ns", "this pipeline stage worked")              \
+    X(STAGE_14_BUSY_NS, "stage_14_busy_ns", "this pipeline stage worked")              \
+    X(STAGE_15_BUSY_NS, "stage_15_busy_ns", "this pipeline stage worked")
 
 enum engine_counter {
 #define X(id, name, help) COUNTER_##id,

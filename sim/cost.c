@@ -297,12 +297,14 @@ void cost_stage_times(const struct cost *cost, const struct batch_shape *shape,
     const int64_t whole_fx =
         cost->model->by_stage ? 0 : model_fx(cost, cost->state, shape);
     for (uint32_t i = 0; i < cost->stages; i++) {
-        work_fx[i] = cost->model->by_stage ? model_fx(cost, cost->stage_state[i], shape)
-                                           : share_fx(cost, whole_fx, i);
-        work_fx[i] += share_fx(cost, shape->extra_fx, i);
+        const int64_t own_fx = cost->model->by_stage
+                                   ? model_fx(cost, cost->stage_state[i], shape)
+                                   : share_fx(cost, whole_fx, i);
+        const int64_t gpu_fx = own_fx + share_fx(cost, shape->extra_fx, i);
+        work_fx[i] = i == 0 ? with_host_fx(cost, gpu_fx, shape->decodes + shape->chunks)
+                            : gpu_fx;
         send_fx[i] = send_fx_of(cost, i, tokens);
     }
-    work_fx[0] = with_host_fx(cost, work_fx[0], shape->decodes + shape->chunks);
 }
 
 static int64_t pipeline_step_fx(const struct cost *cost,

@@ -433,6 +433,11 @@ const struct replica_stats *replica_stats(const struct replica *replica)
     return &replica->stats;
 }
 
+int64_t replica_stage_busy_ns(const struct replica *replica, uint32_t stage)
+{
+    return replica->stages.busy_ns[stage];
+}
+
 /* ---- life
  * ------------------------------------------------------------------------------ */
 
@@ -511,6 +516,8 @@ struct replica *replica_renew(struct replica *replica)
     }
     struct replica *fresh = replica_new(&replica->setup);
     fresh->stats = replica->stats;
+    memcpy(fresh->stages.busy_ns, replica->stages.busy_ns,
+           sizeof fresh->stages.busy_ns);
     fresh->slow = replica->slow;
     replica_delete(replica);
     return fresh;

@@ -168,6 +168,8 @@ void replica_visit(const struct replica *replica,
                    void *context);
 
 const struct replica_stats *replica_stats(const struct replica *replica);
+/* How long a pipeline stage worked on batches that have ended; 0 without stages. */
+int64_t replica_stage_busy_ns(const struct replica *replica, uint32_t stage);
 
 /* INV-4, INV-7 and the aggregates against a walk of everything. */
 void replica_check(const struct replica *replica);

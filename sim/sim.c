@@ -627,6 +627,13 @@ void sim_engine_summarise(const struct sim *sim, uint32_t engine,
         .adapters = stats->adapters,
         .speculation = stats->speculation,
     };
+    const uint32_t stages = plan_stages(&sim->pool_of[engine]->engine.parallel);
+    if (stages > 1) {
+        summary->stages = stages;
+        for (uint32_t i = 0; i < stages; i++) {
+            summary->stage_busy_ns[i] = replica_stage_busy_ns(sim->engines[engine], i);
+        }
+    }
 }
 
 void sim_summarise(const struct sim *sim, struct sim_summary *summary)

@@ -36,6 +36,8 @@ struct sim_engine_summary {
     int64_t busy_ns; /* a step was running */
     struct adapter_stats adapters;
     struct speculation_stats speculation;
+    uint32_t stages;                            /* of its pipeline; 0: it has none */
+    int64_t stage_busy_ns[PARALLEL_STAGES_MAX]; /* on batches that have ended */
 };
 
 struct sim_summary {

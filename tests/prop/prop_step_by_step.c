@@ -743,7 +743,6 @@ static void note_facts(const struct scenario *scenario,
     facts[FACT_DRAFTS_RIGHT] = summary->speculation.accepted_tokens > 0;
     facts[FACT_ASIDE] = summary->adapters.aside_ns > 0;
     facts[FACT_PROMPTS_FIRST] = engine->prompts_first;
-    facts[FACT_STAGES] = plan_stages(&engine->parallel) > 1;
     facts[FACT_LOST] = summary->failed > 0;
     facts[FACT_FAILOVER] = summary->failovers > 0;
     facts[FACT_RETRIED] = summary->retries > 0;
@@ -770,6 +769,17 @@ static void note_tiers(const struct scenario *scenario, const struct sim *sim,
         digest_word(&record->engines, what->held_bytes);
         record->facts[async ? FACT_TIERS_APART : FACT_TIERS] |= what->hit_tokens > 0;
         record->facts[FACT_TIERS_FULL] |= what->evictions > 0;
+    }
+}
+
+/* No stage works while no batch is under way. */
+static void note_stages(const struct sim_engine_summary *what, struct record *record)
+{
+    for (uint32_t i = 0; i < what->stages; i++) {
+        EXPECT(what->stage_busy_ns[i] <= what->busy_ns);
+        EXPECT(what->steps == 0 || what->requests == 0 || what->stage_busy_ns[i] > 0);
+        digest_word(&record->engines, (uint64_t)what->stage_busy_ns[i]);
+        record->facts[FACT_STAGES] |= what->stage_busy_ns[i] > 0;
     }
 }
 
@@ -827,6 +837,7 @@ static void run_once(const struct text *yaml, bool step_by_step, struct record *
         digest_word(&record->engines, what.adapters.asides);
         digest_word(&record->engines, (uint64_t)what.adapters.aside_ns);
         note_tiers(scenario, sim, engine, record);
+        note_stages(&what, record);
     }
     sim_delete(sim);
     workload_close(workload);
