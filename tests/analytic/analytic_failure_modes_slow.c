@@ -273,7 +273,7 @@ static void lost_reports_break_who_knows_only_by_them(void)
     run_rows(EVENT_LOSS);
 }
 
-HARNESS_MAIN("analytic.failure_modes", TEST(old_metrics_break_who_lives_by_them),
+HARNESS_MAIN("analytic.failure_modes_slow", TEST(old_metrics_break_who_lives_by_them),
              TEST(a_hot_prefix_breaks_affinity_without_load),
              TEST(prompts_seen_once_fill_what_has_no_bound),
              TEST(long_outputs_break_who_counts_requests),
