@@ -87,6 +87,13 @@ void env_apply(struct stack_engine *engine);
 /* 8005 for "v0.8.5", by its date for "2025-05-17-v1", 0 for others. */
 uint32_t image_vllm(const char *image, enum stack_release release);
 
+/* `keda` of a modelSpec item and autoscalingConfig of a VLLMRuntime, at head: fills
+ * `scale`. */
+NODISCARD bool keda_read(struct stack *stack, struct stack_engine *engine,
+                         struct err *err);
+NODISCARD bool autoscaling_read(struct stack *stack, struct stack_engine *engine,
+                                const struct conf_node *spec, struct err *err);
+
 /* Room for one more, zeroed, with its args ready; an error when there is none. */
 NODISCARD bool stack_add_engine(struct stack *stack, const struct conf_node *where,
                                 struct stack_engine **engine, struct err *err);

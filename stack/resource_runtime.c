@@ -129,30 +129,19 @@ static bool storage_config_read(struct stack *stack, struct stack_engine *engine
                                 const struct groups *groups, struct err *err)
 {
     const struct conf_node *storage = NULL;
-    const struct conf_node *scaling = NULL;
     const char *mode = "ReadWriteMany";
     if (stack->release != STACK_HEAD) {
         return true;
     }
     if (!read_map(groups->spec, "storageConfig", &storage, err) ||
         !read_truth(storage, "enabled", &engine->has_storage, &stack->findings, err) ||
-        !read_text(storage, "accessMode", &mode, err) ||
-        !read_map(groups->spec, "autoscalingConfig", &scaling, err)) {
+        !read_text(storage, "accessMode", &mode, err)) {
         return false;
     }
     engine->storage_rwo = engine->has_storage && strcmp(mode, "ReadWriteOnce") == 0;
     read_pass(storage,
               (const char *const[]){"storageClassName", "size", "mountPath", NULL});
-    conf_leave(scaling);
-    if (scaling != NULL) {
-        findings_add(
-            &stack->findings, FINDING_TRAP, "scales_on_prompts", scaling,
-            "autoscalingConfig: its triggers want one pod per 100 prompt tokens "
-            "per second; one prompt of 21,000 tokens a minute is 350, so that "
-            "long prompts scale it to maxReplicas at once; raise that "
-            "threshold in the ScaledObject");
-    }
-    return true;
+    return autoscaling_read(stack, engine, groups->spec, err);
 }
 
 /* ---- arguments ---------------------------------------------------------------------

@@ -139,9 +139,13 @@ static bool static_route_read(struct stack *stack, const struct conf_node *root,
     static const char *const logics[] = {"roundrobin", NULL};
     const struct conf_node *spec = NULL;
     const struct conf_node *reference = NULL;
+    const struct conf_node *health = NULL;
+    struct stack_route *route = &stack->route;
     const char *name = NULL;
     const char *text = NULL;
     uint32_t unused = 0;
+    *route = (struct stack_route){
+        .where = root, .period_s = 10, .successes = 1, .failures = 3};
     if (!resource_name_read(root, &name, err) || !spec_read(root, &spec, err) ||
         (read_child(spec, "serviceDiscovery") != NULL &&
          !conf_enum(spec, "serviceDiscovery", discoveries, &unused, err)) ||
@@ -150,10 +154,16 @@ static bool static_route_read(struct stack *stack, const struct conf_node *root,
         !read_text(spec, "staticBackends", &text, err) ||
         !read_text(spec, "staticModels", &text, err) ||
         !read_text(spec, "configMapName", &text, err) ||
-        !read_map(spec, "routerRef", &reference, err)) {
+        !read_map(spec, "routerRef", &reference, err) ||
+        !read_text(reference, "name", &route->service, err) ||
+        !read_map(spec, "healthCheck", &health, err) ||
+        !read_count(health, "timeoutSeconds", &unused, 1, 1000000, err) ||
+        !read_count(health, "periodSeconds", &route->period_s, 1, 1000000, err) ||
+        !read_count(health, "successThreshold", &route->successes, 1, 1000, err) ||
+        !read_count(health, "failureThreshold", &route->failures, 1, 1000, err)) {
         return false;
     }
-    read_pass(spec, (const char *const[]){"healthCheck", "routerRef", NULL});
+    read_pass(reference, (const char *const[]){"namespace", NULL});
     findings_add(
         &stack->findings, FINDING_TRAP, "static_route", root,
         stack->release == STACK_HEAD
@@ -162,7 +172,10 @@ static bool static_route_read(struct stack *stack, const struct conf_node *root,
             : "StaticRoute: the router of release 0.1.3 finds the new file but "
               "cannot apply static backends of it (#591), so that the old ones "
               "stay; give the backends on its command line");
-    if (reference != NULL) {
+    const char *charts = stack_text(stack, "%.100s-router-service", stack->name);
+    const bool skipped = route->service != NULL && strcmp(route->service, charts) == 0;
+    route->checks_health = route->service != NULL && !skipped;
+    if (skipped) {
         findings_add(
             &stack->findings, FINDING_WARNING, "health_check_skipped",
             conf_get(spec, "routerRef"),

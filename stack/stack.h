@@ -85,6 +85,27 @@ struct stack_lmcache {
     const char *remote_url; /* of a cache server, or NULL */
 };
 
+/* A ScaledObject of KEDA: who sets the number of replicas. */
+enum { STACK_SCALE_METRICS = 8 };
+struct stack_scale_metric {
+    const char *name; /* as docs/autoscaling.md has it: "waiting" */
+    double target;
+    double activation;
+    bool is_value; /* of all pods together; else for each */
+};
+struct stack_scale {
+    const struct conf_node *where;
+    bool of_operator; /* with its rates: one pod a minute */
+    bool idle_to_zero;
+    uint32_t min;
+    uint32_t max;
+    uint32_t poll_s;
+    uint32_t cooldown_s;
+    uint32_t initial_cooldown_s;
+    struct stack_scale_metric metrics[STACK_SCALE_METRICS];
+    size_t metric_count;
+};
+
 struct stack_engine {
     const struct conf_node *where;
     enum stack_kind kind;
@@ -129,6 +150,7 @@ struct stack_engine {
     struct stack_probe startup;  /* period 0 = none; so the others */
     struct stack_probe liveness;
     struct stack_probe readiness;
+    const struct stack_scale *scale; /* NULL = nobody */
     struct stack_lmcache lmcache;
     struct args args; /* behind "vllm serve MODEL" */
     struct engine_flags flags;
@@ -163,6 +185,16 @@ struct stack_cache_server {
     uint64_t memory_bytes;
 };
 
+/* A StaticRoute, which writes the router's configuration file. */
+struct stack_route {
+    const struct conf_node *where; /* NULL = none */
+    const char *service;           /* that it names; NULL = none */
+    bool checks_health;            /* of that Service, where it can */
+    uint32_t period_s;
+    uint32_t successes;
+    uint32_t failures;
+};
+
 struct stack_options {
     enum stack_release release;
     const char *name;           /* of the Helm release; NULL = "stack" */
@@ -182,6 +214,7 @@ struct stack {
     size_t engine_count;
     struct stack_router router;
     struct stack_cache_server cache_server;
+    struct stack_route route;
     struct stack_adapter *adapters;
     size_t adapter_count;
     bool has_values; /* there were values of the chart */

@@ -374,13 +374,6 @@ static void model_warn(struct stack *stack, const struct stack_engine *engine)
                      "for no time",
                      engine->name);
     }
-    if (stack->release == STACK_HEAD && read_child(model, "keda") != NULL) {
-        findings_add(&stack->findings, FINDING_WARNING, "not_simulated",
-                     conf_get(model, "keda"),
-                     "%s: a simulation leaves out: keda; there are %u replicas all the "
-                     "time",
-                     engine->name, engine->replicas);
-    }
 }
 
 static void model_pass(struct stack *stack, const struct conf_node *model)
@@ -389,15 +382,14 @@ static void model_pass(struct stack *stack, const struct conf_node *model)
         "imagePullSecret",   "hf_token",    "chatTemplate",   "chatTemplateConfigMap",
         "initContainer",     "annotations", "podAnnotations", "serviceAccountName",
         "priorityClassName", NULL};
-    static const char *const head[] = {"affinity",         "tolerationsPolicy",
-                                       "tolerations",      "podLabels",
-                                       "envFromSecret",    "keda",
-                                       "modelRevision",    "raySpec",
-                                       "enabled",          "resources",
-                                       "runtimeClassName", "imagePullPolicy",
-                                       "sidecar",          "labels",
-                                       "strategy",         NULL};
+    static const char *const head[] = {
+        "affinity",         "tolerationsPolicy", "tolerations",
+        "podLabels",        "envFromSecret",     "modelRevision",
+        "raySpec",          "enabled",           "resources",
+        "runtimeClassName", "imagePullPolicy",   "sidecar",
+        "labels",           "strategy",          NULL};
     only_at(stack, STACK_HEAD, model, head);
+    only_at(stack, STACK_HEAD, model, (const char *const[]){"keda", NULL});
     if (stack->release == STACK_HEAD) {
         read_pass(model, head);
     }
@@ -460,6 +452,9 @@ bool values_model_read(struct stack *stack, const struct values_shared *shared,
         !storage_read(stack, engine, err) || !place_read(stack, engine, err) ||
         !values_vllm_read(stack, shared, engine, err) ||
         !values_lmcache_read(stack, engine, model, err)) {
+        return false;
+    }
+    if (stack->release == STACK_HEAD && !keda_read(stack, engine, err)) {
         return false;
     }
     if (engine->kind == STACK_RAY) { /* of its own template */

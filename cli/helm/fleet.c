@@ -158,6 +158,7 @@ void helm_pod_put(const struct helm *helm, const struct helm_engine *engine,
         return;
     }
     text_add(out, "      deployment:\n");
+    text_add(out, from->kind == STACK_RUNTIME ? "        runtime: true\n" : "");
     size_put("request", 0, &engine->head, out);
     if (from->pods > 1) {
         size_put("workers", from->pods - 1, request, out);
@@ -245,6 +246,22 @@ void helm_discovery_put(struct helm *helm, struct text *out)
     }
     if (!is_static) {
         seconds_put(helm, "--k8s-watcher-timeout-seconds", "relist", out);
+    }
+    text_add(out, "}\n");
+}
+
+void helm_route_put(struct helm *helm, struct text *out)
+{
+    const struct stack_route *route = &helm->stack->route;
+    if (route->where == NULL || helm->stack->release != STACK_TAG) {
+        return;
+    }
+    text_add(out, "static_route: {");
+    if (route->checks_health) {
+        text_printf(out,
+                    "health_check: {period: %" PRIu32 "s, successes: %" PRIu32
+                    ", failures: %" PRIu32 "}",
+                    route->period_s, route->successes, route->failures);
     }
     text_add(out, "}\n");
 }

@@ -13,6 +13,8 @@ void helm_pod_put(const struct helm *helm, const struct helm_engine *engine,
                   struct text *out);
 /* `discovery`, of a router that asks its backends and of all with nodes. */
 void helm_discovery_put(struct helm *helm, struct text *out);
+/* `static_route`, at release 0.1.3. */
+void helm_route_put(struct helm *helm, struct text *out);
 /* `nodes`; nothing without nodes. */
 void helm_machines_put(struct helm *helm, struct text *out);
 

@@ -6,6 +6,7 @@
 
 #include "cli/helm/flags.h"
 #include "cli/helm/fleet.h"
+#include "cli/helm/scale.h"
 #include "sim/control/control.h"
 
 #include <inttypes.h>
@@ -213,6 +214,7 @@ bool helm_pool_put(struct helm *helm, const struct helm_engine *engine,
                 text_str(&engine->flags));
     parallel_put(helm, engine, out);
     tiers_put(from, out);
+    helm_scale_put(from, out);
     helm_pod_put(helm, engine, out);
     return true;
 }

@@ -152,6 +152,34 @@ static void failover_put(const struct helm *helm, struct text *out)
     }
 }
 
+/* Discovery by service-name has one endpoint for each Service: of one model, kube-proxy
+ * alone chooses the pod. */
+static bool behind_service(struct helm *helm, const struct helm_args *args)
+{
+    const char *type = helm_router_flag(helm, "--k8s-service-discovery-type");
+    uint32_t services = 0;
+    if (type == NULL || strcmp(type, "service-name") != 0 ||
+        strcmp(helm->stack->router.discovery, "k8s") != 0) {
+        return false;
+    }
+    for (size_t i = 0; i < helm->stack->engine_count; i++) {
+        services +=
+            is_wanted(&helm->engines[i], args) && helm->engines[i].from->replicas > 0
+                ? 1
+                : 0;
+    }
+    findings_add(
+        &helm->stack->findings, services == 1 ? FINDING_NOTE : FINDING_WARNING,
+        services == 1 ? "service_chooses" : "not_simulated", helm->stack->router.where,
+        services == 1
+            ? "k8sServiceDiscoveryType: service-name: the router knows one "
+              "Service, behind which kube-proxy chooses a pod at random, "
+              "whatever routingLogic says"
+            : "k8sServiceDiscoveryType: a simulation leaves out: that Services "
+              "stand between router and pods");
+    return services == 1;
+}
+
 static bool routing_put(struct helm *helm, const struct helm_args *args,
                         struct text *out, struct err *err)
 {
@@ -166,10 +194,14 @@ static bool routing_put(struct helm *helm, const struct helm_args *args,
     if (!policy_check(helm, err)) {
         return false;
     }
+    const char *logic = router->routing_logic;
+    if (behind_service(helm, args)) {
+        logic = "random";
+    }
     text_printf(out,
                 "routing:\n  policy: %s\n  compat: %s\n  replicas: %" PRIu32
                 "\n  scrape_interval: %lus\n  stats_window: %lus\n",
-                router->routing_logic, stack_release_name(helm->stack->release),
+                logic, stack_release_name(helm->stack->release),
                 router->replicas > 0 ? router->replicas : 1,
                 seconds_of(helm, "--engine-stats-interval", 30),
                 seconds_of(helm, "--request-stats-window", 60));
@@ -298,6 +330,7 @@ bool helm_scenario(struct helm *helm, const struct helm_args *args, const char *
         helm_cache_server_put(helm, &body);
         helm_machines_put(helm, &body);
         helm_discovery_put(helm, &body);
+        helm_route_put(helm, &body);
     }
     if (good) {
         findings_sort(&helm->stack->findings);

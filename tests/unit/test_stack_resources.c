@@ -211,7 +211,7 @@ static void cache_servers_routes_and_other_objects_are_taken(void)
             "---\n" API "kind: StaticRoute\nmetadata: {name: s}\n"
             "spec:\n  serviceDiscovery: static\n  routingLogic: roundrobin\n"
             "  staticBackends: http://a:1\n  staticModels: m\n"
-            "  routerRef: {name: r, namespace: d}\n"
+            "  routerRef: {name: stack-router-service, namespace: d}\n"
             "---\napiVersion: v1\nkind: ConfigMap\ndata: {a: b}\n";
     struct stack *stack = parse(text, STACK_TAG);
     EXPECT(stack->cache_server.where != NULL);
