@@ -238,13 +238,17 @@ void compare_print(const struct run_record *const *runs, size_t count,
         return;
     }
     const struct runs all = {runs, count};
+    const bool is_ranked = compare_same_work(runs, count);
     for (size_t first = 0; first < count; first += runs_beside(&all)) {
         text_add(out, first == 0 ? "" : "\n");
         struct table *const table = turned_table(&all, first);
+        if (!is_ranked) {
+            table_unmark(table);
+        }
         table_write(table, format, out);
         table_delete(table);
     }
-    if (count > 1 && format == TABLE_TEXT) {
+    if (count > 1 && is_ranked && format == TABLE_TEXT) {
         text_add(out, "* best of the runs\n");
     }
     if (have_intervals(&all)) {

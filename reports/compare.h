@@ -38,6 +38,11 @@ struct table *compare_table(const struct run_record *const *runs, size_t count,
 void compare_verdict(const struct run_record *const *runs, size_t count,
                      struct text *out);
 
+/* Whether the runs served the same requests, as far as is known: where all of both were
+ * completed their number and tokens tell, else scenario and workload as they are
+ * called. Of other runs nobody can be the better one. */
+bool compare_same_work(const struct run_record *const *runs, size_t count);
+
 /* Within 1 % of the larger: no difference that anyone should act on. */
 bool compare_equal_in_practice(double left, double right);
 

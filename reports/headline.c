@@ -183,6 +183,11 @@ void headline_write(const struct headline_arms *arms, struct text *out)
         write_one(arms->runs[0], out);
         return;
     }
+    if (arms->seeds == NULL && !compare_same_work(arms->runs, arms->count)) {
+        text_add(out, "These runs served different requests: their figures stand side "
+                      "by side, and none of them is the better one.");
+        return;
+    }
     const struct ranking first = rank_arms(arms, METRIC_TTFT_MS_MEAN);
     if (first.known < 2) {
         text_add(out, "Too few runs completed requests to compare them.");

@@ -108,6 +108,13 @@ static void add_findings(const char *findings, bool only_cautions, struct text *
     text_fini(&folded);
 }
 
+/* Whether all arms had the same to do, so that one of them is the best. */
+static bool is_ranked(const struct report *report)
+{
+    return report->load == NULL && (report->seeds != NULL ||
+                                    compare_same_work(report->runs, report->run_count));
+}
+
 static void add_verdict(const struct report *report, struct text *out)
 {
     const struct headline_arms arms = {report->runs, report->run_count, report->seeds};
@@ -121,7 +128,7 @@ static void add_verdict(const struct report *report, struct text *out)
     html_add(out, text_str(&verdict));
     text_add(out, "</p>\n");
     text_fini(&verdict);
-    if (report->load == NULL) {
+    if (is_ranked(report)) {
         headline_add_tiles(&arms, out);
     }
     struct text findings = {0};
@@ -142,7 +149,7 @@ static void add_part(const struct report *report, enum compare_part part,
     struct table *const table =
         report->seeds != NULL ? replicated_table(report->seeds, part)
                               : compare_table(report->runs, report->run_count, part);
-    if (report->load != NULL) {
+    if (!is_ranked(report)) {
         table_unmark(table); /* the best would be who had least to do */
     }
     text_printf(out, "<h3>%s</h3>\n", title);
@@ -166,7 +173,7 @@ static void add_comparison(const struct report *report, struct text *out)
     text_add(out, "Latencies are of completed requests, from the arrival at the "
                   "gateway: TTFT to the first token, TPOT per token after it, E2E to "
                   "the last. ");
-    text_add(out, report->load != NULL
+    text_add(out, !is_ranked(report)
                       ? ""
                       : "The best value of a column is marked unless all are within "
                         "1&nbsp;% of each other. ");

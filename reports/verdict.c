@@ -16,6 +16,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Fewer pairs say nothing of the slowest hundredth. */
 enum { PAIRED_BLOCKS = 100, P99_PAIRS_MIN = 1000 };
@@ -362,6 +363,48 @@ static void add_cautions(struct text *out, const struct run_record *const *runs,
     }
 }
 
+static bool all_completed(const struct run_totals *totals)
+{
+    return totals->requests > 0 &&
+           totals->status_count[REQUEST_COMPLETED] == totals->requests;
+}
+
+static bool same_work(const struct run_record *left, const struct run_record *right)
+{
+    if (all_completed(&left->totals) && all_completed(&right->totals)) {
+        return left->totals.requests == right->totals.requests &&
+               left->totals.prompt_tokens == right->totals.prompt_tokens;
+    }
+    return strcmp(left->info.scenario_name, right->info.scenario_name) == 0 &&
+           strcmp(left->info.workload_origin, right->info.workload_origin) == 0;
+}
+
+bool compare_same_work(const struct run_record *const *runs, size_t count)
+{
+    for (size_t i = 1; i < count; i++) {
+        if (!same_work(runs[0], runs[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void add_other_work(struct text *out, const struct run_record *const *runs,
+                           size_t count)
+{
+    size_t other = 1;
+    while (other + 1 < count && same_work(runs[0], runs[other])) {
+        other++;
+    }
+    text_printf(out,
+                "Caution: the runs served different requests (%s: scenario %s, seed "
+                "%" PRIu64 "; %s: scenario %s, seed %" PRIu64 "), so none of them is "
+                "the better one.\n",
+                runs[0]->info.name, runs[0]->info.scenario_name, runs[0]->info.seed,
+                runs[other]->info.name, runs[other]->info.scenario_name,
+                runs[other]->info.seed);
+}
+
 void compare_verdict(const struct run_record *const *runs, size_t count,
                      struct text *out)
 {
@@ -369,6 +412,11 @@ void compare_verdict(const struct run_record *const *runs, size_t count,
     if (count == 1) {
         text_printf(out, "%s: one run, nothing to compare it with.\n",
                     runs[0]->info.name);
+    }
+    if (!compare_same_work(runs, count)) {
+        add_other_work(out, runs, count);
+        add_cautions(out, runs, count);
+        return;
     }
     add_ranking(out, METRIC_TTFT_MS_MEAN, "mean TTFT", runs, count);
     add_paired(out, METRIC_TTFT_MS_MEAN, PAIRED_TTFT, runs, count);

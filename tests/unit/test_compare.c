@@ -137,6 +137,41 @@ static void an_interval_with_zero_is_no_difference(void)
     run_record_delete(other);
 }
 
+/* The sample leaves some requests out; here each is completed. */
+static struct run_record *whole(const char *name, uint64_t seed, int64_t extra_ns)
+{
+    struct run_record *const run = slower_by(name, seed, extra_ns);
+    run->totals.status_count[REQUEST_COMPLETED] = run->totals.requests;
+    return run;
+}
+
+static void runs_of_other_requests_have_no_best(void)
+{
+    struct run_record *const base = whole("base", 1, 0);
+    struct run_record *const slow = whole("slow", 1, 100 * MS);
+    struct run_record *const other = whole("other", 2, 0);
+    const struct run_record *const same[] = {base, slow};
+    const struct run_record *const mixed[] = {base, slow, other};
+    struct text out = {0};
+    EXPECT(compare_same_work(same, 2));
+    EXPECT(!compare_same_work(mixed, 3));
+    compare_verdict(mixed, 3, &out);
+    EXPECT_HAS(text_str(&out), "Caution: the runs served different requests (base: "
+                               "scenario sample, seed 1; other: scenario sample, seed "
+                               "2), so none of them is the better one.\n");
+    EXPECT(strstr(text_str(&out), "lowest") == NULL);
+    text_fini(&out);
+    compare_print(mixed, 3, TABLE_TEXT, &out);
+    EXPECT(strchr(text_str(&out), '*') == NULL);
+    text_fini(&out);
+    compare_print(same, 2, TABLE_TEXT, &out);
+    EXPECT(strchr(text_str(&out), '*') != NULL);
+    text_fini(&out);
+    run_record_delete(base);
+    run_record_delete(slow);
+    run_record_delete(other);
+}
+
 static void one_run_has_no_rival(void)
 {
     struct run_record *const run = slower_by("only", 1, 0);
@@ -199,5 +234,6 @@ HARNESS_MAIN("compare", TEST(pairs_find_the_exact_difference),
              TEST(the_verdict_names_the_best_and_its_distance),
              TEST(large_gaps_are_told_as_factors), TEST(equal_runs_are_called_equal),
              TEST(an_interval_with_zero_is_no_difference), TEST(one_run_has_no_rival),
+             TEST(runs_of_other_requests_have_no_best),
              TEST(machines_get_a_row_per_run_with_every_metric),
              TEST(many_runs_go_to_tables_below))
