@@ -111,6 +111,21 @@ static void record_event(void *context, const struct fleet_event *event)
     }
 }
 
+static void record_size(void *context, const struct pool_size *size)
+{
+    struct recorder *recorder = context;
+    const struct pool_size_row row = {
+        .time_ns = size->time_ns,
+        .pool = recorder->scenario->pools[size->pool].name,
+        .desired = size->desired,
+        .held_engines = size->held_engines,
+        .ready = size->ready,
+    };
+    if (!run_add_pool_size(recorder->run, &row)) {
+        recorder->overflowed = true;
+    }
+}
+
 static void record_decision(void *context, const struct decision_row *row)
 {
     struct recorder *recorder = context;
@@ -127,6 +142,7 @@ void recorder_observe(struct recorder *recorder, struct observer *observer)
         .on_outcome = record_outcome,
         .on_sample = record_sample,
         .on_event = record_event,
+        .on_size = record_size,
         .on_decision = recorder->decisions == NULL ? NULL : record_decision,
         .wants_scores = recorder->scores,
     };
@@ -178,6 +194,7 @@ void recorder_begin(struct recorder *recorder, const struct recorder_setup *setu
     info.name = setup->name == NULL ? info.name : setup->name;
     *recorder = (struct recorder){
         .run = run_record_new(&info),
+        .scenario = scenario,
         .rows = setup->rows,
         .decisions = log->stream,
         .scores = log->scores,

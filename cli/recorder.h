@@ -20,7 +20,8 @@ struct scenario;
 struct sim;
 
 struct recorder {
-    struct run_record *run;  /* owned */
+    struct run_record *run; /* owned */
+    const struct scenario *scenario;
     struct row_writer *rows; /* writes them meanwhile; NULL = nobody. Borrowed */
     FILE *decisions;         /* CSV rows of the decision log; NULL = none */
     bool scores;             /* with the score of every candidate */

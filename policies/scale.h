@@ -80,11 +80,11 @@ struct scale_query {
 };
 
 struct scale_reading {
-    bool known;    /* false: there is no value yet */
     double sum;    /* over pods that have a value; of SCALE_POOL and later, the value */
     uint32_t pods; /* SCALE_POD: ready ones that have a value */
     uint32_t missing; /* ready ones that have none */
     uint32_t unready; /* not ready yet */
+    bool known;       /* false: there is no value yet */
 };
 
 enum { SCALE_TARGETS_MAX = 8, SCALE_QUERIES_MAX = 8 };

@@ -51,6 +51,16 @@ static const char *const steps[] = {
     "  kv_asked_ns INTEGER,\n"
     "  kv_here_ns INTEGER\n"
     ");\n"
+    "CREATE TABLE pool_size (\n"
+    "  run_id INTEGER NOT NULL REFERENCES run (run_id),\n"
+    "  number INTEGER NOT NULL, -- in order of time\n"
+    "  time_ns INTEGER NOT NULL, -- from then on\n"
+    "  pool TEXT NOT NULL,\n"
+    "  desired INTEGER NOT NULL, -- replicas that it should have\n"
+    "  held_engines INTEGER NOT NULL, -- whose pods hold their GPUs\n"
+    "  ready INTEGER NOT NULL, -- pods\n"
+    "  PRIMARY KEY (run_id, number)\n"
+    ") WITHOUT ROWID;\n"
     "CREATE TABLE engine_counter (\n"
     "  run_id INTEGER NOT NULL REFERENCES run (run_id),\n"
     "  engine INTEGER NOT NULL,\n"
@@ -69,7 +79,8 @@ static const char drop_views[] =
     "DROP VIEW IF EXISTS v_goodput; DROP VIEW IF EXISTS v_status;\n"
     "DROP VIEW IF EXISTS v_engine_load; DROP VIEW IF EXISTS v_tenant;\n"
     "DROP VIEW IF EXISTS v_engine; DROP VIEW IF EXISTS v_sweep;\n"
-    "DROP VIEW IF EXISTS v_engine_counter; DROP VIEW IF EXISTS v_fleet_event;\n";
+    "DROP VIEW IF EXISTS v_engine_counter; DROP VIEW IF EXISTS v_fleet_event;\n"
+    "DROP VIEW IF EXISTS v_pool_size;\n";
 
 bool schema_migrate(struct sql *sql, int64_t version, struct err *err)
 {

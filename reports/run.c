@@ -95,6 +95,10 @@ void run_record_delete(struct run_record *run)
         string_free(run->events[i].message);
     }
     mem_free(run->events);
+    for (size_t i = 0; i < run->size_count; i++) {
+        string_free(run->sizes[i].pool);
+    }
+    mem_free(run->sizes);
     mem_free(run->samples);
     mem_free(run->requests);
     mem_free(run->handovers);
@@ -187,6 +191,17 @@ bool run_add_event(struct run_record *run, const struct event_row *row)
     here->reason = copy_or_empty(row->reason);
     here->object = copy_or_empty(row->object);
     here->message = copy_or_empty(row->message);
+    return true;
+}
+
+bool run_add_pool_size(struct run_record *run, const struct pool_size_row *row)
+{
+    if (run->size_count == run->size_capacity) {
+        GROW(run->sizes, run->size_capacity, run->size_count + 1, RUN_SIZES_MAX);
+    }
+    struct pool_size_row *const here = &run->sizes[run->size_count++];
+    *here = *row;
+    here->pool = copy_or_empty(row->pool);
     return true;
 }
 

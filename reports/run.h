@@ -122,6 +122,15 @@ struct event_row {
     const char *message;
 };
 
+/* How large a pool is from then on, where fleets change; in order of time. */
+struct pool_size_row {
+    int64_t time_ns;
+    const char *pool;      /* copied by run_add_pool_size */
+    uint32_t desired;      /* replicas that it should have */
+    uint32_t held_engines; /* whose pods hold their GPUs */
+    uint32_t ready;        /* pods */
+};
+
 /* What was run, and on what the result rests. Strings are copied; NULL reads as "". */
 struct run_info {
     const char *name; /* unique among the runs of a comparison */
@@ -199,6 +208,9 @@ struct run_record {
     struct event_row *events;
     size_t event_count;
     size_t event_capacity;
+    struct pool_size_row *sizes;
+    size_t size_count;
+    size_t size_capacity;
 };
 
 enum {
@@ -207,6 +219,7 @@ enum {
     RUN_ENGINES_MAX = 1 << 16,
     RUN_TENANTS_MAX = 1 << 16,
     RUN_EVENTS_MAX = 1 << 22,
+    RUN_SIZES_MAX = 1 << 22,
 };
 
 struct run_record *run_record_new(const struct run_info *info);
@@ -225,6 +238,7 @@ bool run_add_tenant(struct run_record *run, const struct tenant_row *row);
 /* From now on metrics_compute fills intervals, too. */
 void run_want_intervals(struct run_record *run);
 bool run_add_event(struct run_record *run, const struct event_row *row);
+bool run_add_pool_size(struct run_record *run, const struct pool_size_row *row);
 /* Drops rows that only cost memory once metrics are known (--no-requests). */
 void run_drop_requests(struct run_record *run);
 

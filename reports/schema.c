@@ -133,6 +133,17 @@ static const char *const statements[] = {
     "  PRIMARY KEY (run_id, number)\n"
     ") WITHOUT ROWID",
 
+    "CREATE TABLE pool_size (\n"
+    "  run_id INTEGER NOT NULL REFERENCES run (run_id),\n"
+    "  number INTEGER NOT NULL, -- in order of time\n"
+    "  time_ns INTEGER NOT NULL, -- from then on\n"
+    "  pool TEXT NOT NULL,\n"
+    "  desired INTEGER NOT NULL, -- replicas that it should have\n"
+    "  held_engines INTEGER NOT NULL, -- whose pods hold their GPUs\n"
+    "  ready INTEGER NOT NULL, -- pods\n"
+    "  PRIMARY KEY (run_id, number)\n"
+    ") WITHOUT ROWID",
+
     "CREATE TABLE request_status (\n"
     "  status INTEGER PRIMARY KEY,\n"
     "  name TEXT NOT NULL,\n"
@@ -260,6 +271,11 @@ static const char *const views[] = {
     "  CASE WHEN e.warning THEN 'Warning' ELSE 'Normal' END AS type,\n"
     "  e.reason, e.object, e.message\n"
     "FROM fleet_event e JOIN run r USING (run_id)",
+
+    "CREATE VIEW v_pool_size AS SELECT\n"
+    "  s.run_id, r.name AS run, s.time_ns / 1e9 AS time_s, s.pool, s.desired,\n"
+    "  s.held_engines, s.ready\n"
+    "FROM pool_size s JOIN run r USING (run_id)",
 
     "CREATE VIEW v_engine AS SELECT\n"
     "  e.run_id, r.name AS run, r.policy, e.engine, e.pool, e.requests, e.steps,\n"

@@ -39,6 +39,7 @@ struct store_writer {
     struct sql_statement *insert_tenant;
     struct sql_statement *insert_counter;
     struct sql_statement *insert_event;
+    struct sql_statement *insert_size;
     struct sql_statement *insert_handover;
     int64_t run_id_next;
     int64_t run_id; /* being written, 0 = none */
@@ -75,6 +76,10 @@ static const char insert_tenant_sql[] =
 static const char insert_event_sql[] =
     "INSERT INTO fleet_event (run_id, number, time_ns, warning, reason, object,"
     " message) VALUES (?,?,?,?,?,?,?)";
+
+static const char insert_size_sql[] =
+    "INSERT INTO pool_size (run_id, number, time_ns, pool, desired, held_engines,"
+    " ready) VALUES (?,?,?,?,?,?,?)";
 
 static bool path_exists(const char *path)
 {
@@ -118,6 +123,7 @@ static bool prepare(struct store_writer *store, struct err *err)
            sql_prepare(store->sql, insert_tenant_sql, &store->insert_tenant, err) &&
            sql_prepare(store->sql, insert_counter_sql, &store->insert_counter, err) &&
            sql_prepare(store->sql, insert_event_sql, &store->insert_event, err) &&
+           sql_prepare(store->sql, insert_size_sql, &store->insert_size, err) &&
            sql_prepare(store->sql, insert_handover_sql, &store->insert_handover, err);
 }
 
@@ -359,6 +365,20 @@ static bool add_event(struct store_writer *store, size_t index,
     return sql_step(insert, err);
 }
 
+static bool add_size(struct store_writer *store, size_t index,
+                     const struct pool_size_row *row, struct err *err)
+{
+    struct sql_statement *const insert = store->insert_size;
+    sql_bind_i64(insert, 1, store->run_id);
+    sql_bind_i64(insert, 2, (int64_t)index);
+    sql_bind_i64(insert, 3, row->time_ns);
+    sql_bind_text(insert, 4, row->pool);
+    sql_bind_i64(insert, 5, row->desired);
+    sql_bind_i64(insert, 6, row->held_engines);
+    sql_bind_i64(insert, 7, row->ready);
+    return sql_step(insert, err);
+}
+
 bool store_end_run(struct store_writer *store, const struct run_record *run,
                    struct err *err)
 {
@@ -375,6 +395,11 @@ bool store_end_run(struct store_writer *store, const struct run_record *run,
     }
     for (size_t i = 0; i < run->event_count; i++) {
         if (!add_event(store, i, &run->events[i], err)) {
+            return false;
+        }
+    }
+    for (size_t i = 0; i < run->size_count; i++) {
+        if (!add_size(store, i, &run->sizes[i], err)) {
             return false;
         }
     }
@@ -404,10 +429,12 @@ static void close_sql(struct store_writer *store)
     sql_statement_delete(store->insert_handover);
     sql_statement_delete(store->insert_counter);
     sql_statement_delete(store->insert_event);
+    sql_statement_delete(store->insert_size);
     sql_close(store->sql);
     store->insert_request = store->insert_sample = NULL;
     store->insert_engine = store->insert_tenant = store->insert_counter = NULL;
     store->insert_event = NULL;
+    store->insert_size = NULL;
     store->insert_handover = NULL;
     store->sql = NULL;
 }

@@ -214,6 +214,18 @@ static bool add_event(struct run_record *run, const struct sql_statement *select
     return run_add_event(run, &row);
 }
 
+static bool add_size(struct run_record *run, const struct sql_statement *select)
+{
+    const struct pool_size_row row = {
+        .time_ns = sql_i64(select, 0),
+        .pool = sql_text(select, 1),
+        .desired = (uint32_t)sql_i64(select, 2),
+        .held_engines = (uint32_t)sql_i64(select, 3),
+        .ready = (uint32_t)sql_i64(select, 4),
+    };
+    return run_add_pool_size(run, &row);
+}
+
 static bool add_handover(struct run_record *run, const struct sql_statement *select)
 {
     const int64_t request = sql_i64(select, 0) & ((INT64_C(1) << SCHEMA_ROW_BITS) - 1);
@@ -263,7 +275,7 @@ static bool read_rows(struct store_reader *store, const struct row_table *table,
 static bool read_all_rows(struct store_reader *store, int64_t run_id, bool big,
                           struct run_record *run, struct err *err)
 {
-    enum { SMALL_TABLES = 4 };
+    enum { SMALL_TABLES = 5 };
     const int64_t first = run_id << SCHEMA_ROW_BITS;
     const int64_t last = first + ((INT64_C(1) << SCHEMA_ROW_BITS) - 1);
     const struct row_table tables[] = {
@@ -287,6 +299,10 @@ static bool read_all_rows(struct store_reader *store, int64_t run_id, bool big,
          "SELECT time_ns, warning, reason, object, message FROM fleet_event"
          " WHERE run_id BETWEEN ? AND ? ORDER BY number",
          run_id, run_id, add_event},
+        {"pool_size",
+         "SELECT time_ns, pool, desired, held_engines, ready FROM pool_size"
+         " WHERE run_id BETWEEN ? AND ? ORDER BY number",
+         run_id, run_id, add_size},
         {"request",
          "SELECT request_id, session_id, turn, status, engine, arrival_ns, queued_ns,"
          " scheduled_ns, first_token_ns, end_ns, prompt_tokens, output_tokens,"

@@ -361,7 +361,37 @@ static void put_totals(struct run_record *run, const struct counted *counted)
     value[METRIC_COMPLETED_RATIO] = ratio(completed, (double)counted->requests);
 }
 
-/* GPUs cost while they are there, and draw their data sheet's power while they work: an
+/* Which part of the whole run an engine of this pool has its GPUs, on average over all
+ * of the pool; all of it in a fleet that never changes. */
+static double part_held(const struct run_record *run, const char *pool)
+{
+    const struct run_totals *const totals = &run->totals;
+    double held_ns = 0;
+    uint32_t held = 0;
+    int64_t since_ns = totals->first_arrival_ns;
+    size_t engines = 0;
+    bool told = false;
+    for (size_t i = 0; i < run->engine_count; i++) {
+        engines += strcmp(run->engines[i].pool, pool) == 0 ? 1 : 0;
+    }
+    for (size_t i = 0; i < run->size_count; i++) {
+        const struct pool_size_row *const row = &run->sizes[i];
+        if (strcmp(row->pool, pool) == 0) {
+            int64_t at_ns =
+                row->time_ns < totals->end_ns ? row->time_ns : totals->end_ns;
+            at_ns = at_ns > since_ns ? at_ns : since_ns;
+            held_ns += (double)held * (double)(at_ns - since_ns);
+            since_ns = at_ns;
+            held = row->held_engines;
+            told = true;
+        }
+    }
+    held_ns += (double)held * (double)(totals->end_ns - since_ns);
+    const double whole_ns = (double)(totals->end_ns - totals->first_arrival_ns);
+    return told && whole_ns > 0 ? held_ns / ((double)engines * whole_ns) : 1;
+}
+
+/* GPUs cost while a pod has them, and draw their data sheet's power while they work: an
  * upper estimate, since decode leaves a card below it. */
 static void put_cost(struct run_record *run)
 {
@@ -374,14 +404,18 @@ static void put_cost(struct run_record *run)
     double joules = 0;
     bool priced = run->engine_count > 0;
     bool powered = run->engine_count > 0;
+    double part = 1;
     for (size_t i = 0; i < run->engine_count; i++) {
         const struct engine_row *const engine = &run->engines[i];
         const double busy_s = fmin((double)engine->busy_ns * 1e-9, whole_s);
-        gpus += engine->gpus;
-        low += engine->gpus * engine->price_per_hour_low;
-        high += engine->gpus * engine->price_per_hour_high;
+        if (i == 0 || strcmp(engine->pool, engine[-1].pool) != 0) {
+            part = part_held(run, engine->pool);
+        }
+        gpus += engine->gpus * part;
+        low += engine->gpus * part * engine->price_per_hour_low;
+        high += engine->gpus * part * engine->price_per_hour_high;
         joules += engine->gpus * (engine->power_w * busy_s +
-                                  engine->power_idle_w * (whole_s - busy_s));
+                                  engine->power_idle_w * (part * whole_s - busy_s));
         priced = priced && engine->gpus > 0 && engine->price_per_hour_low > 0;
         powered = powered && engine->gpus > 0 && engine->power_w > 0;
     }

@@ -71,7 +71,8 @@ enum metric_rank { METRIC_HEADLINE, METRIC_DETAIL };
     X(FAIRNESS_JAIN, "fairness_jain", "fairness", "", HIGHER, 3,                       \
       "Jain's index of the rates at which tenants that waited were served", HEADLINE)  \
     X(GPU_HOURS, "gpu_hours", "GPU time", "h", LOWER, 3,                               \
-      "GPUs of all engines times the duration of the whole run", DETAIL)               \
+      "GPUs that engines have, times how long they have them in the whole run",        \
+      DETAIL)                                                                          \
     X(USD_PER_MTOK_LOW, "usd_per_million_tokens_low", "cost, low price", "$/1M tok",   \
       LOWER, 3, "per million output tokens, at the low end of the GPUs' prices",       \
       DETAIL)                                                                          \

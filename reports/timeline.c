@@ -29,6 +29,7 @@ enum mark_kind {
     MARK_HAND_OVER, /* the prompt is computed; the output will be elsewhere */
     MARK_SAMPLE,
     MARK_EVENT,
+    MARK_SIZE,
     MARK_ARRIVE,
     MARK_QUEUE,
     MARK_QUEUE_END,
@@ -185,10 +186,11 @@ static void make_marks(struct timeline *timeline)
 {
     enum { MARKS_PER_REQUEST = 6, MARKS_PER_HANDOVER = 5 };
     const struct run_record *run = timeline->run;
-    timeline->marks = mem_alloc(run->request_count * MARKS_PER_REQUEST +
-                                    run->handover_count * MARKS_PER_HANDOVER +
-                                    run->sample_count + run->event_count + 1,
-                                sizeof *timeline->marks);
+    timeline->marks =
+        mem_alloc(run->request_count * MARKS_PER_REQUEST +
+                      run->handover_count * MARKS_PER_HANDOVER + run->sample_count +
+                      run->event_count + run->size_count + 1,
+                  sizeof *timeline->marks);
     for (size_t i = 0; i < run->request_count; i++) {
         mark_request(timeline, i);
     }
@@ -199,6 +201,9 @@ static void make_marks(struct timeline *timeline)
     }
     for (size_t i = 0; i < run->event_count; i++) {
         add_mark(timeline, MARK_EVENT, run->events[i].time_ns, i);
+    }
+    for (size_t i = 0; i < run->size_count; i++) {
+        add_mark(timeline, MARK_SIZE, run->sizes[i].time_ns, i);
     }
     qsort(timeline->marks, timeline->mark_count, sizeof *timeline->marks, by_time);
 }
@@ -491,6 +496,23 @@ static void put_event(struct timeline *timeline, const struct mark *mark)
     fputs("}}", stream);
 }
 
+static void put_size(struct timeline *timeline, const struct mark *mark)
+{
+    FILE *stream = timeline->stream;
+    const struct pool_size_row *size = &timeline->run->sizes[mark->row];
+    char name[160];
+    snprintf(name, sizeof name, "replicas of %s", size->pool);
+    fprintf(stream, "%s{\"ph\":\"C\",", timeline->any ? ",\n" : "");
+    timeline->any = true;
+    put_text(stream, "name", name);
+    fprintf(stream, ",\"pid\":%d", GATEWAY_PID);
+    put_us(stream, "ts", mark->time_ns);
+    fprintf(stream,
+            ",\"args\":{\"desired\":%" PRIu32 ",\"holding GPUs\":%" PRIu32
+            ",\"ready\":%" PRIu32 "}}",
+            size->desired, size->held_engines, size->ready);
+}
+
 static void put_mark(struct timeline *timeline, const struct mark *mark)
 {
     switch (mark->kind) {
@@ -503,6 +525,9 @@ static void put_mark(struct timeline *timeline, const struct mark *mark)
         break;
     case MARK_EVENT:
         put_event(timeline, mark);
+        break;
+    case MARK_SIZE:
+        put_size(timeline, mark);
         break;
     case MARK_ARRIVE:
         put_arrival(timeline, mark);

@@ -264,10 +264,49 @@ static void what_a_fleet_costs_by_hand(void)
     run_record_delete(run);
 }
 
+/* Three engines of 2 GPUs, from 0 to 9.2 s: one has its GPUs all the time, a second one
+ * from 2.2 s to 6.2 s, the third never: 2 * (9.2 + 4) GPU-seconds. One works 4.6 s at
+ * 100 W, the rest of 13.2 s is idle at 10 W, on 2 GPUs each: 2 * (460 + 86) J. */
+static void gpus_cost_while_pods_hold_them(void)
+{
+    struct err err;
+    struct run_record *run = steps("none", 10, 4);
+    const int64_t from_ns = run->totals.first_arrival_ns;
+    for (uint32_t i = 0; i < 3; i++) {
+        const struct engine_row row = {
+            .pool = "p",
+            .gpus = 2,
+            .busy_ns = i == 0 ? 4600 * MS : 0,
+            .power_w = 100,
+            .power_idle_w = 10,
+            .price_per_hour_low = 1,
+            .price_per_hour_high = 3,
+        };
+        (void)run_add_engine(run, &row);
+    }
+    const struct pool_size_row sizes[] = {
+        {from_ns - 1000 * MS, "p", 1, 1, 1}, /* before anything arrives */
+        {from_ns + 2200 * MS, "p", 2, 2, 1},
+        {from_ns + 3000 * MS, "p", 2, 2, 2},
+        {from_ns + 6200 * MS, "p", 1, 1, 1},
+        {from_ns + 100000 * MS, "p", 3, 3, 1}, /* after the last end */
+    };
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        (void)run_add_pool_size(run, &sizes[i]);
+    }
+    REQUIRE_OK(metrics_compute(run, &err), &err);
+    const double hours = 2 * 13.2 / 3600;
+    EXPECT_NEAR(value(run, METRIC_GPU_HOURS), hours, 1e-12);
+    EXPECT_NEAR(value(run, METRIC_USD_PER_MTOK_LOW), hours / 110 * 1e6, 1e-9);
+    EXPECT_NEAR(value(run, METRIC_ENERGY_KWH), 1092 / 3.6e6, 1e-12);
+    run_record_delete(run);
+}
+
 HARNESS_MAIN("unit.warmup", TEST(rules_are_read_with_their_units),
              TEST(what_arrived_before_the_cut_counts_nowhere),
              TEST(without_a_rule_everything_counts),
              TEST(a_rule_longer_than_the_run_leaves_nothing),
              TEST(the_automatic_rule_finds_a_step),
              TEST(runs_side_by_side_leave_out_the_same_requests),
-             TEST(a_run_alone_has_intervals), TEST(what_a_fleet_costs_by_hand))
+             TEST(a_run_alone_has_intervals), TEST(what_a_fleet_costs_by_hand),
+             TEST(gpus_cost_while_pods_hold_them))
