@@ -53,6 +53,12 @@ holds connection-limit error_ratio cost 'x == 0'
 # 120/s where 98/s are possible for 30 s: some 660 wait at the end, 6.7 s long.
 holds slow-client-library ttft_ms_p99 with 'x > 5000 && x < 9000'
 holds slow-client-library ttft_ms_p99 without 'x < 100'
+holds edit-overlooked ttft_ms_p99 without 'x < 100'
+holds edit-overlooked goodput_per_s cost_high 'x < -5'
+holds replicas-reset goodput_per_s cost_high 'x < 0'
+# Some 85 s of two bursts, of 300 s each.
+holds refused-at-zero error_ratio with 'x > 0.2 && x < 0.45'
+holds refused-at-zero error_ratio without 'x == 0'
 holds pipeline-ignored ttft_ms_p99 cost_low 'x > 500'
 holds adapters-pile-up goodput_per_s cost_high 'x < 0'
 holds budget-without-selector goodput_per_s cost_high 'x < 0'
