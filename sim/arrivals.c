@@ -424,6 +424,12 @@ static void router_meets(struct sim *sim, const struct incoming *incoming)
 
 void sim_arrive(struct sim *sim, const struct trace_record *record)
 {
+    struct trace_record own;
+    if (sim->scenario->aliases.count > 0) {
+        own = *record;
+        own.model = aliases_find(&sim->scenario->aliases, record->model);
+        record = &own;
+    }
     sim->injected++;
     if (sim->injected == 1) {
         sim->summary.first_arrival_ns = sim->now_ns;

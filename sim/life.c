@@ -382,7 +382,9 @@ bool sim_life_settled(const struct sim *sim)
     const struct life *life = sim->life;
     return life->next_action == sim->scenario->control->action_count &&
            !life->reload.pending && !life->emptied &&
-           life->custom.mount_ns == INT64_MAX && control_settled(life->control);
+           life->custom.mount_ns == INT64_MAX &&
+           (sim->scaling == NULL || sim_scaling_next_ns(sim) == INT64_MAX) &&
+           control_settled(life->control);
 }
 
 bool sim_life_serves(const struct sim *sim, uint32_t engine)

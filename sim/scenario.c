@@ -334,6 +334,7 @@ static bool routing_read(struct scenario *scenario,
     if (!conf_map(routing, "params", &params, err) ||
         !routing_params_read(scenario, params, options, err) ||
         !kv_events_read(scenario, routing, err) ||
+        !aliases_read(&scenario->aliases, routing, err) ||
         !conf_u32(routing, "replicas", &scenario->router_replicas, 1, 256, err) ||
         !conf_duration_ns(routing, "stats_window", &scenario->stats_window_ns, err) ||
         !conf_duration_ns(routing, "request_time", &scenario->router_request_ns, err) ||

@@ -10,6 +10,7 @@
 #include "policies/pair.h"
 #include "policies/policy_set.h"
 #include "sim/adapters.h"
+#include "sim/aliases.h"
 #include "sim/cost.h"
 #include "sim/kv_reports.h"
 #include "sim/tiers.h"
@@ -82,6 +83,7 @@ struct scenario {
     const char *param_names[SCENARIO_PARAMS_MAX]; /* borrowed from conf */
     double param_values[SCENARIO_PARAMS_MAX];
     uint32_t param_count;
+    struct aliases aliases;
     uint32_t router_replicas;  /* that share nothing; >= 1 */
     int64_t router_request_ns; /* of a replica's process, for one request */
     int64_t stats_window_ns;

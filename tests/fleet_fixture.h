@@ -78,6 +78,7 @@ struct fleet {
     const char *rest;
     uint32_t sequences; /* at a time; 0 = 8 */
     const char *cost;   /* NULL = 10 us a step */
+    const char *model;  /* that is asked for; NULL = the only one */
     uint32_t requests;  /* 0 = 4 */
     uint32_t gap_us;    /* between two of them; 0 = 10 */
     uint32_t tokens;    /* of output; 0 = 10 */
@@ -92,12 +93,13 @@ static inline void run_with(const struct fleet *fleet, bool step_by_step,
     struct scenario *scenario = NULL;
     struct workload *workload = NULL;
     struct sim *sim = NULL;
-    text_add(&trace, "#version=1\nid,arrival,in,out,prompt\n");
+    text_add(&trace, "#version=1\nid,arrival,in,out,model,prompt\n");
     const uint32_t requests = fleet->requests > 0 ? fleet->requests : 4;
     const uint32_t gap_us = fleet->gap_us > 0 ? fleet->gap_us : 10;
     for (uint32_t i = 1; i <= requests; i++) {
-        text_printf(&trace, "%u,%u,1,%u,t%u+1\n", i, (i - 1) * gap_us * 1000,
-                    fleet->tokens > 0 ? fleet->tokens : 10, i);
+        text_printf(&trace, "%u,%u,1,%u,%s,t%u+1\n", i, (i - 1) * gap_us * 1000,
+                    fleet->tokens > 0 ? fleet->tokens : 10,
+                    fleet->model != NULL ? fleet->model : "", i);
     }
     const char *path = harness_temp_file("four.csv", text_str(&trace), trace.length);
     text_printf(&yaml,

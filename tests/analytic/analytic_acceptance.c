@@ -290,6 +290,57 @@ static void acceptance_415_ready_with_one_available_replica(void)
     text_fini(&record.events);
 }
 
+/* ---- #397: model aliases --------------------------------------------------------- */
+
+static void run_model(const char *routing, struct record *record,
+                      struct sim_summary *summary)
+{
+    const struct fleet fleet = {
+        .routing = routing, .deployment = "", .rest = "", .model = "gpt"};
+    run_with(&fleet, false, record, summary);
+    text_fini(&record->events);
+}
+
+/* One level: `gpt` that stands for `opt`, which stands for the model, is no model. */
+static void acceptance_397_an_alias_is_its_model(void)
+{
+    struct record record = {0};
+    struct sim_summary summary;
+    run_model("", &record, &summary);
+    EXPECT_U64(summary.rejected, 4);
+    run_model(", aliases: {gpt: opt-125m}", &record, &summary);
+    EXPECT_U64(summary.completed, 4);
+    expect_times(&record, 4, 50, 140);
+    run_model(", aliases: {gpt: opt, opt: opt-125m}", &record, &summary);
+    EXPECT_U64(summary.rejected, 4);
+}
+
+static void expect_refused(const char *aliases, const char *part)
+{
+    struct text yaml = {0};
+    struct err err = {0};
+    struct scenario *scenario = NULL;
+    const struct scenario_options options = {.config_dir = harness_source("configs")};
+    text_printf(&yaml,
+                "workload: {generate: [{requests: 1, arrival: {kind: poisson, "
+                "rate_per_s: 1}, input: 1, output: 1}]}\n"
+                "cluster: {pools: [{gpu: h100_sxm, model: opt_125m}]}\n"
+                "routing:\n  aliases: %s\n",
+                aliases);
+    EXPECT(!scenario_parse(&scenario, "a.yaml", text_str(&yaml), yaml.length, &options,
+                           &err));
+    harness_note("%s", err.text);
+    EXPECT(strstr(err.text, part) != NULL);
+    text_fini(&yaml);
+}
+
+static void acceptance_397_an_alias_needs_a_model(void)
+{
+    expect_refused("{gpt: gpt}", "a.yaml:4: aliases: gpt stands for itself");
+    expect_refused("{gpt: [a]}", "a.yaml:4: aliases: gpt: name a model");
+    expect_refused("[gpt]", "aliases");
+}
+
 /* ---- the router as a resource ---------------------------------------------------- */
 
 /* 15 us for each of four requests that come every 10: decided at 15, 30, 45 and 60. The
@@ -361,6 +412,8 @@ HARNESS_MAIN("analytic.acceptance", TEST(acceptance_430_each_type_is_a_load_of_i
              TEST(acceptance_428_all_are_well_before_the_first_pass),
              TEST(acceptance_428_a_busy_engine_fails_its_probe),
              TEST(acceptance_428_a_probe_ends_with_its_engine),
+             TEST(acceptance_397_an_alias_is_its_model),
+             TEST(acceptance_397_an_alias_needs_a_model),
              TEST(a_router_deals_with_one_request_at_a_time),
              TEST(replicas_of_the_router_share_the_work),
              TEST(requests_in_the_router_end_with_the_run),

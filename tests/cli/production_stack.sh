@@ -98,6 +98,8 @@ is() {
 is 'score at the tag' "$(figure 430-model-types .totals.rejected) >= 390"
 is 'score as meant' "$(figure 430-model-types .totals.completed --set routing.compat=tag-fixed) == 400"
 is 'one engine has all prompts' "$(figure 432-prefix-aware .metrics.load_imbalance) > 7.99"
+is 'aliases' "$(figure 397-aliases .totals.completed) == 400"
+is 'an alias of an alias' "$(figure 397-aliases .totals.rejected --set routing.aliases.gpt-4=small) > 150"
 is 'kv_aware at the tag' "$(figure 403-kv-aware .totals.completed --set routing.compat=tag) == 0"
 is 'adapters on the first engine' "$(figure 446-lora .metrics.load_imbalance) > 2.99"
 is 'adapters balanced' "$(figure 446-lora .metrics.load_imbalance --set adapters.placement=balanced) < 2"

@@ -8,7 +8,7 @@
 set -eu
 . tests/tidy/lib.sh
 pages="docs/scenario.md docs/cost-models.md docs/calibration.md docs/fleet.md docs/autoscaling.md"
-readers="sim/scenario.c sim/scenario_disagg.c sim/scenario_control.c sim/scenario_autoscale.c sim/scenario_nodes.c sim/scenario_parallel.c sim/topology.c sim/scenario_timeline.c sim/scenario_tiers.c sim/tiers.h sim/engine_config.c sim/lora.c sim/speculation_config.c sim/quantization.c sim/adapters.c sim/facts.c sim/cost.c sim/cost/*.c"
+readers="sim/scenario.c sim/scenario_disagg.c sim/scenario_control.c sim/scenario_autoscale.c sim/scenario_nodes.c sim/scenario_parallel.c sim/topology.c sim/scenario_timeline.c sim/scenario_tiers.c sim/tiers.h sim/engine_config.c sim/lora.c sim/speculation_config.c sim/quantization.c sim/adapters.c sim/aliases.c sim/facts.c sim/cost.c sim/cost/*.c"
 
 # keys_of FILE: what stands between quotes as the key of a getter, or as the first cell of
 # a table of fields.
