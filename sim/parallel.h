@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * parallel.h: how one engine is dealt out over GPUs: which layers each pipeline stage
- * holds, and how many data-parallel ranks stand behind one endpoint. The
- * tensor-parallel size is the engine's own (sim/engine_config.h).
+ * holds. The tensor-parallel size is the engine's own (sim/engine_config.h).
  */
 #ifndef STACKSIM_SIM_PARALLEL_H
 #define STACKSIM_SIM_PARALLEL_H
@@ -11,13 +10,11 @@
 
 enum { PARALLEL_STAGES_MAX = 16 };
 
-/* All zeros is one stage and one rank: nothing is parallel. */
+/* All zeros is one stage: nothing is parallel. */
 struct parallel_plan {
-    uint32_t stages;                            /* of the pipeline; 0 as 1 */
-    uint32_t stage_layers[PARALLEL_STAGES_MAX]; /* sum: the model's; read if stages > 1
-                                                 */
-    uint32_t data_ranks;                        /* 0 as 1 */
-    bool expert_parallel; /* whole experts on each GPU of all ranks */
+    uint32_t stages; /* of the pipeline; 0 as 1 */
+    /* Sum: the model's; read if stages > 1. */
+    uint32_t stage_layers[PARALLEL_STAGES_MAX];
 };
 
 /* What one stage holds. */
@@ -32,11 +29,6 @@ struct stage {
 static inline uint32_t plan_stages(const struct parallel_plan *plan)
 {
     return plan->stages > 1 ? plan->stages : 1;
-}
-
-static inline uint32_t plan_ranks(const struct parallel_plan *plan)
-{
-    return plan->data_ranks > 1 ? plan->data_ranks : 1;
 }
 
 /* vLLM's split (spec/vllm-engine.md 2.7): what does not divide goes to the stages

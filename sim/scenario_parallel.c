@@ -141,19 +141,37 @@ static bool placement_read(struct scenario_pool *pool, const struct conf_node *n
     }
     const struct engine_config *engine = &pool->engine;
     const uint32_t stages = plan_stages(&engine->parallel);
-    const uint32_t ranks = plan_ranks(&engine->parallel);
-    const uint64_t wanted = (uint64_t)engine->tensor_parallel * stages * ranks;
+    const uint64_t wanted = engine_gpus(engine);
     const uint64_t there = (uint64_t)placement->nodes * placement->gpus_per_node;
     return wanted <= there ||
            conf_fail(blame(node), err,
-                     "parallel: tp %" PRIu32 " x pp %" PRIu32 " x dp %" PRIu32
-                     " need %" PRIu64 " GPUs, but the placement has %" PRIu32
-                     " nodes with %" PRIu32
+                     "parallel: tp %" PRIu32 " x pp %" PRIu32 " need %" PRIu64
+                     " GPUs, but the placement has %" PRIu32 " nodes with %" PRIu32
                      " GPUs each; lower one of them or set placement.nodes to %" PRIu64,
-                     engine->tensor_parallel, stages, ranks, wanted, placement->nodes,
+                     engine->tensor_parallel, stages, wanted, placement->nodes,
                      placement->gpus_per_node,
                      (wanted + placement->gpus_per_node - 1) /
                          placement->gpus_per_node);
+}
+
+/* Ranks that an API server chooses among, and experts that they share. */
+static bool ranks_read(const struct conf_node *plan, struct err *err)
+{
+    uint32_t ranks = 1;
+    bool experts = false;
+    if (!conf_u32(plan, "dp", &ranks, 1, UINT32_MAX, err) ||
+        !conf_bool(plan, "ep", &experts, err)) {
+        return false;
+    }
+    if (ranks > 1) {
+        return conf_fail(
+            conf_get(plan, "dp"), err,
+            "dp: ranks behind one endpoint are not modelled; write each as a "
+            "replica of the pool, as with --data-parallel-external-lb");
+    }
+    return !experts || conf_fail(conf_get(plan, "ep"), err,
+                                 "ep: experts on GPUs of their own are not modelled; "
+                                 "leave it out, and tp divides each of them");
 }
 
 bool scenario_parallel_read(struct scenario_pool *pool, const struct conf_node *node,
@@ -162,5 +180,5 @@ bool scenario_parallel_read(struct scenario_pool *pool, const struct conf_node *
     const struct conf_node *plan = NULL;
     return conf_map(node, "parallel", &plan, err) &&
            tensor_read(pool, node, plan, err) && stages_read(pool, plan, err) &&
-           placement_read(pool, node, err);
+           ranks_read(plan, err) && placement_read(pool, node, err);
 }

@@ -74,7 +74,7 @@ check() {
     done
     refuses 2 "$pattern" check two.yaml "${sets[@]}"
 }
-check "two.yaml:8: parallel: tp 8 x pp 2 x dp 1 need 16 GPUs, but the placement has 2 nodes with 4 GPUs each; lower one of them or set placement.nodes to 4" \
+check "two.yaml:8: parallel: tp 8 x pp 2 need 16 GPUs, but the placement has 2 nodes with 4 GPUs each; lower one of them or set placement.nodes to 4" \
     $pool.parallel.tp=8
 check ".*tp: 4, but engine.tensor_parallel says 2; leave one of them out" $pool.engine.tensor_parallel=2
 check ".*tensor_parallel: 3 does not divide the 64 query and 8 KV heads" $pool.parallel.tp=3
@@ -87,6 +87,8 @@ check ".*tp: drafts share the GPUs; with engine.speculative write engine.tensor_
 check ".*pp: drafts are not modelled over pipeline stages" "$pool.parallel={pp: 2}" \
     "$pool.engine.speculative={method: ngram, tokens: 2, rate: 0.5}"
 check ".*pp: adapters are not modelled over pipeline stages" $pool.engine.enable_lora=true
+check ".*dp: ranks behind one endpoint are not modelled; write each as a replica" $pool.parallel.dp=2
+check ".*ep: experts on GPUs of their own are not modelled" $pool.parallel.ep=true
 check ".*gpus_per_node: .*1 to 8" $pool.placement.gpus_per_node=9
 check ".*parallel.cp: unknown key|.*cp: unknown key" $pool.parallel.cp=2
 check ".*node.*nowhere" $pool.placement.node=nowhere
