@@ -190,7 +190,9 @@ void running_queue(struct replica *replica, struct request *request, bool in_fro
 static uint32_t running_unlink(struct replica *replica, struct request *request)
 {
     running_register(replica, request);
-    replica_tiers_leave(replica, request, registrable_tokens(replica, request));
+    if (replica->setup.tiers != NULL) {
+        replica_tiers_leave(replica, request, registrable_tokens(replica, request));
+    }
     if (request->state == REQUEST_DECODING) {
         running_decode_remove(replica, request);
     } else if (request->state == REQUEST_PREFILLING) {

@@ -317,7 +317,8 @@ enum sim_state sim_run(struct sim *sim, uint64_t events_max, struct err *err)
             probes_stop(sim);
             break;
         }
-        if (!evq_peek(sim->events, &event) || sim_stalled(sim)) {
+        if (!evq_peek(sim->events, &event) ||
+            (sim->arrivals_done && sim_stalled(sim))) {
             time_limit(sim); /* nothing will ever happen to those who wait */
             break;
         }

@@ -269,7 +269,7 @@ void sim_router_stop(struct sim *sim);
 /* Before each event. True: requests wait at the gateway, and have waited through so
  * many scrapes and health checks of a fleet in which nothing changes that they will
  * wait for ever. */
-bool sim_stalled(struct sim *sim);
+bool sim_stalled(struct sim *sim); /* once arrivals are done */
 
 /* ---- life.c ---- */
 

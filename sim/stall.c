@@ -21,9 +21,8 @@ static bool idles(const struct sim *sim)
 
 bool sim_stalled(struct sim *sim)
 {
-    const bool nobody = sim->arrivals_done && sim->releases == 0 &&
-                        sim->retries.paused == 0 && sim_requests_live(sim) == 0 &&
-                        sim->probes.live == 0;
+    const bool nobody = sim->releases == 0 && sim->retries.paused == 0 &&
+                        sim_requests_live(sim) == 0 && sim->probes.live == 0;
     sim->stalled = nobody && idles(sim) ? sim->stalled + 1 : 0;
     return sim->stalled > STALLED_EVENTS;
 }
