@@ -176,6 +176,17 @@ static void volume_check(struct helm *helm, const struct helm_engine *engine)
     }
 }
 
+/* Without the place in the flags as we wrote them, "chat8b:1: ", which no file has. */
+static void reason_strip(struct helm_engine *engine)
+{
+    char place[80];
+    char *text = engine->why.text;
+    const int length = snprintf(place, sizeof place, "%.63s:1: ", engine->from->name);
+    if (length > 0 && strncmp(text, place, (size_t)length) == 0) {
+        memmove(text, text + length, strlen(text + length) + 1);
+    }
+}
+
 /* Reads the flags as a scenario would, and counts the KV blocks. */
 static void engine_resolve(struct helm *helm, struct helm_engine *engine)
 {
@@ -198,13 +209,10 @@ static void engine_resolve(struct helm *helm, struct helm_engine *engine)
                                          NULL, &engine->kv_blocks, &engine->why);
     conf_delete(conf);
     if (!engine->fits) {
-        const char *what = strstr(engine->why.text, ": ");
-        const bool placed = strncmp(engine->why.text, engine->from->name,
-                                    strlen(engine->from->name)) == 0;
+        reason_strip(engine);
         findings_add(&helm->stack->findings, FINDING_TRAP, "does_not_fit",
                      engine->from->where, "%s: the engine does not start: %s",
-                     engine->from->name,
-                     placed && what != NULL ? what + 2 : engine->why.text);
+                     engine->from->name, engine->why.text);
     }
     volume_check(helm, engine);
 }

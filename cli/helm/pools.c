@@ -41,8 +41,19 @@ static bool label_in(const char *labels, const char *label)
     return false;
 }
 
-static const char *role_of(const struct helm *helm, const struct stack_engine *engine)
+static bool splits(const struct helm *helm)
 {
+    const char *logic = helm->stack->router.routing_logic;
+    return helm->stack->router.where != NULL &&
+           strncmp(logic, "disaggregated_prefill", strlen("disaggregated_prefill")) ==
+               0;
+}
+
+const char *helm_role(const struct helm *helm, const struct stack_engine *engine)
+{
+    if (!splits(helm)) {
+        return NULL;
+    }
     if (label_in(helm_router_flag(helm, "--prefill-model-labels"), engine->name)) {
         return "prefill";
     }
@@ -50,14 +61,6 @@ static const char *role_of(const struct helm *helm, const struct stack_engine *e
         return "decode";
     }
     return NULL;
-}
-
-static bool splits(const struct helm *helm)
-{
-    const char *logic = helm->stack->router.routing_logic;
-    return helm->stack->router.where != NULL &&
-           strncmp(logic, "disaggregated_prefill", strlen("disaggregated_prefill")) ==
-               0;
 }
 
 static bool pool_known(const struct helm_engine *engine, struct err *err)
@@ -88,6 +91,16 @@ static bool pool_known(const struct helm_engine *engine, struct err *err)
     if (!engine->fits) {
         return conf_fail(from->where, err, "%s: the engine does not start: %.500s",
                          from->name, engine->why.text);
+    }
+    enum { CHUNK_TOKENS = 256 }; /* LMCache's own */
+    const uint32_t given = from->lmcache.chunk_tokens;
+    const uint32_t chunk = given > 0 ? given : CHUNK_TOKENS;
+    if (helm_has_tiers(from) && chunk % engine->config.block_tokens != 0) {
+        return conf_fail(from->where, err,
+                         "%s: LMCache's chunks of %" PRIu32 " tokens are no multiple "
+                         "of the engine's blocks of %" PRIu32
+                         "; set LMCACHE_CHUNK_SIZE in env",
+                         from->name, chunk, engine->config.block_tokens);
     }
     return true;
 }
@@ -199,7 +212,7 @@ bool helm_pool_put(struct helm *helm, const struct helm_engine *engine,
                    struct text *out, struct err *err)
 {
     const struct stack_engine *from = engine->from;
-    const char *role = splits(helm) ? role_of(helm, from) : NULL;
+    const char *role = helm_role(helm, from);
     if (!pool_known(engine, err)) {
         return false;
     }

@@ -11,6 +11,8 @@
  */
 NODISCARD bool helm_pool_put(struct helm *helm, const struct helm_engine *engine,
                              struct text *out, struct err *err);
+/* "prefill" or "decode", by the router's labels; NULL where legs are not apart. */
+const char *helm_role(const struct helm *helm, const struct stack_engine *engine);
 /* `cache_server`, where an engine has a remote tier. */
 void helm_cache_server_put(struct helm *helm, struct text *out);
 /* LMCache keeps KV beside the engine's own cache. */

@@ -82,6 +82,31 @@ static bool router_check(const struct helm *helm, struct err *err)
     return true;
 }
 
+/* Labels may name one engine for both legs, or that of another model. */
+static bool legs_check(const struct helm *helm, const struct helm_args *args,
+                       struct err *err)
+{
+    const char *logic = helm->stack->router.routing_logic;
+    uint32_t prefill = 0;
+    uint32_t decode = 0;
+    for (size_t i = 0; i < helm->stack->engine_count; i++) {
+        const struct helm_engine *engine = &helm->engines[i];
+        const char *role = helm_role(helm, engine->from);
+        if (role != NULL && is_wanted(engine, args) && engine->from->replicas > 0) {
+            prefill += role[0] == 'p' ? 1 : 0;
+            decode += role[0] == 'd' ? 1 : 0;
+        }
+    }
+    return strncmp(logic, "disaggregated_prefill", strlen("disaggregated_prefill")) !=
+               0 ||
+           (prefill > 0 && decode > 0) ||
+           conf_fail(helm->stack->router.where, err,
+                     "routingLogic: %.60s: a run needs engines that prefill and others "
+                     "that decode; name different ones in --prefill-model-labels and "
+                     "--decode-model-labels",
+                     logic);
+}
+
 static bool policy_check(const struct helm *helm, struct err *err)
 {
     const struct stack_router *router = &helm->stack->router;
@@ -191,7 +216,7 @@ static bool routing_put(struct helm *helm, const struct helm_args *args,
         text_add(out, "routing: {policy: random}\n");
         return true;
     }
-    if (!policy_check(helm, err)) {
+    if (!policy_check(helm, err) || !legs_check(helm, args, err)) {
         return false;
     }
     const char *logic = router->routing_logic;

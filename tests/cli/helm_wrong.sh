@@ -116,6 +116,16 @@ routerSpec: {routingLogic: least_loaded}|routingLogic: no policy is called least
     vllmConfig: {maxModelLen: 0}|.*maxModelLen: "0" is not a whole number
     vllmConfig: {extraArgs: ["--max-num-seqs"]}|--max-num-seqs: its value is missing
 Y
+sed 's/requestGPU: 1/&\n    env: [{name: LMCACHE_CHUNK_SIZE, value: "100"}]\n    lmcacheConfig: {enabled: true}\n    vllmConfig: {maxModelLen: 4096}/' \
+    <(plain) >bad.yaml
+refuses 2 ".*bad\.yaml:3: m: LMCache's chunks of 100 tokens are no multiple of the engine's blocks of 16" \
+    run --helm bad.yaml --gpu l4
+cat <(plain) - >bad.yaml <<'Y'
+    vllmConfig:
+      extraArgs: [--async-scheduling, --speculative-config, '{"method": "ngram", "num_speculative_tokens": 3}']
+Y
+refuses 2 '.*bad\.yaml:3: m: the engine does not start: async_scheduling: vLLM cannot combine' \
+    run --helm bad.yaml --gpu h100_sxm
 sed 's/requestGPU: 1/&\n    shmSize: 20GiB/' select.yaml >bad.yaml
 refuses 2 '.*bad\.yaml:11: shmSize: "20GiB" is no quantity' run --helm bad.yaml
 
