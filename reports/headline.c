@@ -78,9 +78,7 @@ static struct ranking rank_arms(const struct headline_arms *arms, enum metric me
     ranking.is_sure =
         !compare_equal_in_practice(ranking.best_value, ranking.next_value);
     if (ranking.is_sure && arms->seeds != NULL) {
-        const struct contrast contrast =
-            replicated_contrast(arms->seeds, ranking.best, ranking.next, metric);
-        ranking.is_sure = contrast.p < 0.05;
+        ranking.is_sure = replicated_p(arms->seeds, metric, ranking.next) < 0.05;
     }
     return ranking;
 }

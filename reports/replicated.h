@@ -29,6 +29,11 @@ struct estimate replicated_estimate(const struct replicated *set, size_t arm,
 struct contrast replicated_contrast(const struct replicated *set, size_t base,
                                     size_t other, enum metric metric);
 
+/* p of no difference between the metric's best arm and this one, adjusted over all that
+ * the verdict tells; NaN of the best arm, of other metrics, and where seeds are too
+ * few. */
+double replicated_p(const struct replicated *set, enum metric metric, size_t arm);
+
 /* For people one line per metric with "mean ± half of the 95 % interval"; machine
  * formats get one row per arm and metric. */
 void replicated_print(const struct replicated *set, enum table_format format,

@@ -88,6 +88,51 @@ static void what_chance_may_have_done_is_called_so(void)
     drop(&fixture);
 }
 
+/* Two arms of nothing but noise in six figures. Asked one by one some figure is below
+ * 5 % in 26 of 100 comparisons (1 - 0.95^6); all together in 5 %, here within three
+ * standard errors of it (200 comparisons). */
+static void an_arm_seldom_differs_from_itself(void)
+{
+    enum { COMPARISONS = 200, TOLD = 6 };
+    static const enum metric told[TOLD] = {
+        METRIC_TTFT_MS_MEAN, METRIC_TTFT_MS_P99,   METRIC_E2E_MS_MEAN,
+        METRIC_TPOT_MS_MEAN, METRIC_GOODPUT_PER_S, METRIC_OUTPUT_TOKENS_PER_S,
+    };
+    size_t differ = 0;
+    size_t alone = 0;
+    struct rng rng;
+    rng_init(&rng, 5, "test_replicated", 0);
+    for (size_t i = 0; i < COMPARISONS; i++) {
+        struct fixture fixture;
+        fill(&fixture, (const double[ARMS]){1, 1, 1}, 0);
+        fixture.set.arms = 2;
+        bool told_one = false;
+        bool asked_one = false;
+        for (size_t run = 0; run < 2 * (size_t)SEEDS; run++) {
+            for (size_t k = 0; k < TOLD; k++) {
+                double sum = 0;
+                for (int term = 0; term < 6; term++) {
+                    sum += rng_unit(&rng);
+                }
+                fixture.runs[run]->metrics.value[told[k]] = 50 + 10 * sum;
+            }
+        }
+        for (size_t k = 0; k < TOLD; k++) {
+            for (size_t arm = 0; arm < 2; arm++) { /* NaN of the best */
+                told_one = told_one || replicated_p(&fixture.set, told[k], arm) < 0.05;
+            }
+            asked_one =
+                asked_one || replicated_contrast(&fixture.set, 0, 1, told[k]).p < 0.05;
+        }
+        differ += told_one ? 1 : 0;
+        alone += asked_one ? 1 : 0;
+        drop(&fixture);
+    }
+    harness_note("%zu differ, asked one by one %zu", differ, alone);
+    EXPECT(differ <= 19);
+    EXPECT(alone >= 30);
+}
+
 static void runs_that_no_seed_changes_are_pointed_at(void)
 {
     struct fixture fixture;
@@ -125,5 +170,6 @@ static void machine_formats_carry_every_figure(void)
 HARNESS_MAIN("unit.replicated", TEST(a_regression_of_three_percent_is_found),
              TEST(a_tenth_of_a_percent_does_not_matter),
              TEST(what_chance_may_have_done_is_called_so),
+             TEST(an_arm_seldom_differs_from_itself),
              TEST(runs_that_no_seed_changes_are_pointed_at),
              TEST(machine_formats_carry_every_figure))
