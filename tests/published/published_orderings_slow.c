@@ -121,7 +121,8 @@ static void age_of_a_scrape_costs_who_lives_by_it(void)
     }
 }
 
-HARNESS_MAIN("published.orderings_slow", TEST(knowledge_of_prefixes_beats_load_beats_chance),
+HARNESS_MAIN("published.orderings_slow",
+             TEST(knowledge_of_prefixes_beats_load_beats_chance),
              TEST(prefix_without_a_load_term_fails_under_skew),
              TEST(affinity_gains_nothing_where_nothing_is_to_gain),
              TEST(age_of_a_scrape_costs_who_lives_by_it))
