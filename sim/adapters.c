@@ -84,6 +84,7 @@ static bool adapter_keys(const struct adapter_list *list, const struct conf_node
     if (!conf_bytes(map, "size", &adapter->bytes, err) ||
         !conf_enum(map, "source", sources, &source, err) ||
         !conf_u32(map, "replicas", &adapter->replicas, 0, REPLICAS_MAX, err) ||
+        !conf_duration_ns(map, "loaded", &adapter->loaded_ns, err) ||
         !conf_str(map, "model", &adapter->model, err)) {
         return false;
     }

@@ -23,6 +23,7 @@ struct adapter {
     uint64_t bytes;    /* on disk; 0 = by the engine's model and the rank */
     bool remote;       /* an engine's first read comes over the network */
     uint32_t replicas; /* engines to be registered at; UINT32_MAX = all */
+    int64_t loaded_ns; /* when engines get it; 0 = before the run */
     const char *model; /* base model, as models are named; NULL = any */
 };
 

@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "sim/scenario_adapters.h"
+#include "sim/scenario_control.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,10 @@ struct fleet_adapters {
     uint64_t *active;        /* scratch, room for all */
     uint64_t *waiting;       /* the same */
     struct scraped *scraped; /* by front, engine */
+    struct late {
+        uint32_t *engines; /* owned; NULL = from the beginning, or nowhere */
+        uint32_t count;
+    } * late; /* by adapter */
 };
 
 /* An engine that can have adapters, and how many it has. */
@@ -113,13 +118,13 @@ static uint32_t place(const struct fleet_adapters_setup *setup, uint32_t index,
         taken[host - hosts] = true;
         host->adapters++;
         engines[count++] = host->engine;
-        if (adapter_list_preloads(list)) {
+        if (adapter_list_preloads(list) && adapter->loaded_ns == 0) {
             replica_preload(setup->engines[host->engine], index);
         }
     }
     mem_free(taken);
     qsort(engines, count, sizeof *engines, compare_engines);
-    if (count > 0) {
+    if (count > 0 && adapter->loaded_ns == 0) {
         tell_fronts(setup, adapter->name, engines, count);
     }
     return count;
@@ -136,6 +141,7 @@ struct fleet_adapters *fleet_adapters_new(const struct fleet_adapters_setup *set
     fleet->setup = *setup;
     fleet->ids = mem_alloc(count, sizeof(uint64_t));
     fleet->listed = mem_alloc(count, sizeof(bool));
+    fleet->late = mem_alloc(count, sizeof *fleet->late);
     fleet->active = mem_alloc(count, sizeof(uint64_t));
     fleet->waiting = mem_alloc(count, sizeof(uint64_t));
     fleet->scraped = mem_alloc((size_t)setup->front_count * setup->engine_count,
@@ -145,7 +151,13 @@ struct fleet_adapters *fleet_adapters_new(const struct fleet_adapters_setup *set
     uint32_t *engines = mem_alloc(setup->engine_count, sizeof *engines);
     for (uint32_t i = 0; i < count; i++) {
         fleet->ids[i] = adapter_list_at(list, i)->id;
-        fleet->listed[i] = place(setup, i, hosts, host_count, engines) > 0;
+        const uint32_t places = place(setup, i, hosts, host_count, engines);
+        fleet->listed[i] = places > 0 && adapter_list_at(list, i)->loaded_ns == 0;
+        if (places > 0 && !fleet->listed[i]) {
+            fleet->late[i].engines = mem_alloc(places, sizeof *engines);
+            fleet->late[i].count = places;
+            memcpy(fleet->late[i].engines, engines, places * sizeof *engines);
+        }
     }
     mem_free(engines);
     mem_free(hosts);
@@ -162,12 +174,41 @@ void fleet_adapters_delete(struct fleet_adapters *fleet)
         mem_free(fleet->scraped[i].active);
         mem_free(fleet->scraped[i].waiting);
     }
+    for (uint32_t i = 0; i < adapter_list_count(fleet->setup.scenario->adapters); i++) {
+        mem_free(fleet->late[i].engines);
+    }
+    mem_free(fleet->late);
     mem_free(fleet->scraped);
     mem_free(fleet->ids);
     mem_free(fleet->listed);
     mem_free(fleet->active);
     mem_free(fleet->waiting);
     mem_free(fleet);
+}
+
+int64_t fleet_adapters_routable_ns(const struct fleet_adapters *fleet, uint32_t adapter)
+{
+    static const int64_t relist_ns = INT64_C(30000000000);
+    const struct scenario *scenario = fleet->setup.scenario;
+    const struct scenario_control *control = scenario->control;
+    const int64_t loaded_ns = adapter_list_at(scenario->adapters, adapter)->loaded_ns;
+    if (fleet->late[adapter].engines == NULL) {
+        return 0;
+    }
+    if (scenario->compat == COMPAT_HEAD) {
+        return loaded_ns + (control != NULL ? control->discovery.delay_ns : 500000000);
+    }
+    return (loaded_ns + relist_ns - 1) / relist_ns * relist_ns;
+}
+
+void fleet_adapters_tell(struct fleet_adapters *fleet, uint32_t adapter)
+{
+    const struct late *late = &fleet->late[adapter];
+    CHECK(!fleet->listed[adapter] && late->engines != NULL, "adapter %u is told twice",
+          adapter);
+    fleet->listed[adapter] = true;
+    tell_fronts(&fleet->setup, fleet_adapters_name(fleet, adapter), late->engines,
+                late->count);
 }
 
 uint32_t fleet_adapters_find(const struct fleet_adapters *fleet, const char *name)

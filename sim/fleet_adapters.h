@@ -22,10 +22,19 @@ struct fleet_adapters_setup {
     uint32_t front_count;
 };
 
-/* Places the adapters, loads them where the scenario says so, and tells all gateways.
+/* Places the adapters, loads them where the scenario says so, and tells all gateways of
+ * those that are there from the beginning.
  * NULL when there are none. */
 struct fleet_adapters *fleet_adapters_new(const struct fleet_adapters_setup *setup);
 void fleet_adapters_delete(struct fleet_adapters *fleet); /* NULL is legal */
+
+/* When the router learns of it: release 0.1.3 at its next list of all pods, a multiple
+ * of 30 s; later ones by the event that the controller causes. 0 = from the beginning.
+ */
+int64_t fleet_adapters_routable_ns(const struct fleet_adapters *fleet,
+                                   uint32_t adapter);
+/* It is told of one that was loaded late. */
+void fleet_adapters_tell(struct fleet_adapters *fleet, uint32_t adapter);
 
 /* The adapter's number, or ADAPTER_NONE when no engine lists it. Fleet may be NULL. */
 uint32_t fleet_adapters_find(const struct fleet_adapters *fleet, const char *name);

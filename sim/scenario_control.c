@@ -236,6 +236,7 @@ static bool discovery_read(struct scenario_control *control,
         .gap_ns = second_ns / 20,
         .check_interval_ns = 60 * second_ns,
         .check_ns = second_ns / 1000,
+        .check_backends = UINT32_MAX,
         .check_timeout_ns =
             scenario->compat == COMPAT_HEAD ? 10 * second_ns : 30 * second_ns,
     };
@@ -248,10 +249,15 @@ static bool discovery_read(struct scenario_control *control,
         conf_duration_ns(map, "relist_gap", &discovery->gap_ns, err) &&
         conf_bool(map, "health_checks", &discovery->checks, err) &&
         probe_load_read(control, scenario, map, err) &&
+        conf_u32(map, "check_backends", &discovery->check_backends, 1,
+                 SCENARIO_REPLICAS_MAX, err) &&
         conf_duration_ns(map, "check_interval", &discovery->check_interval_ns, err) &&
         conf_duration_ns(map, "check_time", &discovery->check_ns, err) &&
         conf_duration_ns(map, "check_timeout", &discovery->check_timeout_ns, err);
     discovery->mode = (enum discovery_mode)mode;
+    /* Types and backends that are not as many: head checks nobody. */
+    discovery->checks = discovery->checks && (scenario->compat != COMPAT_HEAD ||
+                                              discovery->check_backends == UINT32_MAX);
     if (ok && discovery->checks && discovery->check_interval_ns == 0) {
         return conf_fail(conf_get(map, "check_interval"), err,
                          "check_interval: more than 0");

@@ -202,6 +202,10 @@ static void timer_fire(struct sim *sim, uint32_t slot)
         sim_attempt_timer(sim, &timer);
         return;
     }
+    if (timer.kind == EVENT_ADAPTER) {
+        fleet_adapters_tell(sim->adapters, timer.index);
+        return;
+    }
     if (timer.kind == EVENT_ROUTED) {
         sim_router_done(sim, timer.parked);
         return;
@@ -485,6 +489,21 @@ static void scrapes_set_up(struct sim *sim)
     }
 }
 
+static void adapters_set_up(struct sim *sim)
+{
+    const uint32_t count =
+        sim->adapters != NULL ? adapter_list_count(sim->scenario->adapters) : 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const int64_t due_ns = fleet_adapters_routable_ns(sim->adapters, i);
+        if (due_ns > 0) {
+            const struct timer timer = {.kind = EVENT_ADAPTER, .index = i};
+            const uint32_t slot = sim_timer_new(sim, &timer);
+            evq_set(sim->events, sim->source_timers + slot, due_ns,
+                    sim_rank(EVENT_ADAPTER, i));
+        }
+    }
+}
+
 static bool events_set_up(struct sim *sim, struct err *err)
 {
     sim->source_arrival = sim->engine_count;
@@ -513,6 +532,7 @@ static bool events_set_up(struct sim *sim, struct err *err)
     if (sim->life != NULL) {
         sim_life_reschedule(sim);
     }
+    adapters_set_up(sim);
     return sim_arrival_fetch(sim, err);
 }
 

@@ -37,6 +37,7 @@
     X(HANDOVER, "a prompt has been computed: to the engine that decodes")              \
     X(KV_POSTED, "an engine's reads of another one's KV begin")                        \
     X(KV_REPORT, "what an engine tells about its cache reaches the gateway")           \
+    X(ADAPTER, "the router learns of an adapter")                                      \
     X(CONTROL, "engines come, go and fail")                                            \
     X(ATTEMPT_LOST, "a request's attempt at an engine has failed")                     \
     X(ADMIT, "there may be room for those who wait at the gateway")                    \
@@ -57,7 +58,7 @@ enum event_kind {
 
 struct timer {
     enum event_kind kind;
-    uint32_t index;          /* RELEASE: record */
+    uint32_t index;          /* RELEASE: record; ADAPTER */
     struct request *request; /* CANCEL, TIER_LOADED */
     struct parked *parked;   /* CANCEL of one that waits at the gateway; ROUTED */
     struct split *split;     /* of two legs: KV_EXPIRED, HANDOVER, KV_POSTED */

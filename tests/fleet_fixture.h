@@ -14,6 +14,7 @@
 #include "sim/sim.h"
 #include "tests/harness.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,12 +77,13 @@ struct fleet {
     const char *routing;
     const char *deployment;
     const char *rest;
-    uint32_t sequences; /* at a time; 0 = 8 */
-    const char *cost;   /* NULL = 10 us a step */
-    const char *model;  /* that is asked for; NULL = the only one */
-    uint32_t requests;  /* 0 = 4 */
-    uint32_t gap_us;    /* between two of them; 0 = 10 */
-    uint32_t tokens;    /* of output; 0 = 10 */
+    uint32_t sequences;  /* at a time; 0 = 8 */
+    const char *cost;    /* NULL = 10 us a step */
+    const char *model;   /* that is asked for; NULL = the only one */
+    const char *adapter; /* the same; engines have LoRA then */
+    uint32_t requests;   /* 0 = 4 */
+    uint32_t gap_us;     /* between two of them; 0 = 10 */
+    uint32_t tokens;     /* of output; 0 = 10 */
 };
 
 static inline void run_with(const struct fleet *fleet, bool step_by_step,
@@ -93,13 +95,15 @@ static inline void run_with(const struct fleet *fleet, bool step_by_step,
     struct scenario *scenario = NULL;
     struct workload *workload = NULL;
     struct sim *sim = NULL;
-    text_add(&trace, "#version=1\nid,arrival,in,out,model,prompt\n");
+    text_add(&trace, "#version=1\nid,arrival,in,out,model,adapter,prompt\n");
     const uint32_t requests = fleet->requests > 0 ? fleet->requests : 4;
     const uint32_t gap_us = fleet->gap_us > 0 ? fleet->gap_us : 10;
     for (uint32_t i = 1; i <= requests; i++) {
-        text_printf(&trace, "%u,%u,1,%u,%s,t%u+1\n", i, (i - 1) * gap_us * 1000,
+        text_printf(&trace, "%u,%" PRIu64 ",1,%u,%s,%s,t%u+1\n", i,
+                    (i - 1) * (uint64_t)gap_us * 1000,
                     fleet->tokens > 0 ? fleet->tokens : 10,
-                    fleet->model != NULL ? fleet->model : "", i);
+                    fleet->model != NULL ? fleet->model : "",
+                    fleet->adapter != NULL ? fleet->adapter : "", i);
     }
     const char *path = harness_temp_file("four.csv", text_str(&trace), trace.length);
     text_printf(&yaml,
@@ -109,10 +113,11 @@ static inline void run_with(const struct fleet *fleet, bool step_by_step,
                 "      model: opt_125m\n      replicas: 2\n"
                 "      engine: {max_num_seqs: %u, max_num_batched_tokens: 64, "
                 "max_model_len: 2000, prefix_caching: false, "
-                "compat: v085, cpu_step: 0s, cpu_sequence: 0s}\n"
+                "compat: v085, cpu_step: 0s, cpu_sequence: 0s%s}\n"
                 "      cost: {model: linear, %s}\n"
                 "      deployment: {%s}\n%s\n",
                 path, fleet->routing, fleet->sequences > 0 ? fleet->sequences : 8,
+                fleet->adapter != NULL ? ", enable_lora: true" : "",
                 fleet->cost != NULL ? fleet->cost : "step: 10us", fleet->deployment,
                 fleet->rest);
     const struct scenario_options options = {.config_dir = harness_source("configs")};

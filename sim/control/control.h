@@ -65,6 +65,7 @@ struct control_discovery {
     int64_t check_ns;         /* of an answer, beside its engine's own time */
     int64_t check_timeout_ns; /* of one that does not come */
     bool check_always_fails;  /* model type `score` of release 0.1.3 */
+    uint32_t check_backends;  /* the first ones of the list; others are always well */
 };
 
 struct control_event {

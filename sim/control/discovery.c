@@ -124,10 +124,21 @@ static bool in_list(const struct control *control, uint32_t slot)
     return pod->number < pool_of(control, pod)->replicas;
 }
 
+/* Its place in the list is among those that are asked. */
+static bool is_asked(const struct control *control, uint32_t slot)
+{
+    const uint32_t most = control->setup.discovery.check_backends;
+    uint32_t before = 0;
+    for (uint32_t i = 0; most < UINT32_MAX && i < slot; i++) {
+        before += in_list(control, i) ? 1 : 0;
+    }
+    return in_list(control, slot) && before < most;
+}
+
 static void check_next(struct control *control)
 {
     while (control->check_slot < control->slot_count &&
-           !in_list(control, control->check_slot)) {
+           !is_asked(control, control->check_slot)) {
         control->check_slot++;
     }
     if (control->check_slot < control->slot_count) {
@@ -136,7 +147,7 @@ static void check_next(struct control *control)
     }
     control->quiet_passes++;
     for (uint32_t i = 0; i < control->slot_count; i++) {
-        if (in_list(control, i)) {
+        if (is_asked(control, i)) {
             list_set(control, &control->pods[i], control->well[i]);
         }
     }

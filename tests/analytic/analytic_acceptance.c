@@ -68,6 +68,35 @@ static void acceptance_430_score_is_never_well_at_the_tag(void)
     text_fini(&record.events);
 }
 
+/* One type for two backends: engine 1, down from 70 us on, is never asked, and requests
+ * 4, 6, 8 and 10 fail there; at head nobody is asked, which is the same here. Engine 0
+ * is asked at 0 and, 100 us after 31, at 131: two passes and more of one probe each. */
+static void acceptance_430_backends_without_a_type_are_always_well(void)
+{
+    static const char *const levels[] = {"tag", "head"};
+    for (int head = 0; head < 2; head++) {
+        struct record record = {0};
+        struct sim_summary summary;
+        char routing[64];
+        (void)snprintf(routing, sizeof routing, ", connect_timeout: 10us, compat: %s",
+                       levels[head]);
+        const struct fleet fleet = {
+            .routing = routing,
+            .deployment = "",
+            .rest = "discovery: {mode: static, health_checks: true, check_time: 1us, "
+                    "check_interval: 100us, check_backends: 1}\n"
+                    "timeline: [{at: 70us, engine_crash: a/1, for: 1s}]",
+            .requests = 11,
+            .gap_us = 50,
+            .tokens = 1};
+        run_with(&fleet, false, &record, &summary);
+        EXPECT_U64(summary.failed, 4);
+        EXPECT_U64(summary.health_checks, head == 1 ? 0 : 4); /* 0, 131, 262, 393 */
+        EXPECT(strstr(text_str(&record.events), "Endpoint") == NULL);
+        text_fini(&record.events);
+    }
+}
+
 /* ---- #428: health checks of static endpoints ------------------------------------- */
 
 /* Eleven requests of one token, 50 us apart, in turn. A probe of an idle engine takes
@@ -341,6 +370,35 @@ static void acceptance_397_an_alias_needs_a_model(void)
     expect_refused("[gpt]", "aliases");
 }
 
+/* ---- #446: LoRA ------------------------------------------------------------------ */
+
+/* A request every 10 s; the adapter is loaded at 35 s. Until the router knows of it
+ * requests are refused: at `head` half a second later, so that the one at 40 s is the
+ * first, at the release until its list of 60 s. */
+static void acceptance_446_an_adapter_is_routable_when_the_router_knows(void)
+{
+    static const struct {
+        const char *routing;
+        uint64_t refused;
+    } rows[] = {
+        {", compat: head", 4}, {", compat: tag", 6}, {", compat: tag-fixed", 6}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct record record = {0};
+        struct sim_summary summary;
+        const struct fleet fleet = {.routing = rows[i].routing,
+                                    .deployment = "",
+                                    .rest = "adapters: {list: [{name: mine, loaded: "
+                                            "35s}]}",
+                                    .adapter = "mine",
+                                    .requests = 8,
+                                    .gap_us = 10000000};
+        run_with(&fleet, false, &record, &summary);
+        EXPECT_U64(summary.refused, rows[i].refused);
+        EXPECT_U64(summary.completed, 8 - rows[i].refused);
+        text_fini(&record.events);
+    }
+}
+
 /* ---- the router as a resource ---------------------------------------------------- */
 
 /* 15 us for each of four requests that come every 10: decided at 15, 30, 45 and 60. The
@@ -407,6 +465,7 @@ static void requests_in_the_router_end_with_the_run(void)
 
 HARNESS_MAIN("analytic.acceptance", TEST(acceptance_430_each_type_is_a_load_of_its_own),
              TEST(acceptance_430_score_is_never_well_at_the_tag),
+             TEST(acceptance_430_backends_without_a_type_are_always_well),
              TEST(acceptance_428_out_and_back_at_the_end_of_a_pass),
              TEST(acceptance_428_a_hanging_backend_lengthens_the_pass),
              TEST(acceptance_428_all_are_well_before_the_first_pass),
@@ -414,6 +473,7 @@ HARNESS_MAIN("analytic.acceptance", TEST(acceptance_430_each_type_is_a_load_of_i
              TEST(acceptance_428_a_probe_ends_with_its_engine),
              TEST(acceptance_397_an_alias_is_its_model),
              TEST(acceptance_397_an_alias_needs_a_model),
+             TEST(acceptance_446_an_adapter_is_routable_when_the_router_knows),
              TEST(a_router_deals_with_one_request_at_a_time),
              TEST(replicas_of_the_router_share_the_work),
              TEST(requests_in_the_router_end_with_the_run),

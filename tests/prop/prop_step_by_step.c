@@ -338,6 +338,12 @@ static void write_adapters(uint64_t seed, struct text *out)
     if (rng_below(&rng, 3) == 0) {
         text_printf(out, "  replicas: %" PRIu64 "\n", draw(&rng, 1, 2));
     }
+    if (rng_below(&rng, 3) == 0) {
+        text_printf(out,
+                    "  list: [{name: late, loaded: %" PRIu64 "ms}, {name: "
+                    "adapter-99, loaded: %" PRIu64 "ms}]\n",
+                    draw(&rng, 1, 900), draw(&rng, 1, 200));
+    }
 }
 
 /* A third of the scenarios compute prompts and outputs apart, over slow networks and

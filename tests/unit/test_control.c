@@ -574,7 +574,8 @@ static void a_static_backend_is_excluded_at_the_end_of_the_next_pass(void)
                                                        .checks = true,
                                                        .check_interval_ns = 60 * second,
                                                        .check_ns = second,
-                                                       .check_timeout_ns = 30 * second};
+                                                       .check_timeout_ns = 30 * second,
+                                                       .check_backends = UINT32_MAX};
     plane_start(&plane);
     run_until(&plane, 10);
     control_crash(plane.control, 10 * second, 0, 300 * second);
@@ -599,7 +600,8 @@ static void a_hanging_backend_lengthens_the_pass(void)
                                                        .checks = true,
                                                        .check_interval_ns = 60 * second,
                                                        .check_ns = second,
-                                                       .check_timeout_ns = 30 * second};
+                                                       .check_timeout_ns = 30 * second,
+                                                       .check_backends = UINT32_MAX};
     plane_start(&plane);
     run_until(&plane, 10);
     control_hang(plane.control, 10 * second, 0);
@@ -615,7 +617,8 @@ static void backends_of_type_score_are_never_well_at_the_tag(void)
                                                        .checks = true,
                                                        .check_interval_ns = 60 * second,
                                                        .check_ns = second,
-                                                       .check_always_fails = true};
+                                                       .check_always_fails = true,
+                                                       .check_backends = UINT32_MAX};
     plane_start(&plane);
     run_until(&plane, 300);
     EXPECT(logged(&plane, "2 unlisted 0\n"));
@@ -633,7 +636,8 @@ static void a_probe_does_not_wake_who_sleeps(void)
     plane.setup.discovery = (struct control_discovery){.mode = DISCOVERY_STATIC,
                                                        .checks = true,
                                                        .check_interval_ns = 60 * second,
-                                                       .check_ns = second};
+                                                       .check_ns = second,
+                                                       .check_backends = UINT32_MAX};
     plane_start(&plane);
     control_sleep(plane.control, 0, 1);
     run_until(&plane, 100);
