@@ -59,6 +59,9 @@ holds replicas-reset goodput_per_s cost_high 'x < 0'
 # Some 85 s of two bursts, of 300 s each.
 holds refused-at-zero error_ratio with 'x > 0.2 && x < 0.45'
 holds refused-at-zero error_ratio without 'x == 0'
+# One engine is enough; eight are paid from the first minutes on.
+holds scales-on-prompts gpu_hours without 'x < 0.5'
+holds scales-on-prompts gpu_hours with 'x > 1.5'
 holds pipeline-ignored ttft_ms_p99 cost_low 'x > 500'
 holds adapters-pile-up goodput_per_s cost_high 'x < 0'
 holds budget-without-selector goodput_per_s cost_high 'x < 0'
