@@ -34,7 +34,7 @@ pin demo round_robin,session,least_request --set end.requests=1000
 pin speed-small round_robin --set end.requests=2000
 pin published/shared-prefix random,weighted_sum,cache_aware,chwbl --set end.requests=1500
 pin published/r3-kubeai-chwbl least_request,chwbl --set end.requests=1500
-for digest in chat mixed preemption apart; do
+for digest in chat mixed preemption apart stages; do
     pin "$root/tests/digests/$digest.yaml" round_robin
 done
 

@@ -5,6 +5,7 @@
 #include "sim/engine_config.h"
 #include "tests/harness.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static struct model_spec model_of(const char *name)

@@ -183,8 +183,22 @@ static void mistakes_in_a_node_are_told(void)
     }
 }
 
+static void every_node_of_ours_is_read(void)
+{
+    static const char *const names[] = {"dgx_a100_slow_net", "hgx_a100", "hgx_b200",
+                                        "hgx_h100",          "hgx_h200", "pcie_l40s"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        struct node_facts node;
+        struct err err = {0};
+        char path[128];
+        snprintf(path, sizeof path, "configs/nodes/%s.yaml", names[i]);
+        EXPECT_OK(node_facts_load(&node, harness_source(path), &err), &err);
+        EXPECT_U64(node.gpus, 8);
+    }
+}
+
 HARNESS_MAIN("topology", TEST(ranks_fill_nodes_one_after_the_other),
              TEST(a_sum_goes_through_the_cards_once), TEST(parts_are_gathered),
              TEST(a_stage_sends_in_parts), TEST(a_node_may_have_other_links),
              TEST(sends_take_what_was_measured), TEST(sums_are_near_what_was_measured),
-             TEST(mistakes_in_a_node_are_told))
+             TEST(every_node_of_ours_is_read), TEST(mistakes_in_a_node_are_told))
