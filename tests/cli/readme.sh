@@ -9,7 +9,7 @@ sed -n '/^```sh$/,/^```$/p' "$STACKSIM_SOURCE/README.md" |
     sed -n 's|^\(build/release/\)\?stacksim |stacksim |p' >commands
 [ "$(wc -l <commands)" -ge 4 ] || fail "README.md shows '$line', the program does not; run scripts/readme.sh"
 mkdir work && cd work || exit 1
-ln -s "$STACKSIM_SOURCE/traces" traces
+ln -s "$STACKSIM_SOURCE/traces" "$STACKSIM_SOURCE/configs" .
 while read -r line; do
     # A comment behind the command is for people.
     eval "set -- ${line%% #*}"
