@@ -44,6 +44,27 @@ static void logic_known(struct stack *stack)
         router->routing_logic);
 }
 
+/* Head's HPA of the router: replicas share nothing, so that each new one forgets. */
+static void scale_traps(struct stack *stack)
+{
+    const struct stack_router *router = &stack->router;
+    const struct conf_node *scaling = read_child(router->where, "autoscaling");
+    const struct conf_node *enabled = read_child(scaling, "enabled");
+    const char *text = conf_scalar(enabled);
+    if (router->replicas == 0) {
+        const struct conf_node *where = read_child(router->where, "replicaCount");
+        findings_add(&stack->findings, FINDING_TRAP, "no_router_replica",
+                     where != NULL ? where : router->where,
+                     "the router has no replica, and nobody answers; write 1");
+    }
+    if (stack->release == STACK_HEAD && text != NULL && strcmp(text, "true") == 0) {
+        findings_add(&stack->findings, FINDING_WARNING, "not_simulated", scaling,
+                     "autoscaling: a simulation leaves out: that of the router "
+                     "itself; its replicaCount of %u stays",
+                     router->replicas);
+    }
+}
+
 static void logic_traps(struct stack *stack)
 {
     const struct stack_router *router = &stack->router;
@@ -322,6 +343,7 @@ void router_traps_find(struct stack *stack)
         return;
     }
     logic_traps(stack);
+    scale_traps(stack);
     controller_traps(stack);
     pd_traps(stack);
     discovery_traps(stack);

@@ -152,8 +152,16 @@ static bool version_read(struct stack *stack, const struct conf_node *map, int *
     only_at(stack, STACK_HEAD, map, head);
     if (stack->release == STACK_HEAD) {
         bool v0 = false;
-        if (!read_truth(map, "v0", &v0, &stack->findings, err)) {
+        const char *runner = "generate";
+        if (!read_truth(map, "v0", &v0, &stack->findings, err) ||
+            !read_text(map, "runner", &runner, err)) {
             return false;
+        }
+        if (strcmp(runner, "pooling") == 0) {
+            findings_add(&stack->findings, FINDING_WARNING, "not_simulated",
+                         conf_get(map, "runner"),
+                         "runner: a simulation takes a pooling model for one that "
+                         "generates");
         }
         read_pass(map, head);
         *v1 = v0 ? 0 : 1;
@@ -238,6 +246,13 @@ static bool transfer_read(struct stack *stack, struct stack_engine *engine,
         "chunkSize",           "localCpu",          "remoteUrl",     NULL};
     const char *host = NULL;
     only_at(stack, STACK_HEAD, map, head);
+    if (stack->release == STACK_HEAD && read_child(map, "p2pHost") != NULL) {
+        findings_add(&stack->findings, FINDING_WARNING, "not_simulated",
+                     conf_get(map, "p2pHost"),
+                     "%s: a simulation leaves out: KV that engines fetch from each "
+                     "other's host memory",
+                     engine->name);
+    }
     if (stack->release == STACK_HEAD) {
         read_pass(map, head);
     }

@@ -62,6 +62,34 @@ static void pod_print(const struct stack_engine *engine, struct text *out)
     text_add(out, "\n");
 }
 
+static void cache_print(const struct stack_engine *engine, struct text *out)
+{
+    static const char *const kinds[] = {
+        [STACK_CACHE_NONE] = "which ends with the pod: every start downloads",
+        [STACK_CACHE_CLAIM] = "on a claim: the first start downloads",
+        [STACK_CACHE_HOST] = "in a folder of the machine: its first pod downloads"};
+    text_printf(out, "  %-12s%s, %s%s\n", "weights", engine->cache.path,
+                kinds[engine->cache.kind],
+                engine->cache.one_node ? "; one node mounts it" : "");
+}
+
+static void scale_print(const struct stack_engine *engine, struct text *out)
+{
+    const struct stack_scale *scale = engine->scale;
+    if (scale == NULL) {
+        return;
+    }
+    text_printf(out, "  %-12s%" PRIu32 " to %" PRIu32 ", by KEDA:", "replicas",
+                scale->min, scale->max);
+    for (size_t i = 0; i < scale->metric_count; i++) {
+        const struct stack_scale_metric *metric = &scale->metrics[i];
+        text_printf(out, "%s %s %g%s", i == 0 ? "" : ",", metric->name, metric->target,
+                    metric->is_value ? " in all" : " each");
+    }
+    text_printf(out, "; looks every %" PRIu32 " s, idle after %" PRIu32 " s\n",
+                scale->poll_s, scale->cooldown_s);
+}
+
 static void parallel_print(const struct stack_engine *engine, struct text *out)
 {
     const struct engine_flags *flags = &engine->flags;
@@ -154,6 +182,8 @@ static void engine_print(const struct helm_engine *engine, struct text *out)
     }
     text_add(out, "\n");
     pod_print(from, out);
+    scale_print(from, out);
+    cache_print(from, out);
     if (engine->placed.length > 0) {
         line(out, "nodes", text_str(&engine->placed));
     }

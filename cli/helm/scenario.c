@@ -64,9 +64,11 @@ static bool models_check(const struct helm *helm, const struct helm_args *args,
 static bool router_check(const struct helm *helm, struct err *err)
 {
     static const char *const fatal[] = {
-        "router_crash_loop",    "no_session_key",           "no_pd_labels",
-        "no_static_backends",   "port_not_discovered",      "label_matches_nothing",
-        "checks_without_types", "selector_matches_nothing", NULL};
+        "router_crash_loop",    "no_session_key",
+        "no_pd_labels",         "no_static_backends",
+        "port_not_discovered",  "label_matches_nothing",
+        "checks_without_types", "selector_matches_nothing",
+        "no_router_replica",    NULL};
     const struct findings *findings = &helm->stack->findings;
     for (size_t i = 0; i < findings->count; i++) {
         const struct finding *finding = &findings->items[i];

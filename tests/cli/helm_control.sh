@@ -46,6 +46,9 @@ cat base.yaml - >triggers.yaml <<'Y'
       - {type: prometheus, metricType: Value, metadata: {metricName: "vllm:gpu_cache_usage_perc", threshold: "0.7"}}
       - {type: cpu, metadata: {value: "80"}}
 Y
+exits 0 helm explain triggers.yaml --gpu l4
+says '^  replicas +2 to 4, by KEDA: running 8 each, kv_used 0\.7 in all; looks every 20 s, idle after 360 s'
+says '^  weights +/data, on a claim: the first start downloads$'
 exits 0 helm scenario triggers.yaml --gpu l4
 says 'metric: running, kind: average, target: 8, activation: 1'
 says 'metric: kv_used, kind: value, target: 0\.7'
@@ -135,4 +138,10 @@ Y
 exits 0 helm scenario service.yaml --gpu l4
 says '^  policy: random'
 says 'kube-proxy chooses a pod at random'
+sed 's/k8sServiceDiscoveryType: service-name/autoscaling: {enabled: true}/' service.yaml >odd.yaml
+sed -i 's/maxNumSeqs: 4/&, runner: pooling/; s/^    vllmConfig/    lmcacheConfig: {enabled: true, p2pHost: h}\n&/' odd.yaml
+exits 0 helm explain odd.yaml --gpu l4
+says "odd\.yaml:13: m: a simulation leaves out: KV that engines fetch from each other"
+says 'odd\.yaml:14: runner: a simulation takes a pooling model'
+says 'odd\.yaml:15: autoscaling: a simulation leaves out'
 done_testing

@@ -107,6 +107,7 @@ while IFS='|' read -r keys pattern; do
     } >bad.yaml
     refuses 2 ".*bad\.yaml:[0-9]+: $pattern" run --helm bad.yaml --gpu l4
 done <<'Y'
+routerSpec: {replicaCount: 0}|no request would be answered: the router has no replica
 routerSpec: {enablePD: true}|no request would be answered: enablePD: .*exit code 2
 routerSpec: {routingLogic: session}|no request would be answered: routingLogic: session without sessionKey
 routerSpec: {serviceDiscovery: static}|no request would be answered: serviceDiscovery: static without

@@ -297,6 +297,8 @@ static const struct {
      "write hf_token",
      HEAD "  modelSpec:\n  - {name: m, modelURL: meta-llama/Llama-3.1-8B, env: [{name: "
           "HF_TOKEN, value: x}]}\n"},
+    {"no_router_replica", HEAD MODEL "routerSpec:\n  replicaCount: 0\n", 13, "write 1",
+     HEAD MODEL "routerSpec:\n  replicaCount: 1\n"},
     {"init_unknown", HEAD MODEL "    initContainer: {name: i, image: x}\n", 12, "",
      HEAD MODEL},
     {"not_simulated", HEAD "  schedulerName: volcano\n" MODEL, 2, "",
