@@ -16,15 +16,15 @@
 
 struct format {
     const char *name;
-    uint32_t bits;
     double scale_bits; /* per weight */
-    bool weight_only;  /* always */
+    uint32_t bits;
+    bool weight_only; /* always */
 };
 
 static const struct format formats[] = {
-    {"none", 16, 0.0, false},        {"fp8", 8, 0.0, false},
-    {"int8", 8, 0.0, false},         {"awq", 4, (16.0 + 4.0) / 128.0, true},
-    {"gptq", 4, 16.0 / 128.0, true}, {"nvfp4", 4, 8.0 / 16.0, false},
+    {"none", 0.0, 16, false},        {"fp8", 0.0, 8, false},
+    {"int8", 0.0, 8, false},         {"awq", (16.0 + 4.0) / 128.0, 4, true},
+    {"gptq", 16.0 / 128.0, 4, true}, {"nvfp4", 8.0 / 16.0, 4, false},
 };
 enum { FORMAT_NONE, FORMAT_FP8, FORMAT_INT8, FORMAT_AWQ, FORMAT_GPTQ, FORMAT_NVFP4 };
 enum { FORMATS = sizeof formats / sizeof formats[0] };

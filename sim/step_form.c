@@ -109,6 +109,33 @@ static bool walk_allocate(struct replica *replica, const struct request *request
     return true;
 }
 
+/* Tokens that one gets, at the price of blocks: all but a plain decode. */
+static uint32_t walk_wanted(struct replica *replica, struct request *request,
+                            uint32_t budget, uint32_t *need)
+{
+    if (replica->engine.speculation.tokens > 0) {
+        const uint32_t tokens = speculation_wanted(replica, request, budget);
+        *need = speculation_need(replica, request, tokens);
+        return tokens;
+    }
+    if (request->state == REQUEST_DECODING) {
+        const uint32_t computed = decode_set_computed(&replica->decodes, request);
+        const uint32_t tokens = pipeline_ready(replica, request) ? 1 : 0;
+        *need = tokens > 0 && computed % replica->engine.block_tokens == 0 ? 1 : 0;
+        return tokens;
+    }
+    *need = 0;
+    if (request->state != REQUEST_PREFILLING) {
+        return 0;
+    }
+    const uint32_t computed = request->computed;
+    const uint32_t tokens =
+        chunk_wanted(replica, replica_known_tokens(request) - computed, budget);
+    *need = replica_blocks_of(replica, (uint64_t)computed + tokens) -
+            replica_blocks_of(replica, computed);
+    return tokens;
+}
+
 /* Visits running requests in order, as long as the budget lasts. Until somebody is
  * preempted, decodes are booked in the shape at once; afterwards, and prefills always,
  * through step_tokens. Returns the first one that it did not come to. */
@@ -121,11 +148,11 @@ static struct request *walk_schedule(struct replica *replica, struct forming *fo
     uint32_t budget = forming->budget;
     struct request *request = replica->running.first;
     for (; request != NULL && budget > 0; request = request->next) {
-        const bool decodes = request->state == REQUEST_DECODING;
-        if (decodes && plain) { /* nearly all of them: no branch of others' features */
+        uint32_t need = 0;
+        if (plain && request->state == REQUEST_DECODING) { /* nearly all of them */
             const uint32_t held = decode_set_computed(&replica->decodes, request);
-            if (held % block_tokens == 0 &&
-                !walk_allocate(replica, request, 1, &budget)) {
+            need = held % block_tokens == 0 ? 1 : 0;
+            if (need > 0 && !walk_allocate(replica, request, need, &budget)) {
                 break;
             }
             if (!replica->preempted) {
@@ -136,22 +163,7 @@ static struct request *walk_schedule(struct replica *replica, struct forming *fo
             budget--;
             continue;
         }
-        uint32_t computed = request->computed;
-        uint32_t tokens = 0;
-        uint32_t need = 0;
-        if (speculates) {
-            tokens = speculation_wanted(replica, request, budget);
-            need = speculation_need(replica, request, tokens);
-        } else if (decodes) {
-            computed = decode_set_computed(&replica->decodes, request);
-            tokens = pipeline_ready(replica, request) ? 1 : 0;
-            need = tokens > 0 && computed % block_tokens == 0 ? 1 : 0;
-        } else if (request->state == REQUEST_PREFILLING) {
-            tokens =
-                chunk_wanted(replica, replica_known_tokens(request) - computed, budget);
-            need = replica_blocks_of(replica, (uint64_t)computed + tokens) -
-                   replica_blocks_of(replica, computed);
-        }
+        const uint32_t tokens = walk_wanted(replica, request, budget, &need);
         if (need > 0 && !walk_allocate(replica, request, need, &budget)) {
             break;
         }

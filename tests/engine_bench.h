@@ -93,6 +93,7 @@ static inline void bench_close(struct bench *bench)
 }
 
 /* adapter: "a0", "a1", ... or NULL; text: the stream that the prompt begins. */
+/* NOLINTNEXTLINE(readability-function-size): a row of a table */
 static inline struct request *bench_submit(struct bench *bench, uint64_t id,
                                            const char *adapter, uint64_t text,
                                            uint32_t prompt, uint32_t output,

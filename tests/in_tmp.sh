@@ -5,4 +5,6 @@
 set -eu
 rm -rf "$STACKSIM_TMP"
 mkdir -p "$STACKSIM_TMP"
+TSAN_OPTIONS="suppressions=$STACKSIM_SOURCE/tests/tsan.supp:${TSAN_OPTIONS-}"
+export TSAN_OPTIONS
 exec "$@"

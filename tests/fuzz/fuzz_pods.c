@@ -32,23 +32,35 @@ static void answer(struct pods *pods)
     }
 }
 
-static void read_all(struct pods *pods, const char *text, size_t size)
+static void read_list(struct pods *pods, const char *text, size_t length)
 {
     struct text next = {0};
     struct err err;
+    pods_list_begin(pods);
+    if (pods_list_page(pods, text, length, &next, &err)) {
+        pods_list_end(pods);
+    }
+    text_fini(&next);
+}
+
+static void read_event(struct pods *pods, const char *text, size_t length)
+{
+    struct err err = {0};
+    enum pods_watch watch;
+    const bool good = pods_event(pods, text, length, &watch, &err);
+    CHECK(good || err.text[0] != '\0', "a failure without a word");
+}
+
+static void read_all(struct pods *pods, const char *text, size_t size)
+{
     bool first = true;
     while (size > 0) {
         const char *end = memchr(text, '\n', size);
         const size_t length = end != NULL ? (size_t)(end - text) : size;
-        enum pods_watch watch;
         if (first) {
-            pods_list_begin(pods);
-            if (pods_list_page(pods, text, length, &next, &err)) {
-                pods_list_end(pods);
-            }
+            read_list(pods, text, length);
         } else {
-            const bool good = pods_event(pods, text, length, &watch, &err);
-            CHECK(good || err.text[0] != '\0', "a failure without a word");
+            read_event(pods, text, length);
         }
         first = false;
         answer(pods);
@@ -56,7 +68,6 @@ static void read_all(struct pods *pods, const char *text, size_t size)
         text += length + (end != NULL ? 1 : 0);
         size -= length + (end != NULL ? 1 : 0);
     }
-    text_fini(&next);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -162,15 +162,13 @@ static inline struct kube *kube_new(void)
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t length = sizeof address;
     struct err err = {0};
-    const struct tls_setup setup = {
-        .server = true,
-        .cert_path = mem_strdup(harness_source("tests/loopback/tls/cert.pem")),
-        .key_path = mem_strdup(harness_source("tests/loopback/tls/key.pem")),
-    };
+    char *cert = mem_strdup(harness_source("tests/loopback/tls/cert.pem"));
+    char *key = mem_strdup(harness_source("tests/loopback/tls/key.pem"));
+    const struct tls_setup setup = {.server = true, .cert_path = cert, .key_path = key};
     const bool trusted = tls_context_new(&kube->context, &setup, &err);
     CHECK(trusted, "%s", err.text);
-    mem_free((char *)(uintptr_t)setup.cert_path);
-    mem_free((char *)(uintptr_t)setup.key_path);
+    mem_free(cert);
+    mem_free(key);
     kube->status = 200;
     (void)pthread_mutex_init(&kube->lock, NULL);
     kube->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);

@@ -71,6 +71,8 @@ static bool counts(struct cluster *cluster, const int *counter, int wanted)
     return kube_count(cluster->kube, counter) >= wanted;
 }
 
+/* A row of what is said, as it is read. */
+/* NOLINTNEXTLINE(readability-function-size) */
 static void say(struct cluster *cluster, const char *type, const char *name, int host,
                 bool ready, const char *metadata)
 {

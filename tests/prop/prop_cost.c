@@ -24,9 +24,9 @@ static const char *const maps[] = {
     "{model: roofline, scale_decode: 0.95, scale_mixed: 1.3}",
     "{model: linear, step: 3ms, per_decode: 7us, per_context_token: 11ns}",
     "{model: linear, per_decode: 1ns, per_chunk: 1ns}",
-    "{model: phases, prompt: {step: 1ms, per_token: 9us, per_1000_squared: 3ms}, "
-    "decode: {step: 2ms, per_context_token: 11ns}, "
-    "decode_large: {from: 9, step: 1ms, per_context_token: 7ns, per_sequence: 3us}}",
+    ("{model: phases, prompt: {step: 1ms, per_token: 9us, per_1000_squared: 3ms}, "
+     "decode: {step: 2ms, per_context_token: 11ns}, "
+     "decode_large: {from: 9, step: 1ms, per_context_token: 7ns, per_sequence: 3us}}"),
 };
 
 struct subject {

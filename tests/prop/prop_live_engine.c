@@ -133,10 +133,9 @@ static void live(const char *trace, uint64_t seed, struct fates *fates)
         fate->id = record->id;
         const struct live_order order = {
             .owner = fate,
-            .prompt = {ids,
-                       token_text_ids(record->segments, record->segment_count, ids,
-                                      IDS_MAX),
-                       0},
+            .prompt = {.ids = ids,
+                       .count = token_text_ids(record->segments, record->segment_count,
+                                               ids, IDS_MAX)},
             .output_id = record->id,
             .output_tokens = record->output_tokens,
             .priority = record->priority,

@@ -49,7 +49,7 @@ static void prompts_have_a_square_and_decodes_a_context(void)
                (20000000 + 800 * 100000 + 8 * (250000 + 90000)) * fx_per_ns);
     const struct decode_cost few = cost_decode(cost, 94, 1000, 0);
     EXPECT_I64(few.first_fx, (10000000 + 94 * 40000 + 500 * 1000) * fx_per_ns);
-    EXPECT_I64(few.grow_fx, 94 * 500 * fx_per_ns);
+    EXPECT_I64(few.grow_fx, INT64_C(94) * 500 * fx_per_ns);
     const struct decode_cost many = cost_decode(cost, 95, 1000, 0);
     EXPECT_I64(many.first_fx, (8000000 + 95 * 90000 + 400 * 1000) * fx_per_ns);
     EXPECT_HAS(cost_description(cost), "other ones from 95 sequences on");
@@ -64,8 +64,10 @@ static void a_chunk_is_a_part_of_its_prompt(void)
     struct cost *cost = NULL;
     struct err err = {0};
     REQUIRE_OK(cost_of(&cost, both, &err), &err);
-    const struct batch_shape rest = {
-        .chunks = 1, .chunk_tokens = 300, .chunk_pairs_twice = 300 * (2 * 200 + 300)};
+    const struct batch_shape rest = {.chunks = 1,
+                                     .chunk_tokens = 300,
+                                     .chunk_pairs_twice =
+                                         UINT64_C(300) * (2 * 200 + 300)};
     EXPECT_I64(cost_step_fx(cost, &rest),
                (20000000 + 300 * 100000 + 8 * (250000 - 40000)) * fx_per_ns);
     struct batch_shape beside = rest;

@@ -87,7 +87,7 @@ static uint32_t submit(struct bed *bed, int64_t now_ns, size_t index,
 {
     uint64_t output_id = 0;
     const struct live_order order = {.owner = &bed->owners[index],
-                                     .prompt = {bed->ids, 320, 0},
+                                     .prompt = {.ids = bed->ids, .count = 320},
                                      .output_tokens = output_tokens};
     return live_engine_submit(bed->engine, now_ns, &order, &output_id);
 }
@@ -115,10 +115,11 @@ static uint32_t submit_remote(struct bed *bed, int64_t now_ns, size_t index,
                               uint32_t remote_tokens)
 {
     uint64_t output_id = 0;
-    const struct live_order order = {.owner = &bed->owners[index],
-                                     .prompt = {bed->ids + 320 * index, 320, 0},
-                                     .output_tokens = 5,
-                                     .remote_tokens = remote_tokens};
+    const struct live_order order = {
+        .owner = &bed->owners[index],
+        .prompt = {.ids = bed->ids + 320 * index, .count = 320},
+        .output_tokens = 5,
+        .remote_tokens = remote_tokens};
     return live_engine_submit(bed->engine, now_ns, &order, &output_id);
 }
 

@@ -88,6 +88,16 @@ static void what_chance_may_have_done_is_called_so(void)
     drop(&fixture);
 }
 
+/* Nearly normal. */
+static double noise(struct rng *rng)
+{
+    double sum = 0;
+    for (int term = 0; term < 6; term++) {
+        sum += rng_unit(rng);
+    }
+    return 50 + 10 * sum;
+}
+
 /* Two arms of nothing but noise in six figures. Asked one by one some figure is below
  * 5 % in 26 of 100 comparisons (1 - 0.95^6); all together in 5 %, here within three
  * standard errors of it (200 comparisons). */
@@ -110,11 +120,7 @@ static void an_arm_seldom_differs_from_itself(void)
         bool asked_one = false;
         for (size_t run = 0; run < 2 * (size_t)SEEDS; run++) {
             for (size_t k = 0; k < TOLD; k++) {
-                double sum = 0;
-                for (int term = 0; term < 6; term++) {
-                    sum += rng_unit(&rng);
-                }
-                fixture.runs[run]->metrics.value[told[k]] = 50 + 10 * sum;
+                fixture.runs[run]->metrics.value[told[k]] = noise(&rng);
             }
         }
         for (size_t k = 0; k < TOLD; k++) {
