@@ -61,7 +61,7 @@ uint64_t sim_disagg_between(const struct disagg *disagg)
 
 /* ---- timers and flows ------------------------------------------------------------ */
 
-static uint32_t timer_at(struct sim *sim, const struct timer *timer, int64_t time_ns,
+uint32_t disagg_timer_at(struct sim *sim, const struct timer *timer, int64_t time_ns,
                          uint64_t number)
 {
     const uint32_t slot = sim_timer_new(sim, timer);
@@ -88,7 +88,7 @@ void disagg_links_reschedule(struct sim *sim)
     }
 }
 
-static void hold_release(struct sim *sim, uint32_t engine, struct kv_hold *hold)
+void disagg_hold_release(struct sim *sim, uint32_t engine, struct kv_hold *hold)
 {
     replica_release(sim->engines[engine], hold, sim->now_ns);
     sim_engine_reschedule(sim, engine);
@@ -142,19 +142,13 @@ static bool wants_split(const struct sim *sim, const struct incoming *incoming,
     return config->policy->split(config->values, &view);
 }
 
-/* The prefill leg: to `engine`, which its gateway has chosen. */
-static void split_begin(struct sim *sim, const struct incoming *incoming,
-                        uint32_t engine, uint32_t decode_engine)
+struct split *disagg_split_new(struct request *request, const struct incoming *incoming,
+                               uint32_t prefill_engine, uint32_t decode_engine)
 {
-    const struct scenario_disaggregation *config = sim->disagg->config;
-    struct request *request =
-        sim_request_new(sim, incoming, engine, sim->disagg->model_len);
-    CHECK(request != NULL, "a prompt of %u tokens was checked",
-          incoming->record->prompt_tokens);
     struct split *split = mem_alloc(1, sizeof *split);
     *split = (struct split){
         .request = request,
-        .prefill_engine = engine,
+        .prefill_engine = prefill_engine,
         .decode_engine = decode_engine,
         .prefill_open = true,
         .decode_open = decode_engine != NO_ENGINE,
@@ -170,6 +164,19 @@ static void split_begin(struct sim *sim, const struct incoming *incoming,
         .flow = NO_FLOW,
     };
     request->split = split;
+    return split;
+}
+
+/* The prefill leg: to `engine`, which its gateway has chosen. */
+static void split_begin(struct sim *sim, const struct incoming *incoming,
+                        uint32_t engine, uint32_t decode_engine)
+{
+    const struct scenario_disaggregation *config = sim->disagg->config;
+    struct request *request =
+        sim_request_new(sim, incoming, engine, sim->disagg->model_len);
+    CHECK(request != NULL, "a prompt of %u tokens was checked",
+          incoming->record->prompt_tokens);
+    disagg_split_new(request, incoming, engine, decode_engine);
     request->leg = LEG_PREFILL;
     if (config->policy->in_full == NULL || !config->policy->in_full(config->values)) {
         request->output_tokens = 1;
@@ -208,7 +215,11 @@ static void route_decode_first(struct sim *sim, const struct incoming *incoming)
         sim_request_submit(sim, incoming, decode);
         return;
     }
-    split_begin(sim, incoming, prefill, decode);
+    if (sim->disagg->config->push) {
+        disagg_push(sim, incoming, prefill, decode);
+    } else {
+        split_begin(sim, incoming, prefill, decode);
+    }
 }
 
 void sim_disagg_route(struct sim *sim, const struct incoming *incoming)
@@ -216,7 +227,8 @@ void sim_disagg_route(struct sim *sim, const struct incoming *incoming)
     struct front *front = &sim->fronts[incoming->front];
     const bool fits = incoming->record->prompt_tokens < sim->disagg->model_len;
     uint32_t prefill = NO_ENGINE;
-    if (sim->disagg->config->policy->decode_first || !fits) {
+    const struct scenario_disaggregation *config = sim->disagg->config;
+    if (config->policy->decode_first || config->push || !fits) {
         route_decode_first(sim, incoming);
     } else if (front_route_prefill(front, sim->now_ns, incoming->record,
                                    incoming->arrival_ns, &prefill)
@@ -229,7 +241,7 @@ void sim_disagg_route(struct sim *sim, const struct incoming *incoming)
 
 /* ---- from one engine to the other ------------------------------------------------ */
 
-static void prefill_close(struct sim *sim, struct split *split, struct attempt_end end)
+void disagg_prefill_close(struct sim *sim, struct split *split, struct attempt_end end)
 {
     const struct request *request = split->request;
     if (!split->prefill_open) {
@@ -238,7 +250,42 @@ static void prefill_close(struct sim *sim, struct split *split, struct attempt_e
     split->prefill_open = false;
     end.endpoint_id = split->prefill_engine;
     gateway_end(sim->fronts[request->front].prefill, sim->now_ns, &end);
-    sim_load_remove(sim, split->prefill_engine);
+    if (split->part == NULL) {
+        sim_load_remove(sim, split->prefill_engine);
+    }
+}
+
+void disagg_prefilled(struct sim *sim, struct split *split, const struct request *leg,
+                      struct kv_hold *hold)
+{
+    disagg_prefill_close(sim, split,
+                         (struct attempt_end){
+                             .request_id = split->request->record_id,
+                             .prompt_tokens = leg->prompt_tokens,
+                             .cached_tokens = leg->cached_tokens,
+                             .how = ATTEMPT_COMPLETED,
+                             .had_first_token = true,
+                             .output_tokens = leg->output_tokens,
+                         });
+    split->queued_ns = leg->queued_ns;
+    split->scheduled_ns = leg->scheduled_ns;
+    split->cached_tokens = leg->cached_tokens;
+    split->tier_tokens = leg->tier_tokens;
+    split->prefill_end_ns = sim->now_ns;
+    split->hold = hold;
+    split->timer =
+        disagg_timer_at(sim, &(struct timer){.kind = EVENT_HANDOVER, .split = split},
+                        sim->now_ns, leg->number);
+}
+
+void disagg_lease_begin(struct sim *sim, struct split *split)
+{
+    const int64_t lease_ns = sim->disagg->config->lease_ns;
+    if (split->hold != NULL && lease_ns > 0) {
+        split->lease = disagg_timer_at(
+            sim, &(struct timer){.kind = EVENT_KV_EXPIRED, .split = split},
+            sim->now_ns + lease_ns, split->request->number);
+    }
 }
 
 void sim_on_prefilled(void *context, struct request *request, struct kv_hold *hold,
@@ -246,32 +293,15 @@ void sim_on_prefilled(void *context, struct request *request, struct kv_hold *ho
 {
     struct sim *sim = context;
     struct split *split = request->split;
-    const struct scenario_disaggregation *config = sim->disagg->config;
-    prefill_close(sim, split,
-                  (struct attempt_end){
-                      .request_id = request->record_id,
-                      .prompt_tokens = request->prompt_tokens,
-                      .cached_tokens = request->cached_tokens,
-                      .how = ATTEMPT_COMPLETED,
-                      .had_first_token = true,
-                      .output_tokens = request->output_tokens,
-                  });
-    split->queued_ns = request->queued_ns;
-    split->scheduled_ns = request->scheduled_ns;
-    split->cached_tokens = request->cached_tokens;
-    split->tier_tokens = request->tier_tokens;
-    split->prefill_end_ns = now_ns;
-    split->hold = hold;
+    CHECK(now_ns == sim->now_ns, "a prompt ends at another time");
+    if (request->part) {
+        disagg_part_prefilled(sim, request, hold);
+        return;
+    }
+    disagg_prefilled(sim, split, request, hold);
     split->between = true;
     sim->disagg->between++;
-    split->timer =
-        timer_at(sim, &(struct timer){.kind = EVENT_HANDOVER, .split = split}, now_ns,
-                 request->number);
-    if (hold != NULL && config->lease_ns > 0) {
-        split->lease =
-            timer_at(sim, &(struct timer){.kind = EVENT_KV_EXPIRED, .split = split},
-                     now_ns + config->lease_ns, request->number);
-    }
+    disagg_lease_begin(sim, split);
 }
 
 /* As the router knows it, when the first answer has come; its policy has no use for
@@ -300,17 +330,22 @@ static bool decode_choose(struct sim *sim, struct split *split)
     return split->decode_open;
 }
 
-/* How much of the prompt the first engine can hand out: whole blocks only before the
- * partial last one was read, too (spec/vllm-engine.md 5.3). */
+uint32_t disagg_shared_tokens(const struct sim *sim, uint32_t decode_engine,
+                              uint32_t prompt_tokens)
+{
+    const struct engine_config *engine = &sim->pool_of[decode_engine]->engine;
+    return engine->compat == ENGINE_V010
+               ? prompt_tokens - prompt_tokens % engine->block_tokens
+               : prompt_tokens;
+}
+
 static uint32_t remote_tokens(const struct sim *sim, const struct split *split)
 {
-    const struct engine_config *engine = &sim->pool_of[split->decode_engine]->engine;
-    const uint32_t prompt = split->request->prompt_tokens;
     if (split->hold == NULL || split->decode_engine == split->prefill_engine) {
         return 0; /* lost to a preemption, or in the engine's own cache */
     }
-    return engine->compat == ENGINE_V010 ? prompt - prompt % engine->block_tokens
-                                         : prompt;
+    return disagg_shared_tokens(sim, split->decode_engine,
+                                split->request->prompt_tokens);
 }
 
 static void hand_over(struct sim *sim, struct split *split)
@@ -343,10 +378,21 @@ static void hand_over(struct sim *sim, struct split *split)
     sim_load_add(sim, split->decode_engine);
     if (request->remote_tokens == 0 && split->hold != NULL) {
         disagg_timer_drop(sim, &split->lease);
-        hold_release(sim, split->prefill_engine, split->hold);
+        disagg_hold_release(sim, split->prefill_engine, split->hold);
         split->hold = NULL;
     }
     sim_engine_submit(sim, request, split->decode_engine);
+}
+
+void disagg_transfer_begin(struct sim *sim, struct split *split)
+{
+    const struct scenario_disaggregation *config = sim->disagg->config;
+    const int64_t wait_ns =
+        split->blocks > 0 ? config->latency_ns + split->blocks * config->block_ns : 0;
+    split->asked_ns = sim->now_ns;
+    split->timer =
+        disagg_timer_at(sim, &(struct timer){.kind = EVENT_KV_POSTED, .split = split},
+                        sim->now_ns + wait_ns, split->request->number);
 }
 
 void sim_on_load(void *context, struct request *request, uint32_t blocks,
@@ -354,15 +400,15 @@ void sim_on_load(void *context, struct request *request, uint32_t blocks,
 {
     struct sim *sim = context;
     struct split *split = request->split;
-    const struct scenario_disaggregation *config = sim->disagg->config;
-    split->asked_ns = now_ns;
+    CHECK(now_ns == sim->now_ns, "a load begins at another time");
     split->blocks = blocks;
+    split->asked = true;
     disagg_timer_drop(sim, &split->lease);
-    const int64_t wait_ns =
-        blocks > 0 ? config->latency_ns + blocks * config->block_ns : 0;
-    split->timer =
-        timer_at(sim, &(struct timer){.kind = EVENT_KV_POSTED, .split = split},
-                 now_ns + wait_ns, request->number);
+    const bool ready = split->prefill_end_ns != OUTCOME_TIME_NONE &&
+                       split->timer == NO_TIMER; /* or it is told in this instant */
+    if (!sim->disagg->config->push || (ready && split->hold != NULL)) {
+        disagg_transfer_begin(sim, split);
+    }
 }
 
 static void flow_note(struct disagg *disagg, uint32_t flow, struct split *split)
@@ -402,7 +448,7 @@ static void posted(struct sim *sim, struct split *split)
     split->timer = NO_TIMER;
     if (split->blocks == 0) {
         split->here_ns = sim->now_ns;
-        hold_release(sim, split->prefill_engine, split->hold);
+        disagg_hold_release(sim, split->prefill_engine, split->hold);
         split->hold = NULL;
         return;
     }
@@ -427,7 +473,7 @@ void sim_disagg_arrived(struct sim *sim)
     split->hold = NULL;
     replica_kv_arrived(sim->engines[split->decode_engine], split->request, sim->now_ns);
     sim_engine_reschedule(sim, split->decode_engine);
-    hold_release(sim, split->prefill_engine, hold);
+    disagg_hold_release(sim, split->prefill_engine, hold);
 }
 
 /* Nobody has asked for it in time: the reader has to compute the prompt itself. */
@@ -440,16 +486,18 @@ static void expired(struct sim *sim, struct split *split)
         sim_engine_reschedule(sim, split->decode_engine);
     }
     sim->summary.kv_expired++;
-    hold_release(sim, split->prefill_engine, split->hold);
+    disagg_hold_release(sim, split->prefill_engine, split->hold);
     split->hold = NULL;
 }
 
 void sim_disagg_timer(struct sim *sim, const struct timer *timer)
 {
     if (timer->kind == EVENT_KV_FREED) {
-        hold_release(sim, timer->index, timer->hold);
+        disagg_hold_release(sim, timer->index, timer->hold);
     } else if (timer->kind == EVENT_KV_EXPIRED) {
         expired(sim, timer->split);
+    } else if (timer->kind == EVENT_HANDOVER && sim->disagg->config->push) {
+        disagg_push_ready(sim, timer->split);
     } else if (timer->kind == EVENT_HANDOVER) {
         hand_over(sim, timer->split);
     } else {
@@ -468,7 +516,12 @@ void sim_disagg_outcome(const struct request *request, struct request_outcome *o
     outcome->kv_here_ns = split->here_ns;
     if (request->leg == LEG_PREFILL) {
         outcome->first_token_ns = OUTCOME_TIME_NONE; /* the client has seen none */
-    } else {
+    } else if (split->asked && split->blocks == 0 && split->wants) {
+        /* Pushed, and not needed: it went its way without the first engine. */
+        outcome->prefill_end_ns = OUTCOME_TIME_NONE;
+        outcome->kv_asked_ns = OUTCOME_TIME_NONE;
+        outcome->kv_here_ns = OUTCOME_TIME_NONE;
+    } else if (split->prefill_end_ns != OUTCOME_TIME_NONE) {
         outcome->queued_ns = split->queued_ns;
         outcome->scheduled_ns = split->scheduled_ns;
         outcome->cached_tokens = split->cached_tokens;
@@ -504,7 +557,10 @@ void sim_disagg_end(struct sim *sim, struct request *request,
                     const struct attempt_end *end)
 {
     struct split *split = request->split;
-    prefill_close(sim, split, *end);
+    disagg_prefill_close(sim, split, *end);
+    if (split->part != NULL) {
+        disagg_part_leave(sim, split);
+    }
     if (split->decode_open) {
         struct attempt_end own = *end;
         own.endpoint_id = split->decode_engine;
@@ -524,11 +580,11 @@ void sim_disagg_end(struct sim *sim, struct request *request,
         sim->disagg->between--;
     }
     if (split->hold != NULL) {
-        timer_at(sim,
-                 &(struct timer){.kind = EVENT_KV_FREED,
-                                 .index = split->prefill_engine,
-                                 .hold = split->hold},
-                 freed_ns(sim, split), request->number);
+        disagg_timer_at(sim,
+                        &(struct timer){.kind = EVENT_KV_FREED,
+                                        .index = split->prefill_engine,
+                                        .hold = split->hold},
+                        freed_ns(sim, split), request->number);
     }
     mem_free(split);
     request->split = NULL;

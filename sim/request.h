@@ -82,6 +82,7 @@ struct request {
     bool released;    /* preempted while DRAINING: holds no blocks any more */
     bool admitted;    /* admission waits to hear of its end */
     bool probe;       /* a health check (sim/probes.h): nobody else hears of it */
+    bool part;        /* a leg that prefills for another request (sim/disagg_push.c) */
     uint64_t number;  /* of its arrival: unique, as its record's id need not be */
     uint32_t account; /* its tenant in sim/fairness.h; 0 without admission */
     uint32_t adapter; /* its number in sim/adapters.h, or ADAPTER_NONE */

@@ -421,6 +421,7 @@ static bool scenario_read(struct scenario *scenario,
         !scenario_adapters_read(scenario, root, err) ||
         !scenario_tiers_check(scenario, root, err) ||
         !scenario_control_read(&scenario->control, scenario, root, err) ||
+        !scenario_push_check(scenario, root, err) ||
         !conf_require(root, "workload", err) ||
         !conf_map(root, "workload", &scenario->workload, err)) {
         return false;

@@ -61,6 +61,7 @@ struct scenario_disaggregation {
     const char *param_names[SCENARIO_PARAMS_MAX]; /* borrowed from conf */
     double param_values[SCENARIO_PARAMS_MAX];
     uint32_t param_count;
+    bool push;        /* both legs begin at once, and the first one writes */
     bool named;       /* in the place of a routing policy */
     int64_t lease_ns; /* how long KV waits for its reader; 0 = without end */
     /* The network between engines. */

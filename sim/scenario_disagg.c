@@ -9,8 +9,9 @@
 
 #include <string.h>
 
-static const double default_nic_bytes_per_s = 50e9; /* 400 Gb/s */
-static const int64_t default_latency_ns = 10000;    /* spec/vllm-engine.md 10.6 */
+static const double default_nic_bytes_per_s = 50e9;             /* 400 Gb/s */
+static const int64_t push_lease_ns = 120 * INT64_C(1000000000); /* vLLM's first one */
+static const int64_t default_latency_ns = 10000; /* spec/vllm-engine.md 10.6 */
 
 bool scenario_pair_named(struct scenario *scenario, const char *name)
 {
@@ -164,6 +165,27 @@ static bool network_read(struct scenario_disaggregation *disagg,
                      "nic: bytes that a card moves in a second, as 50GB");
 }
 
+static bool transfer_read(struct scenario_disaggregation *disagg,
+                          const struct conf_node *map, struct err *err)
+{
+    static const char *const ways[] = {"pull", "push", NULL};
+    uint32_t way = 0;
+    if (!conf_enum(map, "transfer", ways, &way, err)) {
+        return false;
+    }
+    disagg->push = way == 1;
+    if (!disagg->push) {
+        return true;
+    }
+    if (conf_get(map, "lease") == NULL) {
+        disagg->lease_ns = push_lease_ns;
+    }
+    return disagg->lease_ns > 0 ||
+           conf_fail(conf_get(map, "lease"), err,
+                     "lease: with transfer: push one engine's blocks can wait for "
+                     "another's and those for the first one's; only a lease ends that");
+}
+
 bool scenario_disagg_read(struct scenario *scenario,
                           const struct scenario_options *options,
                           const struct conf_node *root, struct err *err)
@@ -175,6 +197,7 @@ bool scenario_disagg_read(struct scenario *scenario,
            pair_read(scenario, map, err) && pair_params_read(scenario, map, err) &&
            prefill_read(scenario, options, map, err) &&
            conf_duration_ns(map, "lease", &scenario->disaggregation.lease_ns, err) &&
+           transfer_read(&scenario->disaggregation, map, err) &&
            network_read(&scenario->disaggregation, root, err);
 }
 
@@ -227,4 +250,26 @@ bool scenario_disagg_check(struct scenario *scenario, const struct conf_node *ro
         disagg->policy = pair_policy_find("pd_independent");
     }
     return pools_match(scenario, root, err);
+}
+
+/* Both legs are sent at once: nothing of the first one's answer may be waited for. */
+bool scenario_push_check(const struct scenario *scenario, const struct conf_node *root,
+                         struct err *err)
+{
+    const struct scenario_disaggregation *disagg = &scenario->disaggregation;
+    if (!disagg->push || disagg->policy == NULL) {
+        return true;
+    }
+    const struct conf_node *routing = conf_get(root, "routing");
+    if (disagg->policy->in_full != NULL || disagg->policy->one_token_stays != NULL) {
+        return conf_fail(
+            routing, err,
+            "transfer: push sends both legs at once, and %s the second one "
+            "when the first has answered; take pd_independent",
+            disagg->policy->name);
+    }
+    return scenario->control == NULL ||
+           conf_fail(routing, err,
+                     "transfer: push is not modelled with faults and changes of the "
+                     "fleet; leave out timeline, nodes, discovery and client, or pull");
 }

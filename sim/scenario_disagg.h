@@ -19,5 +19,8 @@ NODISCARD bool scenario_disagg_read(struct scenario *scenario,
 /* Roles, once all pools are read. */
 NODISCARD bool scenario_disagg_check(struct scenario *scenario,
                                      const struct conf_node *root, struct err *err);
+/* What `transfer: push` excludes, once scenario->control is read. */
+NODISCARD bool scenario_push_check(const struct scenario *scenario,
+                                   const struct conf_node *root, struct err *err);
 
 #endif

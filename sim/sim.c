@@ -23,11 +23,14 @@ static void on_first_token(void *context, struct request *request, int64_t now_n
     if (request->probe) {
         return;
     }
+    if (request->part && request->split == NULL) {
+        return; /* of a request that has ended */
+    }
     struct gateway *gateway = request->split != NULL
                                   ? sim_disagg_gateway(sim, request)
                                   : sim->fronts[request->front].gateway;
-    gateway_first_token(gateway, now_ns, request->record_id, request->engine,
-                        request->prompt_tokens);
+    const uint64_t id = request->part ? sim_disagg_whole(request) : request->record_id;
+    gateway_first_token(gateway, now_ns, id, request->engine, request->prompt_tokens);
     if (sim->scaling != NULL) {
         sim_scaling_first_token(sim, request);
     }
@@ -41,6 +44,8 @@ static void on_end(void *context, struct request *request, int64_t now_ns,
           now_ns - sim->now_ns);
     if (request->probe) {
         sim_probe_end(sim, request, status);
+    } else if (request->part) {
+        sim_part_end(sim, request, status);
     } else if (status ==
                OUTCOME_FAILED) { /* somebody may try again, but not within a step */
         sim_attempt_hang(sim, request, 0);
@@ -167,6 +172,8 @@ static void time_limit(struct sim *sim)
             request_move(at, REQUEST_ENDED);
             if (at->probe) {
                 sim_probe_end(sim, at, OUTCOME_UNFINISHED);
+            } else if (at->part) {
+                sim_part_end(sim, at, OUTCOME_UNFINISHED);
             } else {
                 sim_finish(sim, at, OUTCOME_UNFINISHED);
             }
@@ -303,11 +310,12 @@ static void invariants_after_event(const struct sim *sim)
 #endif
 }
 
-/* A probe may be under way still: what its engine has done by now counts. */
+/* A probe, or a part of a request that is gone, may be under way still: what its engine
+ * has done by now counts. */
 static void probes_stop(struct sim *sim)
 {
-    for (uint32_t engine = 0; sim->probes.live > 0 && engine < sim->engine_count;
-         engine++) {
+    for (uint32_t engine = 0;
+         sim->probes.live + sim->parts > 0 && engine < sim->engine_count; engine++) {
         replica_stop(sim->engines[engine], sim->now_ns);
     }
 }
@@ -689,6 +697,7 @@ void sim_check_invariants(const struct sim *sim)
         held += engine_check(sim, engine);
     }
     held += sim_disagg_between(sim->disagg);
+    held -= sim->parts;
     CHECK(held == sim_requests_live(sim),
           "INV-1: engines hold %" PRIu64 " requests, %zu live", held,
           sim_requests_live(sim));

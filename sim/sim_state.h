@@ -97,9 +97,10 @@ struct sim {
     struct life *life;                    /* NULL: the fleet never changes */
     struct scaling *scaling;              /* NULL: nobody scales it */
     struct retries retries;               /* of interest where it does */
-    struct probes probes;                 /* the same */
-    struct lockstep **group_of;           /* by engine; NULL = on its own */
-    uint32_t *first_of;                   /* by engine: source of its step events */
+    uint64_t parts;             /* legs that prefill for pushed requests, under way */
+    struct probes probes;       /* the same */
+    struct lockstep **group_of; /* by engine; NULL = on its own */
+    uint32_t *first_of;         /* by engine: source of its step events */
     uint32_t source_arrival;
     uint32_t source_limit;
     uint32_t source_scrape; /* of the first replica of the router */
@@ -137,10 +138,10 @@ struct incoming {
     struct attempt *attempt; /* earlier ones; NULL = none */
 };
 
-/* Health checks are none. */
+/* Health checks and parts of requests are none. */
 static inline size_t sim_requests_live(const struct sim *sim)
 {
-    return request_table_live(sim->table) - sim->probes.live;
+    return request_table_live(sim->table) - sim->probes.live - sim->parts;
 }
 
 static inline uint64_t sim_rank(enum event_kind kind, uint64_t identity)
@@ -228,6 +229,10 @@ struct gateway *sim_disagg_gateway(const struct sim *sim,
                                    const struct request *request);
 /* A request with two legs ends: what its outcome says of them; gateways, timers, KV. */
 void sim_disagg_outcome(const struct request *request, struct request_outcome *outcome);
+/* Record id of the request that a part belongs to. */
+uint64_t sim_disagg_whole(const struct request *part);
+/* The prefill leg of a pushed request has ended without a result. */
+void sim_part_end(struct sim *sim, struct request *part, enum outcome_status status);
 void sim_disagg_end(struct sim *sim, struct request *request,
                     const struct attempt_end *end);
 /* No engine knows the request any more: nobody reads KV for it. */

@@ -53,4 +53,21 @@ refuses 2 ".*they need the same model and block_tokens" check apart.yaml \
 refuses 2 ".*policy: no pair policy nearest" check apart.yaml \
     --set routing.disaggregation.policy=nearest
 refuses 2 ".*nic: bytes that a card moves in a second" check apart.yaml --set network.nic=0
+
+# Written instead of read: the same digest in both modes, and what that excludes.
+push='routing.disaggregation.transfer=push'
+exits 0 run apart.yaml --set $push --digest --check
+grep digest out >fast
+exits 0 run apart.yaml --set $push --digest --step-by-step
+grep digest out >slow
+same fast slow
+exits 0 run apart.yaml --digest
+grep digest out >pull
+cmp -s fast pull && fail "transfer: push changes nothing"
+refuses 2 ".*transfer: push sends both legs at once, and disaggregated_prefill the second one" check \
+    apart.yaml --set $push --policy disaggregated_prefill
+refuses 2 ".*transfer: push is not modelled with faults" check apart.yaml --set $push \
+    --set client.retries=1
+refuses 2 ".*lease: with transfer: push" check apart.yaml --set $push \
+    --set routing.disaggregation.lease=0s
 done_testing

@@ -33,6 +33,7 @@ enum { SEEDS = 1000, TEXT_BYTES = 4096 };
     X(TIMED_OUT, "requests waited there too long")                                     \
     X(SPLIT, "prompt and output on two engines")                                       \
     X(READ, "KV went over the network")                                                \
+    X(PUSHED, "into blocks that had been taken before")                                \
     X(EXPIRED, "KV waited too long for its reader")                                    \
     X(LOADED, "engines stood still for adapters")                                      \
     X(ASIDE, "requests waited for a slot of their adapter")                            \
@@ -74,7 +75,7 @@ static const char *pick(struct rng *rng, const char *const *names, size_t count)
  * which chance alone would bring together too seldom. */
 static bool is_deployed(uint64_t seed)
 {
-    return seed % 6 == 0;
+    return seed % 5 == 0;
 }
 
 /* How many adapters the scenario has; 0 in half of the others. */
@@ -348,7 +349,8 @@ static void write_adapters(uint64_t seed, struct text *out)
 
 /* A third of the scenarios compute prompts and outputs apart, over slow networks and
  * fast ones. */
-static void write_disaggregation(struct rng *rng, bool recompute, struct text *out)
+static void write_disaggregation(struct rng *rng, bool faults, bool recompute,
+                                 struct text *out)
 {
     static const char *const pairs[] = {
         "pd_independent", "pd_decode_first, params: {uncached_tokens: 60}",
@@ -357,9 +359,12 @@ static void write_disaggregation(struct rng *rng, bool recompute, struct text *o
         "disaggregated_prefill_orchestrated"};
     static const char *const speeds[] = {"200MB", "2GB", "50GB"};
     static const char *const leases[] = {"0", "1ms", "100ms"};
-    text_printf(out, "    , disaggregation: {policy: %s,\n      lease: %s%s}}\n",
-                pick(rng, pairs, sizeof pairs / sizeof pairs[0]), pick(rng, leases, 3),
-                recompute ? ", kv_load_failure: recompute" : "");
+    const char *pair = pick(rng, pairs, sizeof pairs / sizeof pairs[0]);
+    const char *lease = pick(rng, leases, 3);
+    const bool push = !faults && strncmp(pair, "pd_", 3) == 0 && lease[0] == '1';
+    text_printf(out, "    , disaggregation: {policy: %s,\n      lease: %s%s%s}}\n",
+                pair, lease, recompute ? ", kv_load_failure: recompute" : "",
+                push ? ", transfer: push" : "");
     text_printf(out,
                 "network: {nic: %s, latency: %" PRIu64 "us, block_post: 4us, "
                 "layer_overlap: %s}\n",
@@ -599,7 +604,7 @@ static void write_scenario(struct rng *rng, const char *trace, uint64_t seed,
                     has_route(seed) ? "tag-fixed" : "head");
     }
     if (apart) {
-        write_disaggregation(&disagg, faults && rng_below(&fault, 2) == 0, out);
+        write_disaggregation(&disagg, faults, faults && rng_below(&fault, 2) == 0, out);
     } else {
         text_add(out, "  }\n");
     }
@@ -744,6 +749,7 @@ static void note_facts(const struct scenario *scenario,
     facts[FACT_TIMED_OUT] = summary->timed_out > 0;
     facts[FACT_SPLIT] = summary->split > 0;
     facts[FACT_READ] = summary->kv_transfers > 0;
+    facts[FACT_PUSHED] = scenario->disaggregation.push && summary->kv_transfers > 0;
     facts[FACT_EXPIRED] = summary->kv_expired > 0;
     facts[FACT_LOADED] = summary->adapters.stall_ns > 0;
     facts[FACT_DRAFTS_RIGHT] = summary->speculation.accepted_tokens > 0;

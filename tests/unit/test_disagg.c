@@ -139,6 +139,54 @@ static void two_transfers_share_the_card_of_the_engine_that_prefills(void)
     EXPECT_NEAR(seen.summary.kv_transfer_bytes, 8.0 * 2097152, 0.5);
 }
 
+/* A second prompt of 96 tokens comes at 10.2 ms and is computed at 11.296 ms. The
+ * engine that decodes is in the middle of a step of the first request, from 11.101
+ * to 12.101 ms (vector 11 from 9.101 ms on). Read, its blocks are taken when that step
+ * has ended, and six of them take 6 ms: 18.101 ms, just too late for the boundary then.
+ * Written, they were taken at 11.101 ms already: 17.296. From the next boundary on a
+ * step of 1.001 ms. */
+static void blocks_are_taken_beforehand_when_the_first_engine_writes(void)
+{
+    static const char rows[] = "1,0,0,0,,,100,20,0,,,t1+100\n"
+                               "2,10200000,0,0,,,96,1,0,,,t2+96\n";
+    for (int push = 0; push < 2; push++) {
+        for (int step_by_step = 0; step_by_step < 2; step_by_step++) {
+            struct seen seen;
+            simulate(&(struct fleet){"compat: head",
+                                     push == 1
+                                         ? "policy: pd_independent, transfer: push"
+                                         : "policy: pd_independent",
+                                     rows, 1, NULL},
+                     step_by_step == 1, &seen);
+            const struct request_outcome *second = &seen.outcome[0];
+            EXPECT_U64(second->request_id, 2);
+            EXPECT_I64(second->prefill_end_ns, 11296 * us);
+            EXPECT_I64(second->kv_asked_ns, push == 1 ? 11296 * us : 12101 * us);
+            EXPECT_I64(second->kv_here_ns, push == 1 ? 17296 * us : 18101 * us);
+            EXPECT_I64(second->first_token_ns, push == 1 ? 19102 * us : 20102 * us);
+        }
+    }
+}
+
+/* The client leaves at 0.5 ms, in the middle of the step that computes its prompt: both
+ * engines forget it, and a second prompt finds them free. */
+static void a_client_that_leaves_stops_both_legs(void)
+{
+    struct seen seen;
+    simulate(&(struct fleet){"compat: head, max_model_len: 140, "
+                             "num_gpu_blocks_override: 10",
+                             "policy: pd_independent, transfer: push",
+                             "1,0,0,0,,,80,9,0,500000,,t1+80\n"
+                             "2,2000000,0,0,,,80,1,0,,,t2+80\n",
+                             1, NULL},
+             false, &seen);
+    EXPECT_U64(seen.count, 2);
+    EXPECT_U64(seen.outcome[0].status, OUTCOME_CANCELLED);
+    EXPECT_I64(seen.outcome[1].prefill_end_ns, 3080 * us);
+    EXPECT_U64(seen.outcome[1].status, OUTCOME_COMPLETED);
+    EXPECT_U64(seen.summary.kv_transfers, 1);
+}
+
 /* Its 9 usable blocks are held for the first prompt (5) when the second (5) comes: that
  * one waits for the end of the transfer. */
 static void blocks_are_held_until_they_were_read(void)
@@ -280,6 +328,8 @@ static void only_blocks_that_are_missing_are_read(void)
 
 HARNESS_MAIN("disagg", TEST(vector_11_last_block_read_or_computed),
              TEST(two_transfers_share_the_card_of_the_engine_that_prefills),
+             TEST(blocks_are_taken_beforehand_when_the_first_engine_writes),
+             TEST(a_client_that_leaves_stops_both_legs),
              TEST(blocks_are_held_until_they_were_read),
              TEST(a_client_that_leaves_frees_both_engines),
              TEST(kv_that_nobody_asks_for_expires),
