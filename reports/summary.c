@@ -391,6 +391,18 @@ static double part_held(const struct run_record *run, const char *pool)
     return told && whole_ns > 0 ? held_ns / ((double)engines * whole_ns) : 1;
 }
 
+/* A GPU of it, on average: stages that stand still for another one do not work. */
+static double gpu_busy_s(const struct engine_row *engine)
+{
+    uint64_t stages = 0;
+    for (unsigned i = COUNTER_STAGE_0_BUSY_NS; i <= COUNTER_STAGE_15_BUSY_NS; i++) {
+        stages += engine->counters[i] > 0 ? 1 : 0;
+    }
+    const uint64_t bubble_ns = engine->counters[COUNTER_PIPELINE_BUBBLE_NS];
+    const int64_t still_ns = stages > 0 ? (int64_t)(bubble_ns / stages) : 0;
+    return (double)(engine->busy_ns - still_ns) * 1e-9;
+}
+
 /* GPUs cost while a pod has them, and draw their data sheet's power while they work: an
  * upper estimate, since decode leaves a card below it. */
 static void put_cost(struct run_record *run)
@@ -407,7 +419,7 @@ static void put_cost(struct run_record *run)
     double part = 1;
     for (size_t i = 0; i < run->engine_count; i++) {
         const struct engine_row *const engine = &run->engines[i];
-        const double busy_s = fmin((double)engine->busy_ns * 1e-9, whole_s);
+        const double busy_s = fmin(gpu_busy_s(engine), whole_s);
         if (i == 0 || strcmp(engine->pool, engine[-1].pool) != 0) {
             part = part_held(run, engine->pool);
         }

@@ -254,6 +254,12 @@ static void what_a_fleet_costs_by_hand(void)
     EXPECT_NEAR(value(run, METRIC_USD_PER_MTOK_HIGH), 3 * hours / 110 * 1e6, 1e-9);
     EXPECT_NEAR(value(run, METRIC_ENERGY_KWH), 1196 / 3.6e6, 1e-12);
     EXPECT_NEAR(value(run, METRIC_JOULES_PER_TOKEN), 1196.0 / 110, 1e-9);
+    harness_note("half of the work of two stages is bubbles: 90 W x 2 x 2.3 s less");
+    run->engines[0].counters[COUNTER_STAGE_0_BUSY_NS] = 3600 * MS;
+    run->engines[0].counters[COUNTER_STAGE_1_BUSY_NS] = 1000 * MS;
+    run->engines[0].counters[COUNTER_PIPELINE_BUBBLE_NS] = 4600 * MS;
+    REQUIRE_OK(metrics_compute(run, &err), &err);
+    EXPECT_NEAR(value(run, METRIC_ENERGY_KWH), (1196 - 414) / 3.6e6, 1e-12);
     harness_note("one engine without a price");
     run->engines[1].price_per_hour_low = 0;
     run->engines[1].power_w = 0;
