@@ -77,13 +77,18 @@ static void requests_go_to_who_has_their_chunks(void)
     struct text got = {0};
     struct text question = {0};
     char endpoint[64];
+    char record[1024];
+    char decisions[1024];
     const int port = free_port();
+    (void)snprintf(record, sizeof record, "%s/record.jsonl", getenv("STACKSIM_TMP"));
+    (void)snprintf(decisions, sizeof decisions, "%s/decisions.csv",
+                   getenv("STACKSIM_TMP"));
     text_printf(&flags,
                 "--static-backends=http://127.0.0.1:%d,http://localhost:%d "
                 "--static-models=m,m --routing-logic=kvaware --kv-aware-threshold=100 "
-                "--lmcache-controller-port=%d --record=lmcache.record.jsonl "
-                "--decision-log=lmcache.decisions.csv",
-                first->port, second->port, port);
+                "--lmcache-controller-port=%d --record=%s "
+                "--decision-log=%s",
+                first->port, second->port, port, record, decisions);
     text_add(&question, "{\"model\":\"m\",\"prompt\":[");
     for (int i = 0; i < 600; i++) {
         text_printf(&question, "%s%d", i == 0 ? "" : ",", i);
@@ -111,7 +116,7 @@ static void requests_go_to_who_has_their_chunks(void)
     EXPECT(metric_comes_to(router.port,
                            "stackrouter_kv_lookup_below_threshold_total 1\n"));
     EXPECT_I64(stop(&router), 0);
-    EXPECT_I64(simulate("lmcache.record.jsonl", "lmcache.decisions.csv"), 0);
+    EXPECT_I64(simulate(record, decisions), 0);
     bus_close(socket);
     bus_delete(bus);
     engine_delete(first);
