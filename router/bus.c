@@ -46,7 +46,7 @@ static void set(void *socket, int option, int value)
 bool bus_open(struct bus_socket **out, struct bus *bus, enum bus_kind kind,
               const char *endpoint, struct err *err)
 {
-    static const int KINDS[] = {ZMQ_SUB, ZMQ_PUB, ZMQ_PULL, ZMQ_PUSH};
+    static const int KINDS[] = {ZMQ_SUB, ZMQ_XPUB, ZMQ_PULL, ZMQ_PUSH};
     const bool binds = kind == BUS_PUBLISH || kind == BUS_PULL;
     const int64_t part_bytes_max = PART_BYTES_MAX;
     void *socket = zmq_socket(bus->context, KINDS[kind]);

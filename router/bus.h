@@ -16,9 +16,10 @@ struct bus_socket;
 
 enum bus_kind {
     BUS_SUBSCRIBE, /* connects, hears everything that is published there */
-    BUS_PUBLISH,   /* binds, tells whoever hears */
-    BUS_PULL,      /* binds, takes what is pushed */
-    BUS_PUSH,      /* connects */
+    BUS_PUBLISH, /* binds, tells whoever hears; bus_next: a part that begins with 1 for
+                    the first who does, with 0 when the last has gone */
+    BUS_PULL,    /* binds, takes what is pushed */
+    BUS_PUSH,    /* connects */
 };
 
 struct bus *bus_new(void);

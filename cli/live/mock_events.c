@@ -9,7 +9,7 @@
 #include "router/bus.h"
 #include "router/msgpack.h"
 
-enum { BLOCKS_MAX = 1 << 24 };
+enum { BLOCKS_MAX = 1 << 24, KEPT_BYTES_MAX = 32 << 20 };
 
 struct mock_events {
     struct bus *bus;
@@ -18,6 +18,7 @@ struct mock_events {
     struct kv_listener listener;
     uint32_t block_tokens;
     uint64_t sequence;
+    bool heard;          /* somebody subscribed */
     struct text changes; /* events of the batch under way */
     uint32_t change_count;
     struct text batch;
@@ -150,11 +151,17 @@ const struct kv_listener *mock_events_listener(const struct mock_events *events)
     return &events->listener;
 }
 
-void mock_events_flush(struct mock_events *events, double unix_s)
+static bool is_heard(struct mock_events *events)
 {
-    if (events->change_count == 0) {
-        return;
+    bool last = false;
+    while (!events->heard && bus_next(events->socket, &events->batch, &last)) {
+        events->heard = events->batch.length > 0 && events->batch.bytes[0] == 1;
     }
+    return events->heard;
+}
+
+static void send(struct mock_events *events, double unix_s)
+{
     char number[8];
     for (size_t i = 0; i < sizeof number; i++) {
         number[i] = (char)(unsigned char)(events->sequence >> (56 - 8 * i));
@@ -168,7 +175,19 @@ void mock_events_flush(struct mock_events *events, double unix_s)
     bus_send(events->socket, "", 0, true);
     bus_send(events->socket, number, sizeof number, true);
     bus_send(events->socket, events->batch.bytes, events->batch.length, false);
-    events->sequence++;
+}
+
+void mock_events_flush(struct mock_events *events, double unix_s)
+{
+    const bool heard = is_heard(events);
+    if (events->change_count == 0 ||
+        (!heard && events->changes.length < KEPT_BYTES_MAX)) {
+        return;
+    }
+    if (heard) {
+        send(events, unix_s);
+    }
+    events->sequence++; /* a gap tells of what was dropped */
     events->changes.length = 0;
     events->change_count = 0;
 }

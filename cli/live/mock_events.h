@@ -21,7 +21,9 @@ void mock_events_delete(struct mock_events *events);
 void mock_events_ids(struct mock_events *events, const struct prompt_blocks *blocks);
 /* To be given to the engine. */
 const struct kv_listener *mock_events_listener(const struct mock_events *events);
-/* Sends what has changed since the last call, if anything has. */
+/* Sends what has changed since the last call, if anything has. Until somebody has
+ * subscribed changes are kept, 32 MB of them: a subscriber that comes late would know
+ * no beginning of any prompt (vLLM has its replay endpoint for that). */
 void mock_events_flush(struct mock_events *events, double unix_s);
 
 #endif
