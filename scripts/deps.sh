@@ -117,7 +117,8 @@ Debian 12, and run the command again:
     $missing
 
 (GSL, SQLite, cJSON, libyaml, zstd, xxHash, libmd, zlib, CUnit, libcsv, jsmn, libuv,
-OpenSSL, libcurl and llhttp are the libraries; CMake must be 3.25 or newer.)
+OpenSSL, ZeroMQ, libmpack, libcurl and llhttp are the libraries; CMake must be 3.25 or
+newer.)
 END
     exit 1
 fi
