@@ -516,8 +516,8 @@ void sim_disagg_outcome(const struct request *request, struct request_outcome *o
     outcome->kv_here_ns = split->here_ns;
     if (request->leg == LEG_PREFILL) {
         outcome->first_token_ns = OUTCOME_TIME_NONE; /* the client has seen none */
-    } else if (split->asked && split->blocks == 0 && split->wants) {
-        /* Pushed, and not needed: it went its way without the first engine. */
+    } else if (disagg_push_unneeded(
+                   split)) { /* it went its way without the first one */
         outcome->prefill_end_ns = OUTCOME_TIME_NONE;
         outcome->kv_asked_ns = OUTCOME_TIME_NONE;
         outcome->kv_here_ns = OUTCOME_TIME_NONE;

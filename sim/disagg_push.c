@@ -46,6 +46,7 @@ void disagg_push(struct sim *sim, const struct incoming *incoming, uint32_t pref
     struct split *split = disagg_split_new(request, incoming, prefill, decode);
     request->leg = LEG_DECODE;
     request->remote_tokens = disagg_shared_tokens(sim, decode, request->prompt_tokens);
+    split->pushed = true;
     split->wants = request->remote_tokens > 0;
     split->part = part_new(sim, incoming, split);
     sim_engine_submit(sim, split->part, prefill);
@@ -84,12 +85,17 @@ void disagg_part_prefilled(struct sim *sim, struct request *part, struct kv_hold
     part_remove(sim, part);
 }
 
+bool disagg_push_unneeded(const struct split *split)
+{
+    return split->pushed && (!split->wants || (split->asked && split->blocks == 0));
+}
+
 void disagg_push_ready(struct sim *sim, struct split *split)
 {
     struct request *request = split->request;
     struct replica *reader = sim->engines[split->decode_engine];
     split->timer = NO_TIMER;
-    if (!split->wants || (split->asked && split->blocks == 0)) {
+    if (disagg_push_unneeded(split)) {
         if (split->hold != NULL) {
             disagg_hold_release(sim, split->prefill_engine, split->hold);
             split->hold = NULL;

@@ -24,6 +24,7 @@ struct split {
     bool one_token;         /* is all that the client asks for */
     bool stays;             /* the decode leg is routed as a prefill leg, too */
     bool between;           /* ARRIVED again, in this instant */
+    bool pushed;            /* both legs began at once */
     bool wants;             /* pushed: the second engine will take KV */
     bool asked;             /* and has blocks for it */
     uint32_t output_tokens; /* of the decode leg */
@@ -87,6 +88,9 @@ void disagg_push(struct sim *sim, const struct incoming *incoming, uint32_t pref
                  uint32_t decode);
 /* The part of a pushed request has computed the prompt. */
 void disagg_part_prefilled(struct sim *sim, struct request *part, struct kv_hold *hold);
+/* The second engine has all KV of the prompt, or computes it itself, whatever the first
+ * one does with it. */
+bool disagg_push_unneeded(const struct split *split);
 /* One instant later, when other engines may be told. */
 void disagg_push_ready(struct sim *sim, struct split *split);
 /* The request ends before its part, which somebody has to stop. */

@@ -168,6 +168,28 @@ static void blocks_are_taken_beforehand_when_the_first_engine_writes(void)
     }
 }
 
+/* Before whole prompts were handed out, one of less than a block had nothing to hand
+ * out: the second engine computes it at once (1.11 ms), whatever the first one, busy
+ * with a prompt of 3,000 tokens until 4 ms, does with it later. */
+static void a_prompt_without_a_whole_block_is_not_waited_for(void)
+{
+    for (int step_by_step = 0; step_by_step < 2; step_by_step++) {
+        struct seen seen;
+        simulate(&(struct fleet){"compat: v010",
+                                 "policy: pd_independent, transfer: push",
+                                 "1,0,0,0,,,3000,1,0,,,t1+3000\n"
+                                 "2,100000,0,0,,,10,8,0,,,t2+10\n",
+                                 1, NULL},
+                 step_by_step == 1, &seen);
+        const struct request_outcome *second = &seen.outcome[0];
+        EXPECT_U64(second->request_id, 2);
+        EXPECT_I64(second->scheduled_ns, 100 * us);
+        EXPECT_I64(second->first_token_ns, 1110 * us);
+        EXPECT_I64(second->end_ns, 8110 * us);
+        EXPECT_I64(second->prefill_end_ns, OUTCOME_TIME_NONE);
+    }
+}
+
 /* The client leaves at 0.5 ms, in the middle of the step that computes its prompt: both
  * engines forget it, and a second prompt finds them free. */
 static void a_client_that_leaves_stops_both_legs(void)
@@ -329,6 +351,7 @@ static void only_blocks_that_are_missing_are_read(void)
 HARNESS_MAIN("disagg", TEST(vector_11_last_block_read_or_computed),
              TEST(two_transfers_share_the_card_of_the_engine_that_prefills),
              TEST(blocks_are_taken_beforehand_when_the_first_engine_writes),
+             TEST(a_prompt_without_a_whole_block_is_not_waited_for),
              TEST(a_client_that_leaves_stops_both_legs),
              TEST(blocks_are_held_until_they_were_read),
              TEST(a_client_that_leaves_frees_both_engines),
