@@ -387,6 +387,11 @@ bool sim_life_settled(const struct sim *sim)
            control_settled(life->control);
 }
 
+bool sim_life_acts(const struct sim *sim)
+{
+    return sim->life->next_action < sim->scenario->control->action_count;
+}
+
 bool sim_life_serves(const struct sim *sim, uint32_t engine)
 {
     const struct life *life = sim->life;

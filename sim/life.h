@@ -44,6 +44,8 @@ void sim_reload_poll(struct sim *sim, struct reload *reload);
 
 /* Nothing is ahead but health checks that find the same, and reconciles. */
 bool sim_life_settled(const struct sim *sim);
+/* Something is still to happen by the script of the scenario. */
+bool sim_life_acts(const struct sim *sim);
 bool sim_life_serves(const struct sim *sim, uint32_t engine);
 /* A request was sent to an engine that does not serve: refused, or it hangs. */
 void sim_life_refuse(struct sim *sim, struct request *request);

@@ -120,7 +120,8 @@ struct sim {
     bool arrival_held;  /* the client has as many requests in flight as it may */
     enum sim_state state;
     int64_t now_ns;
-    int64_t sample_ns; /* next tick; INT64_MAX = none */
+    int64_t sample_ns;  /* next tick; INT64_MAX = none */
+    int64_t stalled_ns; /* since when; while `stalled` */
     uint64_t injected;
     uint32_t stalled; /* events in a row that could bring nobody on */
     uint32_t touched; /* engine of the last event; none: UINT32_MAX */

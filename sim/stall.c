@@ -6,6 +6,8 @@
 #include "sim/sim_state.h"
 
 enum { STALLED_EVENTS = 1000 };
+/* An autoscaler may still bring engines: longer than any window or cooldown of one. */
+static const int64_t scaled_ns = 7200000000000;
 
 /* Nothing but what repeats itself is ahead. */
 static bool idles(const struct sim *sim)
@@ -23,6 +25,11 @@ bool sim_stalled(struct sim *sim)
 {
     const bool nobody = sim->releases == 0 && sim->retries.paused == 0 &&
                         sim_requests_live(sim) == 0 && sim->probes.live == 0;
-    sim->stalled = nobody && idles(sim) ? sim->stalled + 1 : 0;
-    return sim->stalled > STALLED_EVENTS;
+    const bool waits = sim->scaling != NULL ? !sim_life_acts(sim) : idles(sim);
+    sim->stalled = nobody && waits ? sim->stalled + 1 : 0;
+    if (sim->stalled == 1) {
+        sim->stalled_ns = sim->now_ns;
+    }
+    return sim->stalled > STALLED_EVENTS &&
+           (sim->scaling == NULL || sim->now_ns - sim->stalled_ns > scaled_ns);
 }

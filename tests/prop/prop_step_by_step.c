@@ -939,6 +939,14 @@ static void decode_runs_give_the_same_bytes(void)
             return;
         }
     }
+    /* Found beyond: a pushed prompt that nobody waited for; a request that an admission
+     * holds for ever before an autoscaled pool. */
+    static const uint64_t found[] = {1653, 1743};
+    for (size_t i = 0; i < sizeof found / sizeof found[0]; i++) {
+        if (!seed_agrees(found[i], together)) {
+            return;
+        }
+    }
     expect_coverage(together);
 }
 
