@@ -8,25 +8,20 @@
 
 #include <math.h>
 
-static int64_t ns_of(double seconds)
-{
-    return (int64_t)llround(seconds * 1e9);
-}
-
 bool hpa_init(struct hpa *hpa, const double *values, uint32_t min, uint32_t max,
               struct err *err)
 {
     hpa->tolerance = values[HPA_TOLERANCE];
     hpa->min = min > 0 ? min : 1;
     hpa->max = max;
-    hpa->up =
-        (struct hpa_rules){ns_of(values[HPA_UP_WINDOW_S]), values[HPA_UP_PODS],
-                           ns_of(values[HPA_UP_PODS_PERIOD_S]), values[HPA_UP_PERCENT],
-                           ns_of(values[HPA_UP_PERCENT_PERIOD_S])};
+    hpa->up = (struct hpa_rules){scale_ns(values[HPA_UP_WINDOW_S]), values[HPA_UP_PODS],
+                                 scale_ns(values[HPA_UP_PODS_PERIOD_S]),
+                                 values[HPA_UP_PERCENT],
+                                 scale_ns(values[HPA_UP_PERCENT_PERIOD_S])};
     hpa->down = (struct hpa_rules){
-        ns_of(values[HPA_DOWN_WINDOW_S]), values[HPA_DOWN_PODS],
-        ns_of(values[HPA_DOWN_PODS_PERIOD_S]), values[HPA_DOWN_PERCENT],
-        ns_of(values[HPA_DOWN_PERCENT_PERIOD_S])};
+        scale_ns(values[HPA_DOWN_WINDOW_S]), values[HPA_DOWN_PODS],
+        scale_ns(values[HPA_DOWN_PODS_PERIOD_S]), values[HPA_DOWN_PERCENT],
+        scale_ns(values[HPA_DOWN_PERCENT_PERIOD_S])};
     const double longest = fmax(values[HPA_UP_WINDOW_S], values[HPA_DOWN_WINDOW_S]);
     return longest / values[HPA_SYNC_S] < HPA_HISTORY_MAX - 1 ||
            err_set(err, ERR_INPUT,

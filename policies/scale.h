@@ -14,6 +14,8 @@
 
 #include "policies/policy.h"
 
+#include <math.h>
+
 /* Where a value comes from: a gauge of every pod, read at a scrape; a figure of the
  * whole pool; a rate or a mean over a window. */
 enum scale_source { SCALE_POD, SCALE_POOL, SCALE_RATE, SCALE_MEAN };
@@ -157,6 +159,28 @@ struct scale_policy {
     /* At next_ns, or before when it was woken. */
     struct scale_decision (*decide)(void *state, const struct scale_view *view);
 };
+
+/* A parameter in seconds. */
+static inline int64_t scale_ns(double seconds)
+{
+    return (int64_t)llround(seconds * 1e9);
+}
+
+/* Knative's panic: from a look that is over its threshold until none was for a whole
+ * stable window. */
+struct scale_panic {
+    bool on;
+    int64_t since_ns; /* the last look that was over */
+};
+static inline void scale_panic_update(struct scale_panic *panic, int64_t now_ns,
+                                      bool over, int64_t stable_ns)
+{
+    if (over) {
+        *panic = (struct scale_panic){true, now_ns};
+    } else if (panic->on && panic->since_ns + stable_ns < now_ns) {
+        panic->on = false;
+    }
+}
 
 /* By name or alias; NULL when unknown. */
 const struct scale_policy *scale_policy_find(const char *name);

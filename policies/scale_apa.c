@@ -32,11 +32,6 @@ struct apa {
     int64_t changed_ns; /* last change of the size */
 };
 
-static int64_t ns_of(double seconds)
-{
-    return (int64_t)llround(seconds * 1e9);
-}
-
 static bool init(void *state, const struct scale_setup *setup, struct err *err)
 {
     (void)err;
@@ -47,9 +42,9 @@ static bool init(void *state, const struct scale_setup *setup, struct err *err)
     self->down_tolerance = values[PARAM_DOWN_TOLERANCE];
     self->up_rate = values[PARAM_UP_RATE];
     self->down_rate = values[PARAM_DOWN_RATE];
-    self->tick_ns = ns_of(values[PARAM_TICK_S]);
-    self->up_cooldown_ns = ns_of(values[PARAM_UP_COOLDOWN_S]);
-    self->down_cooldown_ns = ns_of(values[PARAM_DOWN_COOLDOWN_S]);
+    self->tick_ns = scale_ns(values[PARAM_TICK_S]);
+    self->up_cooldown_ns = scale_ns(values[PARAM_UP_COOLDOWN_S]);
+    self->down_cooldown_ns = scale_ns(values[PARAM_DOWN_COOLDOWN_S]);
     self->next_ns = self->tick_ns;
     return true;
 }

@@ -39,7 +39,7 @@ static bool init(void *state, const struct scale_setup *setup, struct err *err)
     self->role = setup->role;
     self->itl_s = setup->values[PARAM_ITL_S];
     self->corrects = setup->values[PARAM_CORRECT] != 0;
-    self->interval_ns = (int64_t)llround(setup->values[PARAM_INTERVAL_S] * 1e9);
+    self->interval_ns = scale_ns(setup->values[PARAM_INTERVAL_S]);
     self->next_ns = self->interval_ns;
     return true;
 }

@@ -22,7 +22,7 @@ static bool init(void *state, const struct scale_setup *setup, struct err *err)
     struct hpa_state *self = state;
     self->target_count = setup->target_count;
     memcpy(self->targets, setup->targets, setup->target_count * sizeof *setup->targets);
-    self->sync_ns = (int64_t)llround(setup->values[HPA_SYNC_S] * 1e9);
+    self->sync_ns = scale_ns(setup->values[HPA_SYNC_S]);
     self->next_ns = self->sync_ns;
     return hpa_init(&self->hpa, setup->values, setup->min, setup->max, err);
 }

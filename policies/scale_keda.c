@@ -37,11 +37,6 @@ struct keda {
     int64_t active_ns; /* the last poll at which somebody wanted some */
 };
 
-static int64_t ns_of(double seconds)
-{
-    return (int64_t)llround(seconds * 1e9);
-}
-
 static bool init(void *state, const struct scale_setup *setup, struct err *err)
 {
     struct keda *self = state;
@@ -51,10 +46,10 @@ static bool init(void *state, const struct scale_setup *setup, struct err *err)
            setup->target_count * sizeof *setup->targets);
     self->min = setup->min;
     self->idle = values[PARAM_IDLE_TO_ZERO] != 0 ? 0 : setup->min;
-    self->sync_ns = ns_of(values[HPA_SYNC_S]);
-    self->poll_ns = ns_of(values[PARAM_POLL_S]);
-    self->cooldown_ns = ns_of(values[PARAM_COOLDOWN_S]);
-    self->initial_ns = ns_of(values[PARAM_INITIAL_COOLDOWN_S]);
+    self->sync_ns = scale_ns(values[HPA_SYNC_S]);
+    self->poll_ns = scale_ns(values[PARAM_POLL_S]);
+    self->cooldown_ns = scale_ns(values[PARAM_COOLDOWN_S]);
+    self->initial_ns = scale_ns(values[PARAM_INITIAL_COOLDOWN_S]);
     self->next_sync_ns = self->sync_ns;
     self->next_poll_ns = self->poll_ns;
     return hpa_init(&self->hpa, values, setup->min, setup->max, err);

@@ -31,17 +31,11 @@ struct kpa {
     int64_t short_ns;
     int64_t grace_ns;
     int64_t next_ns;
-    int64_t panic_ns; /* the last look that was over the threshold */
-    bool panics;
+    struct scale_panic panic;
     double panic_pods; /* the most it wanted since then */
     bool idle;
     int64_t idle_ns; /* nobody wants any since then */
 };
-
-static int64_t ns_of(double seconds)
-{
-    return (int64_t)llround(seconds * 1e9);
-}
 
 static bool init(void *state, const struct scale_setup *setup, struct err *err)
 {
@@ -52,10 +46,11 @@ static bool init(void *state, const struct scale_setup *setup, struct err *err)
     self->panic_threshold = values[PARAM_PANIC_THRESHOLD];
     self->up_rate = values[PARAM_UP_RATE];
     self->down_rate = values[PARAM_DOWN_RATE];
-    self->tick_ns = ns_of(values[PARAM_TICK_S]);
-    self->stable_ns = ns_of(values[PARAM_STABLE_S]);
-    self->short_ns = ns_of(values[PARAM_STABLE_S] * values[PARAM_PANIC_PERCENT] / 100);
-    self->grace_ns = ns_of(values[PARAM_GRACE_S]);
+    self->tick_ns = scale_ns(values[PARAM_TICK_S]);
+    self->stable_ns = scale_ns(values[PARAM_STABLE_S]);
+    self->short_ns =
+        scale_ns(values[PARAM_STABLE_S] * values[PARAM_PANIC_PERCENT] / 100);
+    self->grace_ns = scale_ns(values[PARAM_GRACE_S]);
     self->next_ns = self->tick_ns;
     return true;
 }
@@ -71,17 +66,6 @@ static uint32_t queries(const void *state, struct scale_query out[SCALE_QUERIES_
 static int64_t next_ns(const void *state)
 {
     return ((const struct kpa *)state)->next_ns;
-}
-
-static void panic_update(struct kpa *self, int64_t now_ns, bool over)
-{
-    if (over) {
-        self->panic_pods = self->panics ? self->panic_pods : 0;
-        self->panics = true;
-        self->panic_ns = now_ns;
-    } else if (self->panics && self->panic_ns + self->stable_ns < now_ns) {
-        self->panics = false;
-    }
 }
 
 /* The last pod goes after a grace period, in which the activator takes over. */
@@ -117,9 +101,12 @@ static struct scale_decision decide(void *state, const struct scale_view *view)
     const double stable_pods = ceil(stable->sum / self->target);
     const double panic_pods = ceil(panic->sum / self->target);
     double wanted = fmin(fmax(stable_pods, least), most);
-    panic_update(self, view->now_ns, panic_pods / ready >= self->panic_threshold);
+    const bool panicked = self->panic.on;
+    scale_panic_update(&self->panic, view->now_ns,
+                       panic_pods / ready >= self->panic_threshold, self->stable_ns);
+    self->panic_pods = panicked ? self->panic_pods : 0;
     decision.reason = "concurrency over the stable window";
-    if (self->panics) {
+    if (self->panic.on) {
         wanted = fmax(wanted, fmin(fmax(panic_pods, least), most));
         self->panic_pods = fmax(self->panic_pods, wanted);
         wanted = self->panic_pods;

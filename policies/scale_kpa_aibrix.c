@@ -29,14 +29,8 @@ struct aibrix {
     int64_t stable_ns;
     int64_t short_ns;
     int64_t next_ns;
-    bool panics;
-    int64_t panic_ns;
+    struct scale_panic panic;
 };
-
-static int64_t ns_of(double seconds)
-{
-    return (int64_t)llround(seconds * 1e9);
-}
 
 static bool init(void *state, const struct scale_setup *setup, struct err *err)
 {
@@ -48,9 +42,9 @@ static bool init(void *state, const struct scale_setup *setup, struct err *err)
     self->tolerance = values[PARAM_TOLERANCE];
     self->up_rate = values[PARAM_UP_RATE];
     self->down_rate = values[PARAM_DOWN_RATE];
-    self->tick_ns = ns_of(values[PARAM_TICK_S]);
-    self->stable_ns = ns_of(values[PARAM_STABLE_S]);
-    self->short_ns = ns_of(values[PARAM_PANIC_S]);
+    self->tick_ns = scale_ns(values[PARAM_TICK_S]);
+    self->stable_ns = scale_ns(values[PARAM_STABLE_S]);
+    self->short_ns = scale_ns(values[PARAM_PANIC_S]);
     self->next_ns = self->tick_ns;
     return true;
 }
@@ -96,16 +90,13 @@ static struct scale_decision decide(void *state, const struct scale_view *view)
     const double calm = wanted(self, view, stable->sum);
     const double urgent = wanted(self, view, panic->sum);
     const double ready = view->ready > 0 ? view->ready : 1;
-    if (ceil(panic->sum / self->target.target) / ready >= self->panic_threshold) {
-        self->panics = true;
-        self->panic_ns = view->now_ns;
-    } else if (self->panics && self->panic_ns + self->stable_ns < view->now_ns) {
-        self->panics = false;
-    }
+    const bool over =
+        ceil(panic->sum / self->target.target) / ready >= self->panic_threshold;
+    scale_panic_update(&self->panic, view->now_ns, over, self->stable_ns);
     decision.reason =
-        self->panics ? "value over the panic window" : "value over the stable window";
+        self->panic.on ? "value over the panic window" : "value over the stable window";
     const double most = fmax(fmax(calm, urgent), view->replicas);
-    decision.replicas = (uint32_t)fmin(self->panics ? most : calm, 1e9);
+    decision.replicas = (uint32_t)fmin(self->panic.on ? most : calm, 1e9);
     return decision;
 }
 

@@ -19,19 +19,14 @@ struct kubeai {
     uint32_t votes;
 };
 
-static int64_t ns_of(double seconds)
-{
-    return (int64_t)llround(seconds * 1e9);
-}
-
 static bool init(void *state, const struct scale_setup *setup, struct err *err)
 {
     (void)err;
     struct kubeai *self = state;
     const double *values = setup->values;
     self->target = values[PARAM_TARGET];
-    self->tick_ns = ns_of(values[PARAM_TICK_S]);
-    self->window_ns = ns_of(values[PARAM_WINDOW_S]);
+    self->tick_ns = scale_ns(values[PARAM_TICK_S]);
+    self->window_ns = scale_ns(values[PARAM_WINDOW_S]);
     self->votes_needed = (uint32_t)ceil(values[PARAM_DELAY_S] / values[PARAM_TICK_S]);
     self->next_ns = self->tick_ns;
     return true;
