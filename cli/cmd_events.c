@@ -7,8 +7,7 @@
 #include "cli/command.h"
 #include "cli/say.h"
 #include "cli/stored_runs.h"
-#include "reports/run.h"
-#include "reports/table.h"
+#include "reports/event_table.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -44,12 +43,7 @@ static void put_run(struct table *table, const struct run_record *run,
     for (size_t i = 0; i < run->event_count; i++) {
         const struct event_row *event = &run->events[i];
         if (shown(args, event)) {
-            table_put_text(table, run->info.name);
-            table_put_f64(table, (double)event->time_ns / 1e9, 3, NULL);
-            table_put_text(table, event->warning ? "Warning" : "Normal");
-            table_put_text(table, event->reason);
-            table_put_text(table, event->object);
-            table_put_text(table, event->message);
+            event_table_put(table, run, event);
         }
     }
 }

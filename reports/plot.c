@@ -50,6 +50,19 @@ const char *plot_dash(size_t index)
     return dashes[index % (sizeof dashes / sizeof dashes[0])];
 }
 
+struct plot_span plot_span_empty(void)
+{
+    return (struct plot_span){(double)INFINITY, -(double)INFINITY};
+}
+
+void plot_span_widen(struct plot_span *span, double value)
+{
+    if (!isnan(value)) {
+        span->low = fmin(span->low, value);
+        span->high = fmax(span->high, value);
+    }
+}
+
 double plot_step(double span, double count)
 {
     const double rough = span / count;

@@ -50,6 +50,14 @@ enum { PLOT_COLOURS = 8 };
 
 /* Dash type of the index-th line, so that lines differ in print as well. */
 const char *plot_dash(size_t index);
+/* Least and greatest of values; NaN is passed over. low > high: there was none. */
+struct plot_span {
+    double low;
+    double high;
+};
+struct plot_span plot_span_empty(void);
+void plot_span_widen(struct plot_span *span, double value);
+
 /* 1, 2 or 5 times a power of ten: distance of axis labels so that about `count` fit. */
 double plot_step(double span, double count);
 

@@ -28,23 +28,10 @@ static const struct load_panel all_panels[] = {
 };
 enum { PANELS_MAX = sizeof all_panels / sizeof all_panels[0] };
 
-struct span {
-    double low;
-    double high;
-};
-
-static void widen(struct span *span, double value)
+static struct plot_span add_rows(const struct load_curves *load,
+                                 const struct load_panel *panel, struct text *csv)
 {
-    if (!isnan(value)) {
-        span->low = fmin(span->low, value);
-        span->high = fmax(span->high, value);
-    }
-}
-
-static struct span add_rows(const struct load_curves *load,
-                            const struct load_panel *panel, struct text *csv)
-{
-    struct span span = {(double)INFINITY, -(double)INFINITY};
+    struct plot_span span = plot_span_empty();
     for (size_t i = 0; i < load->line_count; i++) {
         for (size_t at = 0; at < load->lines[i].point_count; at++) {
             const struct load_point *const point = &load->lines[i].points[at];
@@ -56,7 +43,7 @@ static struct span add_rows(const struct load_curves *load,
                         metric_info(panel->metric)->name, point->x, value.count,
                         value.mean, isnan(value.interval.low) ? (double)NAN : low,
                         value.interval.high);
-            widen(&span, value.mean * panel->scale);
+            plot_span_widen(&span, value.mean * panel->scale);
         }
     }
     return span;
@@ -102,7 +89,7 @@ static size_t known_panels(const struct load_curves *load,
     size_t count = 0;
     for (size_t i = 0; i < PANELS_MAX; i++) {
         struct text ignored = {0};
-        const struct span span = add_rows(load, &all_panels[i], &ignored);
+        const struct plot_span span = add_rows(load, &all_panels[i], &ignored);
         text_fini(&ignored);
         if (span.low <= span.high) {
             struct load_panel *panel = &known[count++];
@@ -118,10 +105,10 @@ static size_t known_panels(const struct load_curves *load,
 
 static void add_axis(const struct load_curves *load, struct text *out)
 {
-    struct span span = {(double)INFINITY, -(double)INFINITY};
+    struct plot_span span = plot_span_empty();
     for (size_t i = 0; i < load->line_count; i++) {
         for (size_t at = 0; at < load->lines[i].point_count; at++) {
-            widen(&span, load->lines[i].points[at].x);
+            plot_span_widen(&span, load->lines[i].points[at].x);
         }
     }
     plot_add_value_axis(out, "x", span.low, span.high);
@@ -163,7 +150,7 @@ static bool make(const struct plot_runs *runs, struct text *csv,
     size_t line = 1;
     for (size_t i = 0; i < count; i++) {
         struct text *const out = &script->body;
-        const struct span span = add_rows(load, &panels[i], csv);
+        const struct plot_span span = add_rows(load, &panels[i], csv);
         plot_panels_place(out, &layout, i);
         text_printf(out, "set title '%s' offset 0,-0.6\nset ylabel '%s'\n",
                     panels[i].title, panels[i].axis);

@@ -23,24 +23,11 @@ static const struct seeds_panel panels[] = {
 };
 enum { PANELS = sizeof panels / sizeof panels[0] };
 
-struct span {
-    double low;
-    double high;
-};
-
-static void widen(struct span *span, double value)
-{
-    if (!isnan(value)) {
-        span->low = fmin(span->low, value);
-        span->high = fmax(span->high, value);
-    }
-}
-
 /* A row per arm and seed: each seed's value beside the mean of all. */
-static struct span add_rows(const struct replicated *seeds,
-                            const struct seeds_panel *panel, struct text *csv)
+static struct plot_span add_rows(const struct replicated *seeds,
+                                 const struct seeds_panel *panel, struct text *csv)
 {
-    struct span span = {(double)INFINITY, -(double)INFINITY};
+    struct plot_span span = plot_span_empty();
     for (size_t arm = 0; arm < seeds->arms; arm++) {
         const struct estimate all = replicated_estimate(seeds, arm, panel->metric);
         const double mean = all.count == 0 ? (double)NAN : all.mean * panel->scale;
@@ -53,11 +40,11 @@ static struct span add_rows(const struct replicated *seeds,
             text_printf(csv, ",%s,%zu,%" PRIu64 ",%.6g,%.6g,%.6g,%.6g\n",
                         metric_info(panel->metric)->name, arm, run->info.seed, value,
                         mean, low, high);
-            widen(&span, value);
+            plot_span_widen(&span, value);
         }
-        widen(&span, mean);
-        widen(&span, high);
-        widen(&span, low > 0.0 ? low : (double)NAN);
+        plot_span_widen(&span, mean);
+        plot_span_widen(&span, high);
+        plot_span_widen(&span, low > 0.0 ? low : (double)NAN);
     }
     return span;
 }
@@ -93,7 +80,7 @@ static bool make(const struct plot_runs *runs, struct text *csv,
         plot_rows_begin(script, seeds->names, seeds->arms, PANELS);
     bool has_values = false;
     for (size_t i = 0; i < PANELS; i++) {
-        const struct span span = add_rows(seeds, &panels[i], csv);
+        const struct plot_span span = add_rows(seeds, &panels[i], csv);
         if (span.high < span.low) {
             continue; /* nobody knows this metric */
         }

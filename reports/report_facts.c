@@ -6,9 +6,9 @@
 #include "reports/report_facts.h"
 
 #include "base/unit.h"
+#include "reports/event_table.h"
 #include "reports/html.h"
 #include "reports/page.h"
-#include "reports/table.h"
 #include "reports/warmup.h"
 
 #include <inttypes.h>
@@ -94,13 +94,7 @@ void report_add_events(const struct report *report, struct text *out)
                 left_out++;
                 continue;
             }
-            const struct event_row *event = &run->events[j];
-            table_put_text(table, run->info.name);
-            table_put_f64(table, (double)event->time_ns / 1e9, 3, NULL);
-            table_put_text(table, event->warning ? "Warning" : "Normal");
-            table_put_text(table, event->reason);
-            table_put_text(table, event->object);
-            table_put_text(table, event->message);
+            event_table_put(table, run, &run->events[j]);
         }
     }
     if (table_rows(table) > 0) {
