@@ -130,25 +130,12 @@ const struct runner_setup *candidate_setup(const struct candidate *candidate)
     return &candidate->setup;
 }
 
-static bool scenario_open(struct scenario **out, const struct runner_setup *setup,
-                          struct err *err)
-{
-    const struct scenario_options options = {
-        .config_dir = setup->config_dir,
-        .overrides = setup->overrides,
-        .override_count = setup->override_count,
-        .policy = setup->policy,
-        .policies = setup->policies,
-    };
-    return scenario_load(out, setup->scenario_path, &options, err);
-}
-
 bool candidate_scenario(struct scenario **out, const struct capacity_setup *setup,
                         const struct capacity_group *group, uint32_t engines,
                         struct err *err)
 {
     struct candidate *candidate = candidate_new(setup, group, engines);
-    const bool ok = scenario_open(out, &candidate->setup, err);
+    const bool ok = runner_scenario(out, &candidate->setup, err);
     candidate_delete(candidate);
     return ok;
 }
@@ -159,7 +146,7 @@ bool capacity_scenario(struct scenario **out, const struct capacity_setup *setup
     const struct policy_choice as_written = {0};
     const struct capacity_axis *axis = &setup->axis;
     const size_t sizes = axis->tensor_parallel_count * axis->stages_count;
-    bool ok = scenario_open(out, setup->base, err);
+    bool ok = runner_scenario(out, setup->base, err);
     for (size_t i = 0; !ok && i < axis->gpu_count * sizes; i++) {
         const size_t size = i % sizes;
         const struct capacity_group group = {

@@ -103,23 +103,21 @@ static bool check_warmup(const struct scenario *scenario, struct err *err)
                      why.text);
 }
 
-static bool load_scenario(struct runner *runner, const struct runner_setup *setup,
-                          struct err *err)
+bool runner_scenario(struct scenario **out, const struct runner_setup *setup,
+                     struct err *err)
 {
+    const struct runner_text *text = setup->text;
     const struct scenario_options options = {
         .config_dir = setup->config_dir,
         .overrides = setup->overrides,
         .override_count = setup->override_count,
         .policy = setup->policy,
         .policies = setup->policies,
-        .base_dir = setup->text == NULL ? NULL : setup->text->folder,
+        .base_dir = text == NULL ? NULL : text->folder,
     };
-    const struct runner_text *text = setup->text;
-    if (text == NULL) {
-        return scenario_load(&runner->scenario, setup->scenario_path, &options, err);
-    }
-    return scenario_parse(&runner->scenario, text->name, text->yaml, strlen(text->yaml),
-                          &options, err);
+    return text == NULL ? scenario_load(out, setup->scenario_path, &options, err)
+                        : scenario_parse(out, text->name, text->yaml,
+                                         strlen(text->yaml), &options, err);
 }
 
 bool runner_new(struct runner **out, const struct runner_setup *setup, struct err *err)
@@ -129,8 +127,8 @@ bool runner_new(struct runner **out, const struct runner_setup *setup, struct er
         .step_by_step = setup->step_by_step,
         .check_invariants = setup->check_invariants,
     };
-    if (!load_scenario(runner, setup, err) || !check_warmup(runner->scenario, err) ||
-        !open_workload(runner, setup, err)) {
+    if (!runner_scenario(&runner->scenario, setup, err) ||
+        !check_warmup(runner->scenario, err) || !open_workload(runner, setup, err)) {
         goto fail;
     }
     runner->expected = workload_expected(runner->workload);

@@ -47,6 +47,11 @@ struct runner_setup {
     bool intervals;          /* of the metrics, by batches (reports/summary.h) */
 };
 
+struct scenario;
+/* The scenario alone, as a run of this setup would have it; the caller deletes it. */
+NODISCARD bool runner_scenario(struct scenario **out, const struct runner_setup *setup,
+                               struct err *err);
+
 /* Everything that can be wrong with the input is found here, before any work. */
 NODISCARD bool runner_new(struct runner **out, const struct runner_setup *setup,
                           struct err *err);
