@@ -99,16 +99,22 @@ static bool to_hash(const struct msgpack_item *item, uint64_t *hash)
     return false;
 }
 
+/* The length of the list that comes, for which there are bytes. */
+static bool begin_list(struct msgpack *reader, uint32_t *length)
+{
+    struct msgpack_item item;
+    const bool is_list = msgpack_next(reader, &item) && item.kind == MSGPACK_ARRAY;
+    *length = item.length;
+    return is_list && item.length <= reader->byte_count;
+}
+
 static bool read_hashes(struct engine_events *events, struct msgpack *reader,
                         size_t *count)
 {
     struct msgpack_item item;
-    if (!msgpack_next(reader, &item) || item.kind != MSGPACK_ARRAY) {
-        return false;
-    }
-    const uint32_t length = item.length;
+    uint32_t length = 0;
     void *array = events->theirs;
-    if (length > reader->byte_count ||
+    if (!begin_list(reader, &length) ||
         !mem_grow(&array, &events->theirs_capacity, (size_t)length + 1,
                   sizeof *events->theirs, BLOCKS_MAX)) {
         return false;
@@ -126,12 +132,9 @@ static bool read_ids(struct engine_events *events, struct msgpack *reader,
                      size_t *count)
 {
     struct msgpack_item item;
-    if (!msgpack_next(reader, &item) || item.kind != MSGPACK_ARRAY) {
-        return false;
-    }
-    const uint32_t length = item.length;
+    uint32_t length = 0;
     void *array = events->ids;
-    if (length > reader->byte_count ||
+    if (!begin_list(reader, &length) ||
         !mem_grow(&array, &events->ids_capacity, (size_t)length + 1,
                   sizeof *events->ids, TOKENS_MAX)) {
         return false;
