@@ -63,7 +63,10 @@ same plain spelt
 
 # Costs count the GPUs of all stages: eight H100 at 1.99 to 5 dollars.
 exits 0 run two.yaml --format json
-grep -q '"gpus":[[:space:]]*8\b' out || grep -q 'gpu_hours' out || fail "GPUs are not counted"
+hours=$(jq '.metrics.gpu_hours' out)
+seconds=$(jq '.metrics.duration_s' out)
+awk "BEGIN { exit !($hours > 0 && ($hours - 8 * $seconds / 3600)^2 < 1e-12) }" ||
+    fail "$hours GPU-hours in $seconds s on eight GPUs"
 
 check() {
     local pattern=$1
