@@ -205,14 +205,6 @@ const struct json *json_get(const struct json *object, const char *key)
                                                                  key);
 }
 
-const struct json *json_at(const struct json *array, size_t index)
-{
-    if (!cJSON_IsArray(inside_const(array)) || index >= json_count(array)) {
-        return NULL;
-    }
-    return (const struct json *)cJSON_GetArrayItem(inside_const(array), (int)index);
-}
-
 const struct json *json_first(const struct json *array)
 {
     return cJSON_IsArray(inside_const(array))

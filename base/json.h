@@ -37,13 +37,11 @@ void json_delete(struct json *value);
 /* Reading: NULL or false when absent or of another type. Borrowed. */
 const struct json *json_get(const struct json *object, const char *key);
 /* Elements of an array, members of an object, in the text's order; NULL behind the last
- * and for any other type. The way to walk them: json_at and json_count step through all
- * before. */
+ * and for any other type. json_count walks them, too. */
 const struct json *json_first(const struct json *array);
 const struct json *json_first_member(const struct json *object);
 const struct json *json_next(const struct json *value);
 const char *json_name(const struct json *member);
-const struct json *json_at(const struct json *array, size_t index);
 size_t json_count(const struct json *value);
 bool json_is_null(const struct json *value);
 const char *json_str(const struct json *value);

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "cli/live/bench_json.h"
 #include "tests/harness.h"
+#include "tests/json_fixture.h"
 
 static const int64_t ms = 1000000;
 

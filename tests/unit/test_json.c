@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "tests/harness.h"
+#include "tests/json_fixture.h"
 
 #include <math.h>
 #include <string.h>

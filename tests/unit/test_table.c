@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "reports/table.h"
 #include "tests/harness.h"
+#include "tests/json_fixture.h"
 
 #include <math.h>
 #include <string.h>

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "reports/timeline.h"
 #include "tests/harness.h"
+#include "tests/json_fixture.h"
 #include "tests/sample_run.h"
 
 #include <stdio.h>
